@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -24,10 +25,8 @@ def warn(text: str) -> None:
     stream = sys.stderr
     if stream is None:  # pythonw, daemons
         return
-    try:
+    with contextlib.suppress(Exception):  # a broken stderr is no reason to stop the program
         stream.write(f"inspect-trace: {' '.join(text.split())}\n")
-    except Exception:  # a closed or broken stderr is no reason to stop the program
-        pass
 
 
 def warn_of_failure(text: str) -> None:

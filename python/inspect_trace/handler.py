@@ -74,7 +74,7 @@ def _after_fork_in_child() -> None:
     for log in list(_open_logs.values()):
         try:
             log.writer.after_fork_in_child()
-        except Exception as error:
+        except Exception as error:  # noqa: PERF203 (each log by itself)
             warn_of_exception(f"reopening {log.writer.path} in a forked process", error)
 
 
@@ -153,6 +153,11 @@ class TraceHandler(logging.Handler):
         if self._file is not None:
             return Path(self._file)
         return Path(self._directory or "", f"trace-{os.getpid()}.log")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handler has not been closed."""
+        return not self._closed
 
     @property
     def dropped(self) -> int:
