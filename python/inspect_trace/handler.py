@@ -14,9 +14,9 @@ import os
 import re
 import sys
 import threading
-import time
 import weakref
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from . import _core
@@ -245,7 +245,7 @@ class TraceHandler(logging.Handler):
                 return _shared(file, lambda: _core.LogWriter.open(file), in_trace_dir=False)
             return _open_in(self._directory or "", self._keep_runs)
         except Exception as error:
-            self._retry_at_s = time.monotonic() + _RETRY_AFTER_S
+            self._retry_at_s = monotonic() + _RETRY_AFTER_S
             sentence = _sentence(error)
             if sentence != self._reported:
                 self._reported = sentence
@@ -254,7 +254,7 @@ class TraceHandler(logging.Handler):
 
     def _reopen(self) -> _Log | None:
         """Tries again to open a log that could not be opened, but not for each record."""
-        if self._closed or time.monotonic() < self._retry_at_s:
+        if self._closed or monotonic() < self._retry_at_s:
             return None
         opening = _opening
         if not opening.acquire(blocking=False):  # another thread is at it: nobody waits here
