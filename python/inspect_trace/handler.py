@@ -200,7 +200,7 @@ class TraceHandler(logging.Handler):
         """Reports the exception being handled as one line on stderr."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):  # the core raises one only when its cause is new
-            warn_of_failure(f"{_sentence(error)}; records are dropped until writing works again")
+            warn_of_failure(f"{_sentence(error, self.path)}; records are dropped until writing works again")
         elif error is not None:
             warn_of_exception(f"handling a record for {self.path}", error)
 
@@ -232,7 +232,8 @@ class TraceHandler(logging.Handler):
             with _opening:
                 self._log = _shared(file, lambda: _core.LogWriter.open(file), in_trace_dir=False)
         except OSError as error:
-            warn(f"{FILE_VARIABLE}={value}: {_sentence(error)}; using the trace directory instead")
+            reason = _sentence(error, file)
+            warn(f"{FILE_VARIABLE}={value}: {reason}; using the trace directory instead")
             return False
         self._file = file
         return True
@@ -246,7 +247,7 @@ class TraceHandler(logging.Handler):
             return _open_in(self._directory or "", self._keep_runs)
         except Exception as error:
             self._retry_at_s = monotonic() + _RETRY_AFTER_S
-            sentence = _sentence(error)
+            sentence = _sentence(error, self.path)
             if sentence != self._reported:
                 self._reported = sentence
                 warn_of_failure(f"{sentence}; nothing is traced until it can be opened")
@@ -372,8 +373,9 @@ def _called_by_shutdown() -> bool:
     return frame.f_code is logging.shutdown.__code__
 
 
-def _sentence(error: Exception) -> str:
-    """One line for an error: the core's own where there is one."""
+def _sentence(error: Exception, path: str | Path) -> str:
+    """What went wrong with a log, in one line that names it."""
+    text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"{type(error).__name__}: {error}"
+        text = error.strerror
+    return text if str(path) in text else f"{path}: {text}"
