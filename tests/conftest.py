@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DEADLINE_S = 60
+DEADLINE_S = 45
 """When a program that a test runs is taken to hang: far beyond what any of them needs."""
 
 VARIABLES = (
@@ -28,9 +29,6 @@ VARIABLES = (
     "INSPECT_TRACE_LEVEL",
     "INSPECT_TRACE_RUN",
 )
-
-# A hang shows where every thread stands, and ends the program.
-WATCHDOG = f"import faulthandler; faulthandler.dump_traceback_later({DEADLINE_S // 2}, exit=True)\n"
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
@@ -92,28 +90,36 @@ def traced(tmp_path: Path) -> Iterator[TracedLogger]:
     traced.handler.close()
 
 
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Waits for a program; one that hangs, or a child of its, fails with all stacks shown.
+
+    The process must lead a session of its own and run with `-X faulthandler`.
+    """
+    try:
+        return process.communicate(timeout=DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)  # its handler prints where every thread stands
+        _, errors = process.communicate(timeout=DEADLINE_S)
+        pytest.fail(f"the program hangs:\n{errors}")
+
+
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a program in a process of its own; one that hangs fails with all its stacks shown."""
+    """Runs a program in a process of its own, with its arguments, to its successful end."""
 
-    def run(
-        source: str,
-        *arguments: object,
-        check: bool = True,
-        env: dict[str, str] | None = None,
-    ) -> subprocess.CompletedProcess[str]:
+    def run(source: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         script = tmp_path / "program.py"
-        script.write_text(WATCHDOG + textwrap.dedent(source))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(script), *map(str, arguments)],
-            capture_output=True,
+        script.write_text(textwrap.dedent(source))
+        command = [sys.executable, "-X", "faulthandler", "-W", "error", str(script)]
+        with subprocess.Popen(
+            [*command, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            env={**os.environ, **(env or {})},
-        )
-        if check:
-            assert done.returncode == 0, done.stderr
-        return done
+            start_new_session=True,
+        ) as process:
+            output, errors = finish(process)
+        assert process.returncode == 0, errors
+        return subprocess.CompletedProcess(command, 0, output, errors)
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,6 @@ def run(run_python: RunPython) -> RunPython:
     """Runs a program that may fork."""
 
     def run_quietly(source: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        import textwrap
-
         return run_python(QUIET + textwrap.dedent(source), *arguments)
 
     return run_quietly

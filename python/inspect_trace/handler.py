@@ -200,7 +200,8 @@ class TraceHandler(logging.Handler):
         """Reports the exception being handled as one line on stderr."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):  # the core raises one only when its cause is new
-            warn_of_failure(f"{_sentence(error, self.path)}; records are dropped until writing works again")
+            reason = _sentence(error, self.path)
+            warn_of_failure(f"{reason}; records are dropped until writing works again")
         elif error is not None:
             warn_of_exception(f"handling a record for {self.path}", error)
 
