@@ -119,6 +119,22 @@ def test_a_variable_that_cannot_be_used_is_told_and_the_default_used(
     handler.close()
 
 
+def test_a_directory_variable_that_cannot_be_used_is_told_and_the_default_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A trace directory that cannot be made is one line on stderr, and tracing goes on."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("INSPECT_TRACE_DIR", "/dev/null/traces")
+    handler = TraceHandler()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("inspect-trace: INSPECT_TRACE_DIR=/dev/null/traces: ")
+    default = tmp_path / "data" / "inspect_ai" / "traces"
+    assert str(default) in line
+    assert handler.path.parent == default
+    assert handler.path.exists()
+    handler.close()
+
+
 def test_a_relative_path_stays_where_it_was_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger: logging.Logger
 ) -> None:

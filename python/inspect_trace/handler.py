@@ -26,6 +26,7 @@ from .levels import TRACE, level_from, register_levels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DIRECTORY_VARIABLE: Final = "INSPECT_TRACE_DIR"
 FILE_VARIABLE: Final = "INSPECT_TRACE_FILE"
 RUN_VARIABLE: Final = "INSPECT_TRACE_RUN"
 DEFAULT_KEEP_RUNS: Final = 10
@@ -141,8 +142,10 @@ class TraceHandler(logging.Handler):
             if from_environment and self._open_from_environment(from_environment):
                 return
             self._directory = _directory(directory)
+            if directory is None and os.environ.get(DIRECTORY_VARIABLE):
+                self._open_named_directory(self._directory)
         with _opening:
-            self._log = self._open()
+            self._log = self._log or self._open()
 
     @property
     def path(self) -> Path:
@@ -238,6 +241,21 @@ class TraceHandler(logging.Handler):
             return False
         self._file = file
         return True
+
+    def _open_named_directory(self, directory: str) -> None:
+        """Opens this process's log where the environment says, or turns to the default."""
+        from .store import _default_trace_dir
+
+        try:
+            with _opening:
+                self._log = _open_in(directory, self._keep_runs)
+        except OSError as error:
+            self._directory = str(_default_trace_dir())
+            value = os.environ.get(DIRECTORY_VARIABLE)
+            warn(
+                f"{DIRECTORY_VARIABLE}={value}: {_sentence(error, directory)}; "
+                f"using {self._directory} instead"
+            )
 
     def _open(self) -> _Log | None:
         """Opens the log, or reports why not (once for each cause)."""

@@ -45,7 +45,7 @@ class Tracing:
     ) -> None:
         self._handler = handler
         self._last_resort = _LastResort()
-        self.asked = asked
+        self._asked = asked
         self._attached: list[logging.Logger] = []
         self._lowered: list[tuple[logging.Logger, int]] = []
 
@@ -72,6 +72,14 @@ class Tracing:
     def in_place(self) -> bool:
         """Whether the handler still stands where it was put (`dictConfig` clears handlers away)."""
         return self._handler.is_open and self._handler in logging.root.handlers
+
+    def differences(self, asked: dict[str, object]) -> list[str]:
+        """The arguments of a later `init_tracing` that ask for something else."""
+        return [
+            name
+            for name, value in asked.items()
+            if value is not None and value != self._asked[name]
+        ]
 
     def close(self) -> None:
         """Takes back what `init_tracing` did, and closes the log. Closing again does nothing.
@@ -179,7 +187,12 @@ def init_tracing(
     }
     with _lock:
         if _active is not None and _active.in_place:
-            _report_contradiction(_active, asked)
+            different = _active.differences(asked)
+            if different:
+                warn(
+                    f"init_tracing: tracing to {_active.path} is set up already; ignored the "
+                    f"different {', '.join(different)} (close the first one to change it)"
+                )
             return _active
         if _active is not None:
             _active.close()
@@ -227,14 +240,3 @@ def _level_from_environment() -> int:
         )
         return TRACE
     return level
-
-
-def _report_contradiction(active: Tracing, asked: dict[str, object]) -> None:
-    different = [
-        name for name, value in asked.items() if value is not None and value != active.asked[name]
-    ]
-    if different:
-        warn(
-            f"init_tracing: tracing to {active.path} is set up already; ignored the different "
-            f"{', '.join(different)} (close the first one to change it)"
-        )
