@@ -40,6 +40,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 @click.group(
     name="trace",
     context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
     epilog="FILE is a path, a name in the trace directory, or trace.log for the newest log and "
     "trace.log.1.gz, trace.log.2.gz, ... for the ones before it. Without FILE the newest log is "
     "read. The directory is inspect_ai's own; INSPECT_TRACE_DIR names another.",
@@ -52,8 +53,12 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     callback=_print_version,
     help="Print the version and leave.",
 )
-def trace_group() -> None:
+@click.pass_context
+def trace_group(ctx: click.Context) -> None:
     """Read trace logs: what a program is doing, what hung, what it did when it was killed."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(EXIT_USAGE)
 
 
 trace_group.add_command(list_command)
@@ -65,50 +70,36 @@ trace_group.add_command(anomalies_command)
 def run(args: Sequence[str], prog_name: str) -> int:
     """Run the command line `args` and return the exit code; nothing is raised."""
     try:
-        try:
-            outcome = trace_group.main(list(args), prog_name, standalone_mode=False)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except OSError as error:
-            raise _unless_pipe(error) from None
+        with trace_group.make_context(prog_name, list(args)) as ctx:
+            trace_group.invoke(ctx)
+        return 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
     except click.UsageError as error:
-        _explain_usage(error, prog_name)
+        command = error.ctx.command_path if error.ctx is not None else prog_name
+        complain(f"{prog_name}: {error.format_message()} See `{command} --help`.")
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        # The terminal has echoed ^C; the shell's prompt belongs on a line of its own.
-        if sys.stderr is not None and sys.stderr.isatty():
-            sys.stderr.write("\n")
         return EXIT_INTERRUPTED
-    except OutputClosed:
-        _silence_stdout()
+    except (OutputClosed, BrokenPipeError):  # click itself writes help, to a pipe perhaps
         return EXIT_BROKEN_PIPE
     except click.ClickException as error:
-        complain(f"error: {error.format_message()}")
+        complain(f"{prog_name}: {error.format_message()}")
         return EXIT_FAILURE
     except OSError as error:
-        complain(f"error: {one_line(error)}")
-        _silence_stdout()
+        complain(f"{prog_name}: {one_line(error)}")
         return EXIT_FAILURE
-    return outcome if isinstance(outcome, int) else 0
 
 
 def main(args: Sequence[str] | None = None, prog_name: str = "inspect-trace") -> None:
     """The `inspect-trace` script: run the command line and leave with its exit code."""
-    sys.exit(run(sys.argv[1:] if args is None else args, prog_name))
+    code = run(sys.argv[1:] if args is None else args, prog_name)
+    if code != 0:
+        _drop_unwritten_output()
+    sys.exit(code)
 
 
-def _unless_pipe(error: OSError) -> Exception:
-    """What to raise for `error`: click itself writes help and versions, to a pipe perhaps."""
-    return OutputClosed() if isinstance(error, BrokenPipeError) else error
-
-
-def _explain_usage(error: click.UsageError, prog_name: str) -> None:
-    """Say what is wrong and where the help is."""
-    command = error.ctx.command_path if error.ctx is not None else prog_name
-    complain(f"error: {error.format_message()} (see `{command} --help`)")
-
-
-def _silence_stdout() -> None:
+def _drop_unwritten_output() -> None:
     """Point stdout at nothing, so that the interpreter's own last flush can't fail aloud."""
     try:
         devnull = os.open(os.devnull, os.O_WRONLY)
