@@ -1,1 +1,4 @@
-//! (module write)
+//! The way in: one log record becomes one JSON line, appended to a log.
+
+pub mod encode;
+pub mod json;

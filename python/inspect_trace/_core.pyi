@@ -1,0 +1,335 @@
+"""The compiled core: the typed border that the rest of the package is built on."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Literal, final
+
+__version__: str
+
+@final
+class LogWriter:
+    """An open trace log; every record is one line, written whole by one system call.
+
+    Safe to share between threads. No lock is held while it writes.
+    """
+
+    @staticmethod
+    def create_in(directory: str, run_id: str, is_child: bool) -> LogWriter:
+        """This process's own log, `trace-<pid>.log`, in a trace directory.
+
+        Args:
+            directory: The trace directory; created (0700) where it is missing.
+            run_id: The run that the process belongs to.
+            is_child: Whether the run was started by another process.
+
+        Raises:
+            OSError: The log cannot be created.
+        """
+
+    @staticmethod
+    def open(path: str) -> LogWriter:
+        """A log at a path of the caller's choice, appended to; processes may share it.
+
+        Args:
+            path: The file; created (0600), with its parent directories, where it is missing.
+
+        Raises:
+            OSError: The log cannot be opened.
+        """
+
+    @property
+    def path(self) -> str:
+        """The path of the log."""
+
+    @property
+    def dropped(self) -> int:
+        """How many records could not be written, from the start."""
+
+    def write_record(self, record: logging.LogRecord) -> None:
+        """Appends the line of a record.
+
+        What is wrong with the record itself (arguments that do not fit, an object that cannot be
+        printed) is written into its line.
+
+        Raises:
+            OSError: The line could not be written, for a cause that has not been raised since the
+                last success; later records of the same cause are only counted.
+        """
+
+    def after_fork_in_child(self) -> None:
+        """Makes the writer the forked child's own: to be called in the child, right after."""
+
+    def close(self) -> None:
+        """Closes the log. Closing again does nothing; records written later are counted."""
+
+def format_record(record: logging.LogRecord) -> str:
+    """The line of a log record, without its newline.
+
+    The line is the one that inspect_ai's trace formatter gives, to the byte; the few documented
+    departures keep what that formatter loses.
+    """
+
+def new_trace_id() -> str:
+    """A new random trace id: a UUID in the 22 characters of the `shortuuid` package."""
+
+@final
+class HousekeepingReport:
+    """What one housekeeping of a trace directory did."""
+
+    @property
+    def compressed(self) -> int:
+        """Finished logs that are compressed now."""
+    @property
+    def removed(self) -> int:
+        """Logs of old runs that were removed."""
+    @property
+    def stale_temporaries(self) -> int:
+        """Temporary files of killed processes that were removed."""
+    @property
+    def skipped_because_busy(self) -> bool:
+        """Whether another process was at it already, so nothing was done."""
+
+def housekeep(directory: str, keep_runs: int) -> HousekeepingReport:
+    """Compresses finished logs and removes those of runs beyond the newest `keep_runs`."""
+
+def spawn_housekeeping(directory: str, keep_runs: int) -> None:
+    """Does what `housekeep` does, on a background thread that nobody waits for."""
+
+@final
+class TraceFile:
+    """One trace log of a trace directory."""
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+    @property
+    def mtime(self) -> float:
+        """When it was last written, in seconds since the epoch."""
+    @property
+    def size(self) -> int:
+        """Its size in bytes, as it lies on the disk."""
+    @property
+    def pid(self) -> int | None:
+        """The process that wrote it, where that is known."""
+    @property
+    def alive(self) -> bool | None:
+        """Whether that process is still alive; None where that cannot be told."""
+    @property
+    def run_id(self) -> str | None:
+        """The run it belongs to; None for logs of other tools."""
+    @property
+    def is_child(self) -> bool:
+        """Whether its process was started by another process of the run."""
+
+def list_trace_files(directory: str) -> list[TraceFile]:
+    """The trace logs of a directory, the most recently written first."""
+
+def resolve_trace_file(name: str | None, directory: str, cwd: str) -> str:
+    """The path of the log that a name stands for; see `inspect_trace.resolve_trace_file`."""
+
+@final
+class TraceRecord:
+    """One record of a trace log. What the record does not have is None."""
+
+    @property
+    def timestamp(self) -> str:
+        """When it was made: ISO 8601, local zone of the writer, with offset."""
+    @property
+    def level(self) -> str:
+        """The name of its level: TRACE, HTTP, INFO, ..."""
+    @property
+    def message(self) -> str:
+        """The message, merged with its arguments."""
+    @property
+    def module(self) -> str | None:
+        """The module that logged it (levels other than TRACE)."""
+    @property
+    def function(self) -> str | None:
+        """The function that logged it (levels other than TRACE)."""
+    @property
+    def line(self) -> int | None:
+        """The line that logged it (levels other than TRACE)."""
+    @property
+    def action(self) -> str | None:
+        """The kind of action: Model, Subprocess, ..."""
+    @property
+    def detail(self) -> str | None:
+        """What the action is at, in words."""
+    @property
+    def event(self) -> str | None:
+        """enter, exit, cancel, error or timeout."""
+    @property
+    def trace_id(self) -> str | None:
+        """What joins the enter record of an action to its closing record."""
+    @property
+    def parent_id(self) -> str | None:
+        """The trace id of the enclosing action."""
+    @property
+    def start_time(self) -> float | None:
+        """When the action began, in seconds since the epoch (enter records)."""
+    @property
+    def duration(self) -> float | None:
+        """How long the action took, in seconds (closing records)."""
+    @property
+    def error(self) -> str | None:
+        """What the exception said."""
+    @property
+    def error_type(self) -> str | None:
+        """The class of the exception."""
+    @property
+    def stacktrace(self) -> str | None:
+        """The formatted traceback of the exception."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, extra ones too, as `json.loads` gives them."""
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """A field by name, extra ones too."""
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __contains__(self, key: str, /) -> bool: ...
+
+@final
+class Records(Iterator[TraceRecord]):
+    """The records of a log, one after the other."""
+
+    @property
+    def skipped(self) -> str | None:
+        """One line on what was skipped or repaired so far, or None."""
+    def __iter__(self) -> Records: ...
+    def __next__(self) -> TraceRecord: ...
+
+def scan(path: str, *, filter: str | None = None) -> Records:
+    """The records of the log at a path; see `inspect_trace.scan`."""
+
+@final
+class Action:
+    """A traced action and how it ended."""
+
+    @property
+    def action(self) -> str:
+        """The kind of action: Model, Subprocess, ..."""
+    @property
+    def detail(self) -> str:
+        """What the action is at, in words; empty where the record does not say."""
+    @property
+    def message(self) -> str:
+        """The message of the record that tells of it last."""
+    @property
+    def event(self) -> Literal["enter", "exit", "cancel", "error", "timeout"]:
+        """The last that is known of it: enter while it runs."""
+    @property
+    def trace_id(self) -> str:
+        """What joins its records."""
+    @property
+    def parent_id(self) -> str | None:
+        """The trace id of the enclosing action."""
+    @property
+    def start_time(self) -> float | None:
+        """When it began, in seconds since the epoch; None where its enter record is missing."""
+    @property
+    def duration(self) -> float:
+        """Seconds: as recorded; of an action that runs, until `as_of`; of one that was cut off,
+        until the last record of its process."""
+    @property
+    def error(self) -> str | None:
+        """What the exception said."""
+    @property
+    def error_type(self) -> str | None:
+        """The class of the exception."""
+    @property
+    def stacktrace(self) -> str | None:
+        """The formatted traceback of the exception."""
+    @property
+    def task(self) -> Any:
+        """The evaluation task it belongs to, as recorded."""
+    @property
+    def sample_id(self) -> Any:
+        """The sample it belongs to, as recorded."""
+    @property
+    def epoch(self) -> Any:
+        """The epoch it belongs to, as recorded."""
+    @property
+    def pid(self) -> int | None:
+        """The forked child it ran in; None for the process that the log is named after."""
+    @property
+    def interrupted(self) -> bool:
+        """Whether its process ended while it ran."""
+
+@final
+class Anomalies:
+    """The actions of a log that did not simply end well, the most recently finished first."""
+
+    @property
+    def running(self) -> list[Action]:
+        """Not ended; their process lives, or may live."""
+    @property
+    def interrupted(self) -> list[Action]:
+        """Not ended when their process did."""
+    @property
+    def cancelled(self) -> list[Action]:
+        """Ended by cancellation, Ctrl-C or interpreter exit."""
+    @property
+    def errors(self) -> list[Action]:
+        """Ended by an exception."""
+    @property
+    def timeouts(self) -> list[Action]:
+        """Ended by a timeout."""
+    @property
+    def pid(self) -> int | None:
+        """The process that wrote the log, where that is known."""
+    @property
+    def alive(self) -> bool | None:
+        """Whether that process is still alive; None where that cannot be told."""
+    @property
+    def ended_at(self) -> float | None:
+        """When the process wrote last, in seconds since the epoch; None while it is alive."""
+    @property
+    def skipped(self) -> str | None:
+        """One line on what was skipped or repaired while reading, or None."""
+
+def anomalies(path: str, *, filter: str | None = None, as_of: float | None = None) -> Anomalies:
+    """The anomalies of the log at a path; see `inspect_trace.anomalies`."""
+
+@final
+class Report(Iterator[bytes]):
+    """The output of a command, in chunks."""
+
+    @property
+    def skipped(self) -> str | None:
+        """One line on what was skipped or repaired, once the chunks have ended, or None."""
+    def __iter__(self) -> Report: ...
+    def __next__(self) -> bytes: ...
+
+def dump_report(path: str, *, filter: str | None = None, jsonl: bool = False) -> Report:
+    """All records of a log as a JSON array, or as JSON Lines."""
+
+def http_report(
+    path: str,
+    *,
+    filter: str | None = None,
+    failed: bool = False,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+) -> Report:
+    """The HTTP records of a log, as a table or as JSON."""
+
+def anomalies_report(
+    path: str,
+    *,
+    filter: str | None = None,
+    show_all: bool = False,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+) -> Report:
+    """The anomalies of a log, as tables or as JSON."""
+
+def list_report(
+    directory: str, *, json: bool = False, width: int | None = None, color: bool = False
+) -> Report:
+    """The trace logs of a directory, as a table or as JSON."""
+
+def terminal_safe(text: str) -> str:
+    """The text with everything that could steer a terminal made visible."""

@@ -1,0 +1,349 @@
+//! JSON text exactly as CPython's `json.dumps` writes it (ASCII escapes, `", "` and `": "`
+//! separators, `float.__repr__`, bare `NaN` and `Infinity`).
+//!
+//! Written by hand because no library writes lone surrogates, Python's float notation and bare
+//! non-finite numbers, and the lines must be identical to the reference's to the byte.
+
+use std::io::Write as _;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Containers nested deeper than this are replaced by a text: `json.dumps` gives up near the
+/// interpreter's recursion limit (1,000 by default), where it would lose the whole record.
+pub const MAX_DEPTH: usize = 1000;
+
+/// Writes JSON values into a byte buffer, putting separators where they belong.
+///
+/// Strings are taken as WTF-8: UTF-8 that may also hold lone surrogates, as Python strings do.
+#[derive(Debug)]
+pub struct JsonWriter<'a> {
+    out: &'a mut Vec<u8>,
+    depth: usize,
+    /// Whether the next value or key is the first one of its container.
+    first: bool,
+}
+
+impl<'a> JsonWriter<'a> {
+    /// A writer that appends to `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, depth: 0, first: true }
+    }
+
+    /// How many containers are open.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Opens an object.
+    pub fn begin_object(&mut self) {
+        self.begin(b'{');
+    }
+
+    /// Closes the innermost object.
+    pub fn end_object(&mut self) {
+        self.end(b'}');
+    }
+
+    /// Opens an array.
+    pub fn begin_array(&mut self) {
+        self.begin(b'[');
+    }
+
+    /// Closes the innermost array.
+    pub fn end_array(&mut self) {
+        self.end(b']');
+    }
+
+    /// Announces the next element of an array.
+    pub fn element(&mut self) {
+        self.separate();
+    }
+
+    /// Writes the key of the next member of an object.
+    pub fn key(&mut self, wtf8: &[u8]) {
+        self.separate();
+        write_string(self.out, wtf8);
+        self.out.extend_from_slice(b": ");
+    }
+
+    /// Writes a string.
+    pub fn string(&mut self, wtf8: &[u8]) {
+        write_string(self.out, wtf8);
+    }
+
+    /// Writes a float as `float.__repr__` does; not finite ones bare, as `json.dumps` does.
+    pub fn float(&mut self, value: f64) {
+        write_float(self.out, value);
+    }
+
+    /// Writes an integer.
+    pub fn integer(&mut self, value: i64) {
+        // Writing into a Vec cannot fail.
+        let _ = write!(self.out, "{value}");
+    }
+
+    /// Writes `true` or `false`.
+    pub fn boolean(&mut self, value: bool) {
+        self.raw(if value { b"true" } else { b"false" });
+    }
+
+    /// Writes `null`.
+    pub fn null(&mut self) {
+        self.raw(b"null");
+    }
+
+    /// Writes text that is JSON already (an integer too large for [`Self::integer`]).
+    pub fn raw(&mut self, json: &[u8]) {
+        self.out.extend_from_slice(json);
+    }
+
+    fn begin(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.depth += 1;
+        self.first = true;
+    }
+
+    fn end(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.depth -= 1;
+        self.first = false;
+    }
+
+    fn separate(&mut self) {
+        if !self.first {
+            self.out.extend_from_slice(b", ");
+        }
+        self.first = false;
+    }
+}
+
+/// Appends a quoted, ASCII-escaped JSON string. Bytes that are not WTF-8 become U+FFFD.
+pub fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
+    out.reserve(wtf8.len() + 2);
+    out.push(b'"');
+    let mut rest = wtf8;
+    loop {
+        let plain = rest.iter().position(|&b| !is_plain(b)).unwrap_or(rest.len());
+        out.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        let Some(&byte) = rest.first() else { break };
+        if byte < 0x80 {
+            write_ascii_escape(out, byte);
+            rest = &rest[1..];
+        } else {
+            let (code_point, length) = decode_wtf8(rest);
+            write_unicode_escape(out, code_point);
+            rest = &rest[length..];
+        }
+    }
+    out.push(b'"');
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+fn write_ascii_escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => return write_utf16_unit(out, u16::from(byte)),
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+fn write_unicode_escape(out: &mut Vec<u8>, code_point: u32) {
+    if let Ok(unit) = u16::try_from(code_point) {
+        write_utf16_unit(out, unit);
+    } else {
+        let offset = code_point - 0x1_0000;
+        // Both halves fit 16 bits: a code point has at most 21 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let (high, low) = ((0xd800 + (offset >> 10)) as u16, (0xdc00 + (offset & 0x3ff)) as u16);
+        write_utf16_unit(out, high);
+        write_utf16_unit(out, low);
+    }
+}
+
+fn write_utf16_unit(out: &mut Vec<u8>, unit: u16) {
+    let digit = |shift: u32| HEX[usize::from((unit >> shift) & 0xf)];
+    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+/// The code point at the start of `bytes` and its length; (U+FFFD, 1) for what is not WTF-8.
+fn decode_wtf8(bytes: &[u8]) -> (u32, usize) {
+    const REPLACEMENT: (u32, usize) = (0xfffd, 1);
+    let continuation = |index: usize| match bytes.get(index) {
+        Some(&byte) if byte & 0xc0 == 0x80 => Some(u32::from(byte & 0x3f)),
+        _ => None,
+    };
+    let lead = u32::from(bytes[0]);
+    match bytes[0] {
+        0xc2..=0xdf => match continuation(1) {
+            Some(a) => ((lead & 0x1f) << 6 | a, 2),
+            None => REPLACEMENT,
+        },
+        0xe0..=0xef => match (continuation(1), continuation(2)) {
+            (Some(a), Some(b)) => {
+                let code_point = (lead & 0x0f) << 12 | a << 6 | b;
+                if code_point < 0x800 { REPLACEMENT } else { (code_point, 3) }
+            }
+            _ => REPLACEMENT,
+        },
+        0xf0..=0xf4 => match (continuation(1), continuation(2), continuation(3)) {
+            (Some(a), Some(b), Some(c)) => {
+                let code_point = (lead & 0x07) << 18 | a << 12 | b << 6 | c;
+                if (0x1_0000..=0x10_ffff).contains(&code_point) {
+                    (code_point, 4)
+                } else {
+                    REPLACEMENT
+                }
+            }
+            _ => REPLACEMENT,
+        },
+        _ => REPLACEMENT,
+    }
+}
+
+/// Appends a float in the notation of Python's `float.__repr__`: the shortest digits that give
+/// the same float back, fixed for exponents from -4 to 15, else scientific with a signed exponent
+/// of at least two digits (CPython, `float_repr_style` "short", format code `r`).
+pub fn write_float(out: &mut Vec<u8>, value: f64) {
+    if value.is_nan() {
+        return out.extend_from_slice(b"NaN");
+    }
+    if value.is_infinite() {
+        return out.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
+    }
+    let magnitude = value.abs();
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    // In this range ryu's notation and Python's are the same.
+    if value == 0.0 || (1e-4..1e16).contains(&magnitude) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    // Outside of it, ryu may write fixed notation where Python writes an exponent: take the digits
+    // and the decimal exponent out of whatever it wrote, and write Python's form.
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let written: String = [whole, fraction].concat();
+    let digits = written.trim_start_matches('0');
+    let leading_zeros = written.len() - digits.len();
+    let digits = digits.trim_end_matches('0');
+    let exponent: i64 = exponent.parse().unwrap_or(0);
+    // Lengths are below 400 here, so the casts are exact.
+    #[allow(clippy::cast_possible_wrap)]
+    let exponent = exponent + whole.len() as i64 - leading_zeros as i64 - 1;
+    if negative {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits.as_bytes()[..1]);
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(&digits.as_bytes()[1..]);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let _ = write!(out, "e{sign}{:02}", exponent.unsigned_abs());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn string(wtf8: &[u8]) -> String {
+        let mut out = Vec::new();
+        write_string(&mut out, wtf8);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn float(value: f64) -> String {
+        let mut out = Vec::new();
+        write_float(&mut out, value);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Escapes are those of `json.dumps` with `ensure_ascii`, down to DEL and letter case.
+    #[test]
+    fn strings_escape_as_json_dumps() {
+        assert_eq!(
+            string(b"a \"b\"\\\n\r\t\x08\x0c\x00\x1f\x7f~"),
+            r#""a \"b\"\\\n\r\t\b\f\u0000\u001f\u007f~""#
+        );
+        assert_eq!(string("é€😀".as_bytes()), r#""\u00e9\u20ac\ud83d\ude00""#);
+    }
+
+    /// Lone surrogates are written as they stand in the Python string.
+    #[test]
+    fn lone_surrogates_pass() {
+        assert_eq!(string(b"\xed\xa0\x80x\xed\xbf\xbf"), r#""\ud800x\udfff""#);
+    }
+
+    /// Bytes that are not WTF-8 become the replacement character, never invalid JSON.
+    #[test]
+    fn invalid_bytes_are_replaced() {
+        assert_eq!(string(b"a\xff\xc3(\xe0\x80\x80"), r#""a\ufffd\ufffd(\ufffd\ufffd\ufffd""#);
+    }
+
+    /// Known values of Python's `repr` around the changes of notation.
+    #[test]
+    fn floats_are_written_as_python_repr() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (1e-4, "0.0001"),
+            (0.000_099_9, "9.99e-05"),
+            (1e-5, "1e-05"),
+            (-1.5e-7, "-1.5e-07"),
+            (123_456_789.123, "123456789.123"),
+            (9_999_999_999_999_998.0, "9999999999999998.0"),
+            (1e16, "1e+16"),
+            (1.234e20, "1.234e+20"),
+            (1e22, "1e+22"),
+            (1.797_693_134_862_315_7e308, "1.7976931348623157e+308"),
+            (5e-324, "5e-324"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(float(value), expected);
+        }
+    }
+
+    proptest! {
+        /// What is written is JSON that a JSON parser reads back to the same text.
+        #[test]
+        fn strings_read_back(text in any::<String>()) {
+            let written = string(text.as_bytes());
+            prop_assert!(written.is_ascii());
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+
+        /// Every finite float reads back to the same bits.
+        #[test]
+        fn floats_read_back(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            prop_assert_eq!(float(value).parse::<f64>().unwrap().to_bits(), bits);
+        }
+
+        /// No bytes make the writer panic or write anything but ASCII.
+        #[test]
+        fn any_bytes_are_written(bytes in any::<Vec<u8>>()) {
+            prop_assert!(string(&bytes).is_ascii());
+        }
+    }
+}
