@@ -30,10 +30,9 @@ EXIT_BROKEN_PIPE = 141
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
     if not value or ctx.resilient_parsing:
         return
-    # Reading the metadata costs more than most commands: only when asked for.
-    from importlib.metadata import version
+    from inspect_trace._core import __version__
 
-    click.echo(f"inspect-trace {version('inspect-trace')}")
+    click.echo(f"inspect-trace {__version__}")
     ctx.exit()
 
 
