@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import pty
@@ -9,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +18,6 @@ import pytest
 from cli.logs import MIXED, record, write_log
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.conftest import Run
 
 PROGRAM = [sys.executable, "-m", "inspect_trace"]
@@ -99,22 +99,20 @@ def _wait_until_open(pid: int, name: str) -> None:
     """Wait until the process has a file of that name open (or has ended)."""
     while True:
         try:
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                try:
-                    if os.readlink(f"/proc/{pid}/fd/{descriptor}").endswith(name):
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if descriptor.readlink().name == name:
                         return
-                except FileNotFoundError:
-                    continue
         except (FileNotFoundError, PermissionError):
             pytest.fail("it ended before it could be interrupted")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_full_disk(inspect_trace: Run, trace_dir: Path) -> None:
     """Output that can't be written is one line and a failure, at the first chunk or the last."""
     write_log(trace_dir / "trace-1.log", *MIXED)
     for arguments in (["dump"], ["list"], ["anomalies"], ["http", "--json"]):
-        with open("/dev/full", "wb") as full:  # noqa: PTH123
+        with Path("/dev/full").open("wb") as full:
             result = inspect_trace(
                 *arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE
             )
@@ -134,7 +132,11 @@ def test_closed_streams(trace_dir: Path, environment: dict[str, str]) -> None:
     assert no_stdout.returncode == 1
     assert no_stdout.stderr == "python -m inspect_trace: standard output is closed\n"
     no_stderr = subprocess.run(
-        ["sh", "-c", f"{command} 2>&-"], env=environment, capture_output=True, text=True, check=False
+        ["sh", "-c", f"{command} 2>&-"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert no_stderr.returncode == 0
     assert no_stderr.stdout.endswith("]\n")

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,7 +28,7 @@ HOSTILE = (
 
 
 def in_terminal(
-    *arguments: str, environment: dict[str, str], columns: int = 80, **variables: str
+    *arguments: str, environment: dict[str, str], columns: int = 80, **variables: Any
 ) -> str:
     """What `inspect-trace ARGUMENTS` writes to a terminal of that width."""
     leader, follower = os.openpty()
@@ -63,9 +63,7 @@ def in_terminal(
 @pytest.fixture
 def environment(environment: dict[str, str]) -> dict[str, str]:
     """The environment, with no opinion about terminals."""
-    return {
-        name: value for name, value in environment.items() if name not in ("TERM", "COLUMNS")
-    }
+    return {name: value for name, value in environment.items() if name not in ("TERM", "COLUMNS")}
 
 
 @pytest.fixture
@@ -90,11 +88,13 @@ def test_log_text_steers_no_terminal(
 ) -> None:
     """Escape sequences, hyperlinks, controls and bidi marks in a log reach no terminal as such."""
     os.link(hostile_log, hostile_log.with_name("trace-\x1b[31m\u202e\n.log"))
-    variables = {} if color else {"NO_COLOR": "1"}
+    variables: dict[str, Any] = {} if color else {"NO_COLOR": "1"}
     output = in_terminal(*arguments, environment=environment, **variables)
     rest = SGR.sub("", output) if color else output
     assert "\x1b]" not in output
-    forbidden = re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028\u202a-\u202e\u2066-\u2069]", rest)
+    forbidden = re.findall(
+        r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028\u202a-\u202e\u2066-\u2069]", rest
+    )
     assert forbidden == []
 
 
@@ -106,13 +106,12 @@ def test_no_section_can_be_forged(hostile_log: Path, environment: dict[str, str]
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("http",), ("anomalies",)])
-def test_colour(
-    hostile_log: Path, environment: dict[str, str], arguments: tuple[str, ...]
-) -> None:
+def test_colour(hostile_log: Path, environment: dict[str, str], arguments: tuple[str, ...]) -> None:
     """A terminal gets colour, unless it is dumb or NO_COLOR is set (to anything but nothing)."""
     assert SGR.search(in_terminal("anomalies", environment=environment))
     assert SGR.search(in_terminal("anomalies", environment=environment, NO_COLOR=""))
-    for variables in ({"NO_COLOR": "1"}, {"NO_COLOR": "0"}, {"TERM": "dumb"}):
+    plain: list[dict[str, Any]] = [{"NO_COLOR": "1"}, {"NO_COLOR": "0"}, {"TERM": "dumb"}]
+    for variables in plain:
         assert "\x1b" not in in_terminal(*arguments, environment=environment, **variables)
 
 

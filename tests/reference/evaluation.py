@@ -66,7 +66,7 @@ def answer(*_: object) -> ModelOutput:
     return output
 
 
-@tool
+@tool  # type: ignore[untyped-decorator]
 def list_directory() -> Tool:
     """A tool which runs a command in the sandbox."""
 
@@ -77,12 +77,12 @@ def list_directory() -> Tool:
             directory: What to list.
         """
         result = await sandbox().exec(["ls", "-a", directory])
-        return result.stdout
+        return str(result.stdout)
 
     return execute
 
 
-@subtask(name="count words")
+@subtask(name="count words")  # type: ignore[untyped-decorator]
 async def count_words(text: str) -> int:
     """A subtask, with an action of its own inside."""
     with trace_action(logger, "Count", "words of %s", text):
@@ -97,7 +97,7 @@ async def make_requests(base_url: str) -> None:
             await client.get(f"{base_url}/{status}")
 
 
-@solver
+@solver  # type: ignore[untyped-decorator]
 def probe(base_url: str, *, hang: bool) -> Solver:
     """Leave each kind of record in the trace, and hang in the last sample when asked to."""
 
@@ -133,7 +133,7 @@ def probe(base_url: str, *, hang: bool) -> Solver:
 
         if hang and state.sample_id == "second" and state.epoch == 2:
             with trace_action(logger, "Outer", "hangs"), trace_action(logger, "Hang", AWKWARD):
-                print("hanging", flush=True)
+                print("hanging", flush=True)  # noqa: T201
                 await asyncio.to_thread(sys.stdin.read)
         return state
 
@@ -161,7 +161,7 @@ def main(mode: str, work_dir: Path) -> None:
     )
     assert logs[0].status == "success", logs[0].error and logs[0].error.message
     server.shutdown()
-    print("finished", os.getpid(), flush=True)
+    print("finished", os.getpid(), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def records(evaluation: Evaluation, log: str) -> list[dict[str, Any]]:
 
 def test_trace_has_everything(evaluation: Evaluation) -> None:
     """The evaluation left a record of every kind, or the tests below would show nothing."""
-    found = {(record.get("action"), record.get("event")) for record in records(evaluation, "killed")}
+    found = {
+        (record.get("action"), record.get("event")) for record in records(evaluation, "killed")
+    }
     assert {
         ("Model", "exit"),
         ("Tool Call", "exit"),
@@ -133,7 +135,9 @@ class TestDump:
         # The reference writes other characters than ASCII as they are.
         assert ours == theirs
 
-    @pytest.mark.parametrize("text", ["sample=first", "SUBPROCESS", "no such text", "naïve", "漢字"])
+    @pytest.mark.parametrize(
+        "text", ["sample=first", "SUBPROCESS", "no such text", "naïve", "漢字"]
+    )
     def test_filter(self, evaluation: Evaluation, text: str) -> None:
         """`--filter` selects the same records."""
         ours, theirs = (
@@ -178,7 +182,9 @@ class TestHttp:
             [row["message"] for row in json.loads(text)["requests"]]
             for text in both(evaluation, "finished", "http", "--json", "--failed")
         )
-        assert [message for message in theirs if "201" not in message and "204" not in message] == ours
+        assert [
+            message for message in theirs if "201" not in message and "204" not in message
+        ] == ours
         assert len(theirs) == 20
         assert len(ours) == 12
 

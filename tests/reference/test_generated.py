@@ -124,9 +124,7 @@ def plain_lines(draw: st.DrawFn) -> str:
 @st.composite
 def logs(draw: st.DrawFn) -> tuple[str, bytes]:
     """A file name and its content."""
-    lines = draw(
-        st.lists(action_lines() | plain_lines() | st.sampled_from(ODD_LINES), max_size=25)
-    )
+    lines = draw(st.lists(action_lines() | plain_lines() | st.sampled_from(ODD_LINES), max_size=25))
     content = "".join(line + draw(st.sampled_from(["\n", "\n", "\n", "\r\n"])) for line in lines)
     data = content.encode("utf-8", "surrogatepass")
     if draw(st.integers(0, 5)) == 0:

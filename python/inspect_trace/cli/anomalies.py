@@ -23,7 +23,11 @@ from inspect_trace.cli.output import stdout_terminal, write_report
 def anomalies_command(
     file: str | None, filter_text: str | None, *, show_all: bool, as_json: bool
 ) -> None:
-    """Show actions that still run, were cancelled, or that the process died in."""
+    """Show the actions that did not simply end.
+
+    These are actions that still run (or that the process died in), that were cancelled and, on
+    demand, that failed or timed out.
+    """
     from inspect_trace import _core
     from inspect_trace.store import resolve_trace_file
 

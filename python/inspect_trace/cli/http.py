@@ -19,9 +19,7 @@ from inspect_trace.cli.output import stdout_terminal, write_report
     help="Only requests that failed: a status of 400 or more, no answer, or a retry.",
 )
 @json_option("an object {trace_file, as_of, requests}")
-def http_command(
-    file: str | None, filter_text: str | None, *, failed: bool, as_json: bool
-) -> None:
+def http_command(file: str | None, filter_text: str | None, *, failed: bool, as_json: bool) -> None:
     """Show the HTTP requests of a trace log."""
     from inspect_trace import _core
     from inspect_trace.store import resolve_trace_file

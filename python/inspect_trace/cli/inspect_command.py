@@ -28,7 +28,7 @@ def main() -> None:
             "inspect_ai (pip install inspect-ai)\n"
         )
         sys.exit(1)
-    command: Callable[[], object] = entry_point.load()
+    command: Callable[[], int | str | None] = entry_point.load()
     sys.exit(command())
 
 

@@ -40,6 +40,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     name="trace",
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     epilog="FILE is a path, a name in the trace directory, or trace.log for the newest log and "
     "trace.log.1.gz, trace.log.2.gz, ... for the ones before it. Without FILE the newest log is "
     "read. The directory is inspect_ai's own; INSPECT_TRACE_DIR names another.",

@@ -45,16 +45,9 @@ def write_report(report: Report) -> None:
     """
     if sys.stdout is None:
         raise click.ClickException("standard output is closed")
-    stdout = sys.stdout.buffer
     for chunk in report:
-        try:
-            stdout.write(chunk)
-        except OSError as error:
-            raise _output_failure(error) from None
-    try:
-        stdout.flush()
-    except OSError as error:
-        raise _output_failure(error) from None
+        _write(chunk)
+    _write(b"")  # a log of no records may have no chunk at all
     if report.skipped is not None:
         complain(report.skipped)
 
@@ -89,7 +82,12 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _output_failure(error: OSError) -> Exception:
-    if isinstance(error, BrokenPipeError):
-        return OutputClosed()
-    return click.ClickException(f"cannot write to standard output: {error.strerror}")
+def _write(chunk: bytes) -> None:
+    """Write and flush, so that whoever follows the output waits for nothing."""
+    try:
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
+    except OSError as error:
+        raise click.ClickException(f"cannot write to standard output: {error.strerror}") from None
