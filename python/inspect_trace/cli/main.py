@@ -77,7 +77,7 @@ def run(args: Sequence[str], prog_name: str) -> int:
         return leave.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else prog_name
-        complain(f"{prog_name}: {error.format_message()} See `{command} --help`.")
+        complain(f"{prog_name}: {error.format_message()} (see `{command} --help`)")
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
