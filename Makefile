@@ -1,0 +1,106 @@
+# Everything a developer does here, on a machine that has a Rust toolchain, make and Python >= 3.10.
+# The targets make their own virtual environment; nothing is installed outside this directory.
+#
+#   make test PYTHON=python3.13 VENV=.venv-3.13     another Python, in an environment of its own
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?=
+VENV ?= .venv
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+FUZZ_CASES ?= 20000
+
+# What the caller has set for other Pythons, installs and traces must not reach into ours.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS
+unexport VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+unexport INSPECT_TRACE_DIR INSPECT_TRACE_FILE INSPECT_TRACE_LEVEL INSPECT_TRACE_RUN
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN := $(abspath $(VENV))/bin
+PIP := $(BIN)/python -m pip --quiet
+# Cargo builds the binding for this Python, in whatever command: one build serves them all.
+export PYO3_PYTHON := $(BIN)/python
+
+# What has been done, and has not to be done again until what it stands on changes.
+MADE := $(VENV)/.made
+WHEEL := $(VENV)/.wheel
+INSTALLED := $(VENV)/.installed
+READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
+
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+	$(shell find rust benches/core python -type f \
+		\( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) \
+		-not -path '*/target/*' 2>/dev/null)
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(INSTALLED) ## See it work: a traced program hangs, is killed, and its log tells where
+	@$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: $(READY) ## Run all tests: the core's without Python, then Python's on the installed wheel
+	cargo test --locked --workspace
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(READY) ## Check format, lints and types, in Rust and in Python
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY) ## Measure against the reference and write the results to benches/README.md
+	$(BIN)/python benches/run.py $(BENCH_ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: $(READY) ## Run every bench once on a tiny log: does it run at all?
+	$(BIN)/python benches/run.py --smoke
+	cargo bench --locked -p inspect-trace-benches -- --test
+
+.PHONY: docs
+docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors
+	$(BIN)/mkdocs build --quiet --strict
+
+.PHONY: fuzz
+fuzz: $(READY) ## Run the property tests long (FUZZ_CASES=20000 cases each)
+	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -p inspect-trace-core
+
+.PHONY: clean
+clean: ## Remove everything that was made here
+	rm -rf $(VENV) dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
+
+$(MADE): scripts/find-python
+	rm -rf $(VENV)
+	python=$$(scripts/find-python "$(PYTHON)") && "$$python" -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1' 'maturin>=1.9.4,<2'
+	touch $@
+
+$(WHEEL): $(MADE) $(SOURCES)
+	rm -rf $(VENV)/wheel
+	$(BIN)/maturin build --quiet --release --locked --interpreter $(BIN)/python --out $(VENV)/wheel
+	touch $@
+
+$(INSTALLED): $(WHEEL)
+	$(PIP) install $(VENV)/wheel/*.whl
+	$(PIP) install --force-reinstall --no-deps $(VENV)/wheel/*.whl
+	touch $@
+
+# inspect_ai brings a script `inspect` of its own: ours has to be laid over it, so it comes last.
+$(READY): $(INSTALLED)
+	$(PIP) install --group dev
+	$(PIP) install --force-reinstall --no-deps $(VENV)/wheel/*.whl
+	touch $@
+
+$(DOCS_READY): $(INSTALLED)
+	$(PIP) install --group docs
+	touch $@

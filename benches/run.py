@@ -1,0 +1,94 @@
+"""Runs all benches and writes their results to `benches/README.md`; `make bench` calls it.
+
+python benches/run.py                 # all, with the sizes of the published results
+python benches/run.py --smoke         # tiny, nothing written: do they run at all?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import bench_read
+import bench_write
+from corpus import parse_size
+from measure import HERE, facts, table
+
+README = HERE / "README.md"
+CRITERION = HERE.parent / "target" / "criterion"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+def criterion_results() -> str:
+    """What the core's own benches measured last (`cargo bench`), in Markdown."""
+    rows = []
+    for path in sorted(CRITERION.glob("**/new/benchmark.json")):
+        bench = json.loads(path.read_text())
+        estimates = json.loads(path.with_name("estimates.json").read_text())
+        median = estimates["median"]
+        low, high = (
+            median["confidence_interval"][bound] for bound in ("lower_bound", "upper_bound")
+        )
+        size_bytes = (bench.get("throughput") or {}).get("Bytes")
+        rows.append(
+            [
+                f"`{bench['full_id']}`",
+                f"{duration(median['point_estimate'])} ({duration(low)}–{duration(high)})",
+                f"{size_bytes / median['point_estimate']:.2f}" if size_bytes else "",
+            ]
+        )
+    if not rows:
+        return ""
+    head = ["bench", "median (95 % interval)", "GB/s"]
+    return f"### The core by itself\n\nBy criterion, without Python.\n\n{table(head, rows)}\n"
+
+
+def duration(value_ns: float) -> str:
+    """A duration in the unit that suits it."""
+    for unit, size_ns in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if value_ns >= size_ns:
+            return f"{value_ns / size_ns:.3g} {unit}"
+    return f"{value_ns:.3g} ns"
+
+
+def write_results(results: str) -> None:
+    """Puts the results between their marks in the README."""
+    text = README.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{README} has no place for results ({BEGIN} ... {END})")
+    README.write_text(f"{before}{BEGIN}\n\n{results}\n{END}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """The command line: see the top of the file."""
+    parser = argparse.ArgumentParser(description="Runs all benches.")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, write nothing")
+    parser.add_argument("--bytes", type=parse_size, default=100_000_000, help="such as 100MB")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    if options.smoke:
+        print(bench_read.measure(200_000, options.seed, 1))
+        print(bench_write.measure(200, 1))
+        return
+    asked = "".join(
+        f" --{name} {getattr(options, name)}"
+        for name in ("bytes", "seed", "operations", "rounds")
+        if getattr(options, name) != parser.get_default(name)
+    )
+    results = (
+        f"{facts()}\n\n"
+        f"By `python benches/run.py{asked}`.\n\n"
+        f"### Reading\n\n{bench_read.measure(options.bytes, options.seed, options.rounds)}\n"
+        f"### Writing\n\n{bench_write.measure(options.operations, options.rounds)}\n"
+        f"{criterion_results()}"
+    )
+    write_results(results)
+    print(f"{README}:\n\n{results}")
+
+
+if __name__ == "__main__":
+    main()
