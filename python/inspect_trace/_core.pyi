@@ -4,6 +4,31 @@ import logging
 from collections.abc import Iterator
 from typing import Any, Literal, final
 
+__all__ = [
+    "Action",
+    "Anomalies",
+    "HousekeepingReport",
+    "LogWriter",
+    "Records",
+    "Report",
+    "TraceFile",
+    "TraceRecord",
+    "__version__",
+    "anomalies",
+    "anomalies_report",
+    "dump_report",
+    "format_record",
+    "housekeep",
+    "http_report",
+    "list_report",
+    "list_trace_files",
+    "new_trace_id",
+    "resolve_trace_file",
+    "scan",
+    "spawn_housekeeping",
+    "terminal_safe",
+]
+
 __version__: str
 
 @final

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
 from . import _core
 from ._core import Action, Anomalies, Records, TraceRecord
 from .store import resolve_trace_file
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
 __all__ = ["Action", "Anomalies", "Records", "TraceRecord", "anomalies", "scan"]
 
-StrPath: TypeAlias = "str | os.PathLike[str]"
 
-
-def scan(file: StrPath | None = None, *, filter: str | None = None) -> Records:  # noqa: A002
+def scan(file: str | os.PathLike[str] | None = None, *, filter: str | None = None) -> Records:  # noqa: A002
     """The records of a trace log, one after the other.
 
     The log is read as the records are asked for, in constant memory. Lines that are no records
@@ -45,7 +38,7 @@ def scan(file: StrPath | None = None, *, filter: str | None = None) -> Records: 
 
 
 def anomalies(
-    file: StrPath | None = None,
+    file: str | os.PathLike[str] | None = None,
     *,
     filter: str | None = None,  # noqa: A002
     as_of: float | None = None,

@@ -8,8 +8,11 @@
 
 use pyo3::prelude::*;
 
+mod anomalies;
 mod error;
 mod log_record;
+mod record;
+mod report;
 mod store;
 mod value;
 mod writer;
@@ -17,7 +20,15 @@ mod writer;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::anomalies::{Action, Anomalies, anomalies};
+    #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
+    #[pymodule_export]
+    use super::record::{Records, TraceRecord, scan};
+    #[pymodule_export]
+    use super::report::{
+        Report, anomalies_report, dump_report, http_report, list_report, terminal_safe,
+    };
     #[pymodule_export]
     use super::store::{
         HousekeepingReport, TraceFile, housekeep, list_trace_files, resolve_trace_file,

@@ -1,0 +1,203 @@
+//! `TraceRecord` and the iterator that gives them.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use inspect_trace_core::read;
+use inspect_trace_core::record::{Name, OwnedRecord, RawValue};
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+use crate::error::to_python;
+
+/// Records fetched from the core at a time.
+const BATCH: usize = 256;
+
+/// Text of the core (UTF-8 that may hold lone surrogates) as a Python string.
+pub(crate) fn text_to_python<'py>(py: Python<'py>, wtf8: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    match std::str::from_utf8(wtf8) {
+        Ok(text) => Ok(PyString::new(py, text)),
+        Err(_) => Ok(PyBytes::new(py, wtf8)
+            .call_method1("decode", ("utf-8", "surrogatepass"))?
+            .cast_into()?),
+    }
+}
+
+/// A value of a record as `json.loads` gives it. What Python cannot hold (nesting beyond its
+/// recursion limit, integers beyond its digit limit) is given as its JSON text.
+pub(crate) fn value_to_python<'py>(
+    py: Python<'py>,
+    value: RawValue<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if let Some(text) = value.text() {
+        return Ok(text_to_python(py, &text)?.into_any());
+    }
+    let raw = text_to_python(py, value.raw())?;
+    LOADS.import(py, "json", "loads")?.call1((&raw,)).or_else(|_| Ok(raw.into_any()))
+}
+
+/// One record of a trace log.
+#[pyclass(frozen, module = "inspect_trace._core")]
+pub(crate) struct TraceRecord(OwnedRecord);
+
+impl TraceRecord {
+    fn text<'py>(&self, py: Python<'py>, name: Name) -> PyResult<Option<Bound<'py, PyString>>> {
+        self.0.text(name).map(|text| text_to_python(py, &text)).transpose()
+    }
+
+    /// A number is one only where the record is an action record: anything goes elsewhere.
+    fn number(&self, name: Name) -> Option<f64> {
+        self.0.number(name)
+    }
+}
+
+/// One getter for each text field.
+macro_rules! text_getters {
+    ($($getter:ident => $name:ident),+ $(,)?) => {
+        #[pymethods]
+        impl TraceRecord {
+            $(
+                #[getter]
+                fn $getter<'py>(
+                    &self, py: Python<'py>,
+                ) -> PyResult<Option<Bound<'py, PyString>>> {
+                    self.text(py, Name::$name)
+                }
+            )+
+
+            #[getter]
+            fn line(&self) -> Option<i64> {
+                self.0.line()
+            }
+
+            #[getter]
+            fn start_time(&self) -> Option<f64> {
+                self.number(Name::StartTime)
+            }
+
+            #[getter]
+            fn duration(&self) -> Option<f64> {
+                self.number(Name::Duration)
+            }
+
+            fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+                let dict = PyDict::new(py);
+                for (key, value) in self.0.fields() {
+                    dict.set_item(text_to_python(py, &key)?, value_to_python(py, value)?)?;
+                }
+                Ok(dict)
+            }
+
+            #[pyo3(signature = (key, default = None, /))]
+            fn get<'py>(
+                &self, key: &Bound<'py, PyString>, default: Option<Bound<'py, PyAny>>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                let py = key.py();
+                match self.0.get(&crate::value::wtf8(key)) {
+                    Some(value) => value_to_python(py, value),
+                    None => Ok(default.unwrap_or_else(|| py.None().into_bound(py))),
+                }
+            }
+
+            fn __getitem__<'py>(&self, key: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+                match self.0.get(&crate::value::wtf8(key)) {
+                    Some(value) => value_to_python(key.py(), value),
+                    None => Err(PyKeyError::new_err(key.clone().unbind())),
+                }
+            }
+
+            fn __contains__(&self, key: &Bound<'_, PyAny>) -> bool {
+                key.cast::<PyString>()
+                    .is_ok_and(|key| self.0.get(&crate::value::wtf8(key)).is_some())
+            }
+
+            fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+                let timestamp = text_to_python(py, &self.0.timestamp())?.repr()?;
+                let level = text_to_python(py, &self.0.level())?.repr()?;
+                let message = text_to_python(py, &self.0.message())?.repr()?;
+                Ok(format!(
+                    "<TraceRecord timestamp={timestamp} level={level} message={message}>"
+                ))
+            }
+        }
+    };
+}
+
+text_getters! {
+    timestamp => Timestamp,
+    level => Level,
+    message => Message,
+    module => Module,
+    function => Function,
+    action => Action,
+    detail => Detail,
+    event => Event,
+    trace_id => TraceId,
+    parent_id => ParentId,
+    error => Error,
+    error_type => ErrorType,
+    stacktrace => Stacktrace,
+}
+
+struct Stream {
+    records: read::Records,
+    batch: VecDeque<OwnedRecord>,
+}
+
+impl Stream {
+    fn next(&mut self) -> inspect_trace_core::Result<Option<OwnedRecord>> {
+        if self.batch.is_empty()
+            && let Some(batch) = self.records.next_batch(BATCH)?
+        {
+            self.batch = batch.into();
+        }
+        Ok(self.batch.pop_front())
+    }
+}
+
+/// The records of a log, one after the other.
+#[pyclass(frozen, module = "inspect_trace._core")]
+pub(crate) struct Records(Mutex<Stream>);
+
+#[pymethods]
+impl Records {
+    fn __iter__(records: Bound<'_, Self>) -> Bound<'_, Self> {
+        records
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<TraceRecord>> {
+        // The common case first: a record is there, and no other thread is reading.
+        if let Ok(mut stream) = self.0.try_lock()
+            && let Some(record) = stream.batch.pop_front()
+        {
+            return Ok(Some(TraceRecord(record)));
+        }
+        py.check_signals()?;
+        // Off the interpreter first, then the lock: who holds it may be reading.
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next())
+            .map(|record| record.map(TraceRecord))
+            .map_err(|error| to_python(&error))
+    }
+
+    #[getter]
+    fn skipped(&self, py: Python<'_>) -> Option<String> {
+        py.detach(|| {
+            let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            stream.records.skipped().summary(stream.records.path())
+        })
+    }
+}
+
+/// The records of the log at a path.
+#[pyfunction]
+#[pyo3(signature = (path, *, filter = None))]
+pub(crate) fn scan(py: Python<'_>, path: PathBuf, filter: Option<&str>) -> PyResult<Records> {
+    let filter = read::Filter::new(filter);
+    py.detach(|| read::Records::open(&path, &filter))
+        .map(|records| Records(Mutex::new(Stream { records, batch: VecDeque::new() })))
+        .map_err(|error| to_python(&error))
+}
