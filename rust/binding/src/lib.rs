@@ -3,13 +3,30 @@
 //! Nothing here decides anything about logs; it turns Python objects into what the core takes and
 //! the core's answers into Python objects.
 
+// A converted argument is always a value of our own.
+#![allow(clippy::needless_pass_by_value)]
+
 use pyo3::prelude::*;
 
+mod error;
 mod log_record;
+mod store;
 mod value;
+mod writer;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
+    #[pymodule_export]
+    use super::store::{
+        HousekeepingReport, TraceFile, housekeep, list_trace_files, resolve_trace_file,
+        spawn_housekeeping,
+    };
+    #[pymodule_export]
+    use super::writer::LogWriter;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)] // Python's name for it
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -36,3 +36,232 @@ pub(crate) fn local_time(epoch_s: i64) -> Option<LocalTime> {
         utc_offset_s: tm.tm_gmtoff,
     })
 }
+
+// ---------------------------------------------------------------------------------------------
+// Locks on byte ranges, owned by the open file description (Linux "OFD" locks)
+// ---------------------------------------------------------------------------------------------
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Whether a lock tolerates others of its kind on the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LockKind {
+    /// Shared; the file must be open for reading.
+    Shared,
+    /// Exclusive; the file must be open for writing.
+    Exclusive,
+}
+
+/// A range of bytes: where it starts and how long it is (0: to the end of all files).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ByteRange {
+    pub(crate) start: i64,
+    pub(crate) length: i64,
+}
+
+fn flock(kind: libc::c_int, range: ByteRange) -> libc::flock {
+    // SAFETY: `flock` is plain data for which all zeroes are a value. (Its fields differ between
+    // platforms, so it can't be written out.)
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    // The constants fit: they are 0, 1 and 2.
+    #[allow(clippy::cast_possible_truncation)]
+    {
+        lock.l_type = kind as libc::c_short;
+        lock.l_whence = libc::SEEK_SET as libc::c_short;
+    }
+    lock.l_start = range.start;
+    lock.l_len = range.length;
+    lock
+}
+
+/// Takes a lock for the open file description, without waiting. False: someone else has it.
+pub(crate) fn try_lock_range(
+    file: impl AsFd,
+    kind: LockKind,
+    range: ByteRange,
+) -> io::Result<bool> {
+    let kind = match kind {
+        LockKind::Shared => libc::F_RDLCK,
+        LockKind::Exclusive => libc::F_WRLCK,
+    };
+    match set_lock(file.as_fd(), &flock(kind, range)) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a lock of the open file description back, also for the copies of it that a forked child
+/// has.
+pub(crate) fn unlock_range(file: impl AsFd, range: ByteRange) -> io::Result<()> {
+    set_lock(file.as_fd(), &flock(libc::F_UNLCK, range))
+}
+
+fn set_lock(file: BorrowedFd<'_>, lock: &libc::flock) -> io::Result<()> {
+    // SAFETY: the descriptor is open (it is borrowed) and `lock` is a valid flock that the call
+    // only reads.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, std::ptr::from_ref(lock)) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// A lock within `range` that another open file description holds, if there is one. Takes nothing.
+pub(crate) fn foreign_lock(file: impl AsFd, range: ByteRange) -> io::Result<Option<ByteRange>> {
+    let mut lock = flock(libc::F_WRLCK, range);
+    // SAFETY: the descriptor is open (it is borrowed) and `lock` is a valid flock that the call
+    // may overwrite.
+    let answer = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    if answer == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let is_free = i32::from(lock.l_type) == libc::F_UNLCK;
+    Ok((!is_free).then_some(ByteRange { start: lock.l_start, length: lock.l_len }))
+}
+
+// ---------------------------------------------------------------------------------------------
+// A descriptor that can be closed and replaced while other threads write to it
+// ---------------------------------------------------------------------------------------------
+
+/// A file descriptor shared by threads, one of which may close it at any time.
+///
+/// A plain number would be dangerous: between reading it and writing to it another thread could
+/// close it and the system give it to some other file. A lock would be too: a child forked while
+/// another thread holds it waits for ever. So uses are counted, and the last one closes.
+#[derive(Debug)]
+pub(crate) struct SharedFd {
+    fd: RawFd,
+    /// [`CLOSED`], and the number of uses that are under way.
+    state: AtomicU32,
+}
+
+const CLOSED: u32 = 1 << 31;
+
+impl SharedFd {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self { fd: fd.into_raw_fd(), state: AtomicU32::new(0) }
+    }
+
+    /// The descriptor, kept open for as long as the answer lives; None once it is closed.
+    pub(crate) fn get(&self) -> Option<FdUse<'_>> {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            if state & CLOSED != 0 {
+                return None;
+            }
+            match self.state.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(FdUse { shared: self }),
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// Closes the descriptor, at once or when the uses under way are over. Again: nothing.
+    pub(crate) fn close(&self) {
+        if self.state.fetch_or(CLOSED, Ordering::AcqRel) == 0 {
+            self.close_now();
+        }
+    }
+
+    /// Forgets the uses that other threads of the parent had under way: to be called in a forked
+    /// child, where those threads do not exist, while it has a single thread.
+    pub(crate) fn forget_uses_after_fork(&self) {
+        let state = self.state.load(Ordering::Acquire);
+        self.state.store(state & CLOSED, Ordering::Release);
+        if state & CLOSED != 0 && state != CLOSED {
+            self.close_now();
+        }
+    }
+
+    /// Makes the number stand for the file of `new` from now on.
+    pub(crate) fn replace(&self, new: &OwnedFd) -> io::Result<()> {
+        let Some(old) = self.get() else { return Ok(()) };
+        // SAFETY: both descriptors are open; the number replaced is one that this value owns, so
+        // nobody else relies on which file it stands for.
+        match unsafe { libc::dup3(new.as_raw_fd(), old.shared.fd, libc::O_CLOEXEC) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    fn close_now(&self) {
+        // SAFETY: `fd` came out of an OwnedFd, and the state lets exactly one caller get here,
+        // after the last use.
+        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+    }
+}
+
+impl Drop for SharedFd {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A [`SharedFd`] in use; see [`SharedFd::get`].
+#[derive(Debug)]
+pub(crate) struct FdUse<'a> {
+    shared: &'a SharedFd,
+}
+
+impl AsFd for FdUse<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor stays open while this use is counted, that is, while `self` lives.
+        unsafe { BorrowedFd::borrow_raw(self.shared.fd) }
+    }
+}
+
+impl Drop for FdUse<'_> {
+    fn drop(&mut self) {
+        if self.shared.state.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1 {
+            self.shared.close_now();
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Clock, signals
+// ---------------------------------------------------------------------------------------------
+
+/// Seconds since boot, suspended time included, as /proc/<pid>/stat counts them.
+pub(crate) fn seconds_since_boot() -> Option<f64> {
+    let mut time = std::mem::MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the pointer is valid for the call, and `timespec` is plain data.
+    let time = unsafe {
+        if libc::clock_gettime(libc::CLOCK_BOOTTIME, time.as_mut_ptr()) != 0 {
+            return None;
+        }
+        time.assume_init()
+    };
+    // Exact for 285 million years of uptime.
+    #[allow(clippy::cast_precision_loss)]
+    Some(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
+}
+
+/// The unit of times in /proc/<pid>/stat.
+pub(crate) fn clock_ticks_per_second() -> Option<f64> {
+    // SAFETY: `sysconf` takes a number and gives one back.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    // It is 100 practically everywhere.
+    #[allow(clippy::cast_precision_loss)]
+    (ticks > 0).then_some(ticks as f64)
+}
+
+/// Keeps signals away from the calling thread, so that they interrupt the program's own threads.
+pub(crate) fn block_signals() {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: `set` is valid for both calls and filled in by the first one; no old set is asked
+    // for.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+    }
+}

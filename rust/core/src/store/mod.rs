@@ -1,1 +1,27 @@
-//! (module store)
+//! The trace directory: names, liveness, listing, finding, housekeeping.
+//!
+//! The directory is shared by processes that know nothing of each other, ours and other tools'. What
+//! they agree on: a log has its name from the moment it exists until it is finished; who writes it
+//! holds a lock on it ([`liveness`]); nothing is ever moved onto a name that is taken; and a
+//! finished log is renamed or removed only by one who made sure that nobody has it open.
+
+mod dir;
+mod housekeep;
+mod list;
+mod lock;
+mod name;
+mod process;
+mod resolve;
+mod run;
+
+pub use housekeep::{HousekeepingReport, KEPT_CHILD_LOGS, housekeep, spawn_housekeeping};
+pub use list::{TraceFile, list};
+pub use name::LogName;
+pub use process::{ProcessStatus, liveness, writer_alive};
+pub use resolve::resolve;
+pub use run::RunInfo;
+
+pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
+pub(crate) use lock::hold;
+pub(crate) use resolve::kind_of;
+pub(crate) use run::{mark_closed, mark_locked};

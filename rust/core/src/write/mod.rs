@@ -1,4 +1,6 @@
 //! The way in: one log record becomes one JSON line, appended to a log.
 
 pub mod encode;
+pub mod gzip;
 pub mod json;
+pub mod writer;

@@ -1,0 +1,8 @@
+"""`python -m inspect_trace`: the same as the `inspect-trace` command."""
+
+from __future__ import annotations
+
+from inspect_trace.cli.main import main
+
+if __name__ == "__main__":
+    main(prog_name="python -m inspect_trace")

@@ -1,0 +1,39 @@
+"""`inspect-trace http`: the HTTP requests, or those that failed."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from inspect_trace.cli.options import file_argument, filter_option, json_option
+from inspect_trace.cli.output import stdout_terminal, write_report
+
+
+@click.command("http")
+@file_argument
+@filter_option
+@click.option(
+    "--failed",
+    is_flag=True,
+    help="Only requests that failed: a status of 400 or more, no answer, or a retry.",
+)
+@json_option("an object {trace_file, as_of, requests}")
+def http_command(file: str | None, filter_text: str | None, *, failed: bool, as_json: bool) -> None:
+    """Show the HTTP requests of a trace log."""
+    from inspect_trace import _core
+    from inspect_trace.store import resolve_trace_file
+
+    path = str(resolve_trace_file(file))
+    terminal = stdout_terminal()
+    write_report(
+        _core.http_report(
+            path,
+            filter=filter_text,
+            failed=failed,
+            json=as_json,
+            as_of=time.time(),
+            width=terminal.width,
+            color=terminal.color,
+        )
+    )

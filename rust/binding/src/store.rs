@@ -1,0 +1,127 @@
+//! The trace directory: listing, finding, housekeeping.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use inspect_trace_core::store;
+use pyo3::prelude::*;
+
+use crate::error::to_python;
+
+/// One trace log of a trace directory.
+#[pyclass(frozen, module = "inspect_trace._core")]
+pub(crate) struct TraceFile(store::TraceFile);
+
+#[pymethods]
+impl TraceFile {
+    #[getter]
+    fn path(&self) -> OsString {
+        self.0.path.clone().into_os_string()
+    }
+
+    #[getter]
+    fn mtime(&self) -> f64 {
+        self.0.mtime_s
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.size_bytes
+    }
+
+    #[getter]
+    fn pid(&self) -> Option<u32> {
+        self.0.pid
+    }
+
+    #[getter]
+    fn alive(&self) -> Option<bool> {
+        self.0.alive
+    }
+
+    #[getter]
+    fn run_id(&self) -> Option<&str> {
+        self.0.run_id.as_deref()
+    }
+
+    #[getter]
+    fn is_child(&self) -> bool {
+        self.0.is_child
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<TraceFile {} mtime={} size={} pid={:?} alive={:?}>",
+            self.0.path.display(),
+            self.0.mtime_s,
+            self.0.size_bytes,
+            self.0.pid,
+            self.0.alive
+        )
+    }
+}
+
+/// The trace logs of a directory, the most recently written first.
+#[pyfunction]
+pub(crate) fn list_trace_files(py: Python<'_>, directory: PathBuf) -> PyResult<Vec<TraceFile>> {
+    py.detach(|| store::list(&directory))
+        .map(|files| files.into_iter().map(TraceFile).collect())
+        .map_err(|error| to_python(&error))
+}
+
+/// The path of the log that a name stands for.
+#[pyfunction]
+#[pyo3(signature = (name, directory, cwd))]
+pub(crate) fn resolve_trace_file(
+    py: Python<'_>,
+    name: Option<&str>,
+    directory: PathBuf,
+    cwd: PathBuf,
+) -> PyResult<OsString> {
+    py.detach(|| store::resolve(name, &directory, &cwd))
+        .map(PathBuf::into_os_string)
+        .map_err(|error| to_python(&error))
+}
+
+/// What one housekeeping of a trace directory did.
+#[pyclass(frozen, module = "inspect_trace._core")]
+pub(crate) struct HousekeepingReport(store::HousekeepingReport);
+
+#[pymethods]
+impl HousekeepingReport {
+    #[getter]
+    fn compressed(&self) -> usize {
+        self.0.compressed
+    }
+
+    #[getter]
+    fn removed(&self) -> usize {
+        self.0.removed
+    }
+
+    #[getter]
+    fn stale_temporaries(&self) -> usize {
+        self.0.stale_temporaries
+    }
+
+    #[getter]
+    fn skipped_because_busy(&self) -> bool {
+        self.0.skipped_because_busy
+    }
+}
+
+/// Compresses finished logs and removes those of runs beyond the newest `keep_runs`.
+#[pyfunction]
+pub(crate) fn housekeep(
+    py: Python<'_>,
+    directory: PathBuf,
+    keep_runs: usize,
+) -> HousekeepingReport {
+    HousekeepingReport(py.detach(|| store::housekeep(&directory, keep_runs)))
+}
+
+/// Does what `housekeep` does, on a background thread that nobody waits for.
+#[pyfunction]
+pub(crate) fn spawn_housekeeping(directory: PathBuf, keep_runs: usize) {
+    store::spawn_housekeeping(directory, keep_runs);
+}

@@ -1,0 +1,80 @@
+//! `LogWriter`: a record is encoded with the interpreter, and written without.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use inspect_trace_core::store::RunInfo;
+use inspect_trace_core::write::encode::with_line_buffer;
+use inspect_trace_core::write::writer::{AppendCause, AppendError, LogWriter as CoreWriter};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::error::{io_to_python, to_python};
+use crate::log_record::encode_record;
+
+/// An open trace log.
+#[pyclass(frozen, module = "inspect_trace._core")]
+pub(crate) struct LogWriter(CoreWriter);
+
+#[pymethods]
+impl LogWriter {
+    #[staticmethod]
+    fn create_in(
+        py: Python<'_>,
+        directory: PathBuf,
+        run_id: String,
+        is_child: bool,
+    ) -> PyResult<Self> {
+        let run = RunInfo { run_id, is_child };
+        py.detach(|| CoreWriter::create_in(&directory, &run))
+            .map(Self)
+            .map_err(|error| to_python(&error))
+    }
+
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        py.detach(|| CoreWriter::open(&path)).map(Self).map_err(|error| to_python(&error))
+    }
+
+    #[getter]
+    fn path(&self) -> OsString {
+        self.0.path().as_os_str().to_owned()
+    }
+
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.0.dropped()
+    }
+
+    fn write_record(&self, py: Python<'_>, record: &Bound<'_, PyAny>) -> PyResult<()> {
+        with_line_buffer(|line| {
+            let interrupt = encode_record(record, line)?;
+            line.push(b'\n');
+            let written = py.detach(|| self.0.append(line));
+            match (interrupt, written) {
+                (Some(interrupt), _) => Err(interrupt),
+                (None, Err(error)) if error.first => Err(self.append_error(&error)),
+                // A cause that is known already: counted by the core.
+                (None, Ok(()) | Err(_)) => Ok(()),
+            }
+        })
+    }
+
+    fn after_fork_in_child(&self) {
+        self.0.after_fork_in_child();
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
+
+impl LogWriter {
+    fn append_error(&self, error: &AppendError) -> PyErr {
+        let message = format!("cannot write to {}: {error}", self.0.path().display());
+        match &error.cause {
+            AppendCause::Os(source) => io_to_python(source, message),
+            AppendCause::Closed => PyValueError::new_err(message),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Keeping the trace directory small: finished logs are compressed, those of old runs removed.
+//!
+//! Whatever moment a housekeeper is killed at, every record is in exactly one file that readers
+//! see, and the next housekeeping carries on.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Timespec, Timestamps, futimens};
+
+use super::dir::{Standing, Temporary, TraceDir};
+use super::name::LogName;
+use super::process;
+use super::run::RunInfo;
+use crate::error::{Error, Result};
+use crate::sys;
+use crate::write::gzip::{self, Overlap};
+
+/// The finished logs of a run's children that are kept; a run may start thousands.
+pub const KEPT_CHILD_LOGS: usize = 100;
+
+/// Seconds and nanoseconds since the epoch.
+type Moment = (i64, i64);
+
+/// What one housekeeping did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HousekeepingReport {
+    /// Finished logs that are compressed now.
+    pub compressed: usize,
+    /// Logs of old runs, or of too many children, that were removed.
+    pub removed: usize,
+    /// Temporary files of killed processes that were removed.
+    pub stale_temporaries: usize,
+    /// Logs that could not be compressed or removed, and stay as they were.
+    pub failed: usize,
+    /// Another process was at it, so nothing was done.
+    pub skipped_because_busy: bool,
+}
+
+/// A log in the directory.
+struct Log {
+    name: LogName,
+    modified: Moment,
+    /// None where the system won't tell; then it is left alone.
+    alive: Option<bool>,
+    run: Option<RunInfo>,
+}
+
+impl Log {
+    fn look(directory: &TraceDir, name: LogName) -> Option<Self> {
+        let path = directory.path_of(name);
+        let metadata = std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self {
+            name,
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            alive: process::liveness(&path).alive,
+            run: RunInfo::read(&path),
+        })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.alive == Some(false)
+    }
+
+    fn is_child(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.is_child)
+    }
+}
+
+/// The logs of a run. Those of other tools are runs of one log each.
+struct Run {
+    logs: Vec<Log>,
+}
+
+impl Run {
+    fn modified(&self) -> Moment {
+        self.logs.iter().map(|log| log.modified).max().unwrap_or_default()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.logs.iter().all(Log::is_finished)
+    }
+}
+
+/// Removes stale temporaries, removes the finished logs of all but the newest `keep_runs` runs, and
+/// compresses the finished logs of all but the newest run.
+///
+/// A run is the log of a top-level process with the logs of its children; its age is the last
+/// change of any of them. Runs with a live process count, but lose nothing, except that of more
+/// than [`KEPT_CHILD_LOGS`] finished children the oldest go. Files of other names, and what is not
+/// a regular file, are not touched. One process at a time does it, the others do nothing.
+pub fn housekeep(directory: &Path, keep_runs: usize) -> HousekeepingReport {
+    let mut report = HousekeepingReport::default();
+    if directory.is_dir() && try_housekeep(directory, keep_runs, &mut report).is_err() {
+        report.failed += 1;
+    }
+    report
+}
+
+/// Does what [`housekeep`] does on a thread of its own that nobody waits for, at the lowest
+/// priority. When the process ends meanwhile, another one's housekeeping carries on.
+pub fn spawn_housekeeping(directory: PathBuf, keep_runs: usize) {
+    // Where there can be no thread, there is no housekeeping this time.
+    let _ = std::thread::Builder::new().name("trace-housekeeping".to_owned()).spawn(move || {
+        sys::block_signals();
+        // On Linux this is the priority of the calling thread.
+        let _ = rustix::process::setpriority_process(None, 19);
+        housekeep(&directory, keep_runs);
+    });
+}
+
+fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport) -> Result<()> {
+    let directory = TraceDir::open(path)?;
+    let Some(_lock) = directory.lock_housekeeping()? else {
+        report.skipped_because_busy = true;
+        return Ok(());
+    };
+    report.stale_temporaries = directory.remove_stale_temporaries()?;
+
+    let mut runs = runs(&directory)?;
+    runs.sort_by_key(|run| std::cmp::Reverse(run.modified()));
+    for (rank, run) in runs.iter_mut().enumerate() {
+        if rank >= keep_runs && run.is_finished() {
+            remove(&directory, run.logs.drain(..), report);
+        } else {
+            remove(&directory, surplus_children(&mut run.logs), report);
+        }
+    }
+    for log in runs.iter().skip(1).flat_map(|run| &run.logs) {
+        if log.is_finished() && !log.name.is_compressed {
+            match compress(&directory, log) {
+                Ok(true) => report.compressed += 1,
+                Ok(false) => {}
+                Err(_) => report.failed += 1,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn runs(directory: &TraceDir) -> Result<Vec<Run>> {
+    /// What the logs of a run have in common: its id, or the name but for the ending.
+    #[derive(PartialEq, Eq, Hash)]
+    enum Key {
+        RunId(String),
+        Name(LogName),
+    }
+    let mut runs: HashMap<Key, Run> = HashMap::new();
+    for log in directory.logs()?.into_iter().filter_map(|name| Log::look(directory, name)) {
+        let key = match &log.run {
+            Some(run) => Key::RunId(run.run_id.clone()),
+            None => Key::Name(log.name.uncompressed()),
+        };
+        runs.entry(key).or_insert_with(|| Run { logs: Vec::new() }).logs.push(log);
+    }
+    Ok(runs.into_values().collect())
+}
+
+/// Takes the finished child logs that are too many out of the logs of a run, oldest first.
+fn surplus_children(logs: &mut Vec<Log>) -> impl Iterator<Item = Log> {
+    logs.sort_by_key(|log| (std::cmp::Reverse(log.modified), log.name));
+    let mut children = 0;
+    logs.extract_if(.., move |log| {
+        let is_finished_child = log.is_child() && log.is_finished();
+        children += usize::from(is_finished_child);
+        is_finished_child && children > KEPT_CHILD_LOGS
+    })
+}
+
+fn remove(directory: &TraceDir, logs: impl Iterator<Item = Log>, report: &mut HousekeepingReport) {
+    for log in logs {
+        match remove_finished(directory, log.name) {
+            Ok(true) => report.removed += 1,
+            Ok(false) => {}
+            Err(_) => report.failed += 1,
+        }
+    }
+}
+
+/// False: gone, or in use again.
+fn remove_finished(directory: &TraceDir, name: LogName) -> Result<bool> {
+    let Some(file) = directory.open_log(name)? else { return Ok(false) };
+    let Some(right) = directory.take_over(&file, name) else { return Ok(false) };
+    directory.remove(name, &right)?;
+    Ok(true)
+}
+
+/// Compresses one finished log. False: it is gone, changed or in use meanwhile; the next
+/// housekeeping looks at it again.
+fn compress(directory: &TraceDir, log: &Log) -> Result<bool> {
+    let Some(source) = directory.open_log(log.name)? else { return Ok(false) };
+    let mut name = log.name;
+    let failed = |error| Error::io("compress", directory.path_of(log.name), error);
+
+    // A file under the compressed name is an earlier try of this log, or another run.
+    let has_earlier_try = match directory.standing(name.compressed())? {
+        Standing::Free => false,
+        Standing::File => match compare(directory, log, &source).map_err(failed)? {
+            Overlap::All => {
+                // Killed between the last two steps of what follows below.
+                let Some(right) = directory.take_over(&source, name) else { return Ok(false) };
+                directory.remove(name, &right)?;
+                return Ok(true);
+            }
+            Overlap::Beginning => true,
+            Overlap::Different => {
+                let Some(moved) = make_way(directory, name, &source)? else { return Ok(false) };
+                name = moved;
+                false
+            }
+        },
+        Standing::Foreign => {
+            let Some(moved) = make_way(directory, name, &source)? else { return Ok(false) };
+            name = moved;
+            false
+        }
+    };
+
+    let before = source.metadata().map_err(failed)?;
+    let mut compressed = compressed_copy(directory, &source, &before).map_err(failed)?;
+    let Some(right) = directory.take_over(&source, name) else { return Ok(false) };
+    let after = source.metadata().map_err(failed)?;
+    if version(&before) != version(&after) {
+        return Ok(false);
+    }
+    let is_published = if has_earlier_try {
+        compressed.publish_over(name.compressed()).map(|()| true)
+    } else {
+        compressed.publish(name.compressed())
+    };
+    if is_published.map_err(failed)? {
+        directory.remove(name, &right)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// The compressed name belongs to another run, so the log gets a name with a free one first:
+/// readers would see the log twice if it were compressed to a name that is not its own.
+fn make_way(directory: &TraceDir, name: LogName, source: &File) -> Result<Option<LogName>> {
+    let Some(right) = directory.take_over(source, name) else { return Ok(None) };
+    directory.move_aside(name, &right)
+}
+
+/// What the file under the compressed name has of the log.
+fn compare(directory: &TraceDir, log: &Log, source: &File) -> io::Result<Overlap> {
+    let path = directory.path_of(log.name.compressed());
+    if let (Some(run), Some(other)) = (&log.run, RunInfo::read(&path))
+        && *run != other
+    {
+        return Ok(Overlap::Different);
+    }
+    match directory.open_log(log.name.compressed()) {
+        Ok(Some(compressed)) => gzip::overlap(compressed, FromStart::of(source)),
+        _ => Ok(Overlap::Different),
+    }
+}
+
+/// A verified compressed copy, with the times and the run of the log.
+fn compressed_copy<'a>(
+    directory: &'a TraceDir,
+    source: &File,
+    metadata: &std::fs::Metadata,
+) -> io::Result<Temporary<'a>> {
+    let copy = directory.temporary(".gz").map_err(io::Error::other)?;
+    let modified_s = u32::try_from(metadata.mtime()).unwrap_or(0);
+    let read = gzip::compress(FromStart::of(source), &copy.file, modified_s)?;
+    if gzip::digest(FromStart::of(&copy.file))? != read || read.bytes != metadata.len() {
+        return Err(io::Error::other("the compressed copy differs from the log"));
+    }
+    if let Some(run) = RunInfo::read_open(source) {
+        run.write(&copy.file);
+    }
+    futimens(
+        &copy.file,
+        &Timestamps {
+            last_access: Timespec { tv_sec: metadata.atime(), tv_nsec: metadata.atime_nsec() },
+            last_modification: Timespec {
+                tv_sec: metadata.mtime(),
+                tv_nsec: metadata.mtime_nsec(),
+            },
+        },
+    )?;
+    Ok(copy)
+}
+
+fn version(metadata: &std::fs::Metadata) -> (u64, i64, i64) {
+    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Reads a file from its start, wherever others have read to.
+struct FromStart<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl<'a> FromStart<'a> {
+    fn of(file: &'a File) -> Self {
+        Self { file, offset: 0 }
+    }
+}
+
+impl io::Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,106 @@
+//! Listing the logs of a trace directory, ours and other tools'.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::process::{ProcessStatus, liveness, modified_s};
+use super::run::RunInfo;
+use crate::error::{Error, Result};
+
+const ENDINGS: [&[u8]; 4] = [b".log", b".log.gz", b".jsonl", b".jsonl.gz"];
+
+/// A log in a trace directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceFile {
+    /// Its path: the directory as given, and its name.
+    pub path: PathBuf,
+    /// When it was last written, in seconds since the epoch.
+    pub mtime_s: f64,
+    /// Its size as it lies on the disk.
+    pub size_bytes: u64,
+    /// The process that writes or wrote it, where that is known.
+    pub pid: Option<u32>,
+    /// Whether it is still being written; None where that can't be told.
+    pub alive: Option<bool>,
+    /// The run it belongs to; None for other tools' logs.
+    pub run_id: Option<String>,
+    /// Whether its process was started by another process of the run.
+    pub is_child: bool,
+}
+
+/// The logs of a directory, the most recently written first. A directory that does not exist has
+/// none.
+///
+/// Of a log that stands there plain and compressed only the plain one is listed: it is being
+/// compressed right now, or was when the process that did it was killed.
+pub fn list(directory: &Path) -> Result<Vec<TraceFile>> {
+    Ok(newest_first(directory)?.into_iter().map(describe).collect())
+}
+
+/// Where a log is, and its metadata.
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    metadata: fs::Metadata,
+}
+
+/// The logs of a directory, without looking at who writes them.
+pub(super) fn newest_first(directory: &Path) -> Result<Vec<Entry>> {
+    let names = match log_names(directory) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", directory, error)),
+    };
+    let mut entries: Vec<Entry> = names
+        .iter()
+        .filter(|name| !uncompressed(name).is_some_and(|plain| names.contains(&plain)))
+        .filter_map(|name| {
+            let path = directory.join(name);
+            // What vanishes meanwhile is no longer there to be listed.
+            let metadata = fs::symlink_metadata(&path).ok()?;
+            metadata.is_file().then_some(Entry { path, metadata })
+        })
+        .collect();
+    entries.sort_by(|one, other| {
+        let modified = |entry: &Entry| (entry.metadata.mtime(), entry.metadata.mtime_nsec());
+        modified(other).cmp(&modified(one)).then_with(|| one.path.cmp(&other.path))
+    });
+    Ok(entries)
+}
+
+fn log_names(directory: &Path) -> io::Result<HashSet<OsString>> {
+    let mut names = HashSet::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // The type is that of a symlink itself.
+        if ENDINGS.iter().any(|ending| name.as_bytes().ends_with(ending))
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+        {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+fn uncompressed(name: &OsStr) -> Option<OsString> {
+    name.as_bytes().strip_suffix(b".gz").map(|plain| OsString::from_vec(plain.to_owned()))
+}
+
+fn describe(entry: Entry) -> TraceFile {
+    let ProcessStatus { pid, alive } = liveness(&entry.path);
+    let run = RunInfo::read(&entry.path);
+    TraceFile {
+        mtime_s: modified_s(&entry.metadata),
+        size_bytes: entry.metadata.len(),
+        pid,
+        alive,
+        is_child: run.as_ref().is_some_and(|run| run.is_child),
+        run_id: run.map(|run| run.run_id),
+        path: entry.path,
+    }
+}

@@ -1,0 +1,171 @@
+//! From what a person types to the log that is meant.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::list::newest_first;
+use crate::error::{Error, Result};
+
+/// The log that `name` stands for; without a name the most recently written one.
+///
+/// A path is looked for as given: an absolute one there, one that begins with `./` or `../` from
+/// the current directory `cwd` and then from the trace directory, any other from the trace
+/// directory and then from `cwd`. In the trace directory `trace.log` means the most recently
+/// written log and `trace.log.<n>.gz` (or `trace.log.<n>`) the n-th before it, unless there are
+/// files of those names. A log that is compressed by now is found under its former name, and the
+/// reverse.
+pub fn resolve(name: Option<&str>, directory: &Path, cwd: &Path) -> Result<PathBuf> {
+    let Some(name) = name else {
+        return nth_newest(directory, 0)?.ok_or_else(|| none_in(directory));
+    };
+    let mut search = Search::default();
+    let path = Path::new(name);
+    let places = match path.components().next() {
+        Some(Component::RootDir) => {
+            return search.at(path.to_owned())?.map_or_else(|| Err(search.failure(name)), Ok);
+        }
+        Some(Component::CurDir | Component::ParentDir) => [cwd, directory],
+        _ => [directory, cwd],
+    };
+    for place in places {
+        if let Some(found) = search.at(place.join(path))? {
+            return Ok(found);
+        }
+        if place == directory
+            && let Some(age) = age_in_alias(name)
+            && let Some(found) = nth_newest(directory, age)?
+        {
+            return Ok(found);
+        }
+        if !search.searched.contains(&place) {
+            search.searched.push(place);
+        }
+    }
+    if age_in_alias(name) == Some(0) {
+        return Err(none_in(directory));
+    }
+    Err(search.failure(name))
+}
+
+fn none_in(directory: &Path) -> Error {
+    Error::NoTraceFiles { dir: directory.to_owned() }
+}
+
+fn nth_newest(directory: &Path, age: usize) -> Result<Option<PathBuf>> {
+    Ok(newest_first(directory)?.into_iter().nth(age).map(|entry| entry.path))
+}
+
+/// How many logs before the newest a name of the older documentation stands for.
+fn age_in_alias(name: &str) -> Option<usize> {
+    match name.strip_prefix("trace.log")? {
+        "" => Some(0),
+        rest => {
+            let digits = rest.strip_prefix('.')?;
+            let digits = digits.strip_suffix(".gz").unwrap_or(digits);
+            let is_number =
+                digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+            if is_number { digits.parse().ok() } else { None }
+        }
+    }
+}
+
+/// What has been looked at so far.
+#[derive(Default)]
+struct Search<'a> {
+    searched: Vec<&'a Path>,
+    /// The first thing of that name that is no file; it is told if there is nothing better.
+    not_a_file: Option<Error>,
+}
+
+impl Search<'_> {
+    /// The file at `path`, or the one that it was compressed to or from.
+    fn at(&mut self, path: PathBuf) -> Result<Option<PathBuf>> {
+        let other = other_form(&path);
+        for path in [Some(path), other].into_iter().flatten() {
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
+                Ok(metadata) => {
+                    let kind = kind_of(metadata.file_type());
+                    self.not_a_file.get_or_insert(Error::NotAFile { path, kind });
+                }
+                Err(error) if is_absence(&error) => {}
+                Err(error) => return Err(Error::io("look at", path, error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn failure(self, name: &str) -> Error {
+        if let Some(error) = self.not_a_file {
+            return error;
+        }
+        if self.searched.is_empty() {
+            let path = Path::new(name);
+            let searched = path.parent().unwrap_or(path).display().to_string();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Error::NotFound { name, searched };
+        }
+        let places: Vec<_> =
+            self.searched.iter().map(|place| place.display().to_string()).collect();
+        Error::NotFound { name: name.to_owned(), searched: places.join(" or ") }
+    }
+}
+
+/// `X.gz` for `X` and `X` for `X.gz`.
+fn other_form(path: &Path) -> Option<PathBuf> {
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        return Some(path.with_extension(""));
+    }
+    let mut name = OsString::from(path.file_name()?);
+    name.push(".gz");
+    Some(path.with_file_name(name))
+}
+
+/// What a file that is no regular file is, in one word.
+pub(crate) fn kind_of(kind: fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        "directory"
+    } else if kind.is_fifo() {
+        "FIFO"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    // InvalidInput: a NUL in the name, which no file has.
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename | InvalidInput)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the older documentation, and their neighbours that are just names.
+    #[test]
+    fn aliases_are_told_from_names() {
+        assert_eq!(age_in_alias("trace.log"), Some(0));
+        assert_eq!(age_in_alias("trace.log.1"), Some(1));
+        assert_eq!(age_in_alias("trace.log.12.gz"), Some(12));
+        for name in ["trace.log.gz", "trace.log.0", "trace.log.01.gz", "trace.log.", "trace.log.x"]
+        {
+            assert_eq!(age_in_alias(name), None, "{name}");
+        }
+        assert_eq!(age_in_alias("trace.log.99999999999999999999999"), None);
+        assert_eq!(age_in_alias("trace-1.log"), None);
+    }
+
+    /// Going to the other form and back gives the name again.
+    #[test]
+    fn forms_are_each_others() {
+        assert_eq!(other_form(Path::new("a/x.log")), Some("a/x.log.gz".into()));
+        assert_eq!(other_form(Path::new("a/x.log.gz")), Some("a/x.log".into()));
+        assert_eq!(other_form(Path::new("/")), None);
+    }
+}

@@ -1,0 +1,108 @@
+"""Logs which we write, live and closed, as the reference's own commands read them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inspect_trace import _core
+from reference.conftest import HERE, Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUCKETS = ["running", "cancelled", "errors", "timeouts"]
+ENDED = {
+    "cancelled": [("Bad", "ends in KeyboardInterrupt")],
+    "errors": [("Bad", "ends in ValueError")],
+    "timeouts": [("Bad", "ends in TimeoutError")],
+}
+OPEN = [("Inner", "for stdin"), ("Outer", "waits")]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A data directory without any trace."""
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def program(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """A traced program which hangs in two actions."""
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "traced_program.py")],
+        env=home.environment,
+        cwd=home.path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        yield process
+        process.kill()
+
+
+def theirs(home: Home, *arguments: str) -> Any:
+    """The JSON which the reference's command prints, without a word on stderr."""
+    result = home.theirs(*arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def check(home: Home, log: Path, running: list[tuple[str, str]]) -> None:
+    """Every command of the reference reads the log, and rightly."""
+    assert str(log) in [row["file"] for row in theirs(home, "list", "--json")]
+
+    dumped = theirs(home, "dump", log.name)
+    ours = json.loads(home.ours("dump", log.name).stdout)
+    assert len(dumped) == len(ours) == 14 + (0 if running else 2)
+    assert [record["message"] for record in dumped] == [record["message"] for record in ours]
+    assert all(record["event"] in ("enter", "exit") for record in dumped if "start_time" in record)
+
+    requests = theirs(home, "http", log.name, "--json")["requests"]
+    assert [row["message"] for row in requests] == [
+        'GET http://h/ "HTTP/1.1 200 OK" ',
+        "POST http://h/ - 503",
+    ]
+    (failed,) = theirs(home, "http", log.name, "--json", "--failed")["requests"]
+    assert failed["message"] == "POST http://h/ - 503"
+
+    answer = theirs(home, "anomalies", log.name, "--json")
+    found = {name: [(row["action"], row["detail"]) for row in answer[name]] for name in BUCKETS}
+    assert found == {"running": running, **ENDED}
+    assert answer["errors"][0]["error"] == "no such thing"
+    assert all(row["start_time"] is not None for name in BUCKETS for row in answer[name])
+
+    table = home.theirs("anomalies", log.name, "--all")
+    assert table.returncode == 0
+    assert ("Running Actions" in table.stdout) == bool(running)
+    assert "Timeout Actions" in table.stdout
+
+
+def test_live_killed_and_compressed(home: Home, program: subprocess.Popen[str]) -> None:
+    """The reference reads the log while its program hangs, after it is killed, and compressed."""
+    log = home.traces / f"trace-{program.pid}.log"
+    assert home.theirs("list").stdout.count(".log") == 1
+    check(home, log, OPEN)
+    program.kill()
+    program.wait()
+    check(home, log, OPEN)
+    (home.traces / "trace-1.log").write_text("")  # a newer one: the most recent stays plain
+    report = _core.housekeep(str(home.traces), 10)
+    assert report.compressed == 1
+    check(home, log.with_name(log.name + ".gz"), OPEN)
+
+
+def test_closed(home: Home, program: subprocess.Popen[str]) -> None:
+    """The reference reads the log of a program which ended well, as the newest one there is."""
+    program.communicate("")
+    assert program.returncode == 0
+    check(home, home.traces / f"trace-{program.pid}.log", [])
+    assert theirs(home, "anomalies", "--json")["running"] == []
