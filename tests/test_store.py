@@ -1,0 +1,139 @@
+"""The trace directory from Python: where it is, what it holds, which file a name stands for."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+import inspect_trace
+from inspect_trace import store
+
+RECORD = '{"timestamp": "2026-01-01T00:00:00+00:00", "level": "TRACE", "message": "m"}\n'
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A trace directory with three logs, `trace-1.log` the oldest, `trace-3.log` the newest."""
+    directory = tmp_path / "traces"
+    directory.mkdir()
+    (directory / "trace-1.log.gz").write_bytes(gzip.compress(RECORD.encode()))
+    (directory / "trace-2.log.gz").write_bytes(gzip.compress(RECORD.encode()))
+    (directory / "trace-3.log").write_text(RECORD)
+    for age, name in enumerate(["trace-3.log", "trace-2.log.gz", "trace-1.log.gz"]):
+        os.utime(directory / name, (1_000_000 - age, 1_000_000 - age))
+    return directory
+
+
+def names(files: list[inspect_trace.TraceFile]) -> list[str]:
+    return [Path(file.path).name for file in files]
+
+
+def test_trace_dir_defaults_to_the_directory_of_inspect_ai(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a variable the directory is the one that inspect_ai uses, and is not created."""
+    monkeypatch.delenv("INSPECT_TRACE_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert inspect_trace.trace_dir() == platformdirs.user_data_path("inspect_ai") / "traces"
+    assert not inspect_trace.trace_dir().exists()
+
+
+def test_trace_dir_follows_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """INSPECT_TRACE_DIR names the directory, whether it exists yet or not."""
+    monkeypatch.setenv("INSPECT_TRACE_DIR", str(tmp_path / "new"))
+    assert inspect_trace.trace_dir() == tmp_path / "new"
+
+
+def test_a_trace_dir_that_is_a_file_is_reported_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value that cannot be a directory gives one clear line, and the default."""
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("INSPECT_TRACE_DIR", str(file))
+    monkeypatch.setattr(store, "_reported", set())
+    for _ in range(3):
+        assert inspect_trace.trace_dir() == platformdirs.user_data_path("inspect_ai") / "traces"
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "INSPECT_TRACE_DIR" in err
+    assert "not a directory" in err
+
+
+def test_list_is_newest_first(directory: Path) -> None:
+    """Logs are listed by modification time, newest first, with size and pid."""
+    files = inspect_trace.list_trace_files(directory)
+    assert names(files) == ["trace-3.log", "trace-2.log.gz", "trace-1.log.gz"]
+    assert [file.pid for file in files] == [3, 2, 1]
+    assert files[0].size == len(RECORD)
+    assert files[0].mtime == 1_000_000
+    assert files[1].alive is False
+
+
+def test_list_of_a_missing_directory_is_empty(tmp_path: Path) -> None:
+    """A directory that nothing has been traced into yet holds no logs."""
+    assert inspect_trace.list_trace_files(tmp_path / "missing") == []
+
+
+def test_list_leaves_out_what_is_no_log(directory: Path) -> None:
+    """Foreign files, FIFOs, symlinks and directories are not listed."""
+    (directory / "README.txt").write_text("hello")
+    (directory / "trace-9.log").symlink_to(directory / "trace-3.log")
+    os.mkfifo(directory / "trace-8.log")
+    (directory / "trace-7.log").mkdir()
+    assert names(inspect_trace.list_trace_files(directory)) == [
+        "trace-3.log",
+        "trace-2.log.gz",
+        "trace-1.log.gz",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (None, "trace-3.log"),
+        ("trace.log", "trace-3.log"),
+        ("trace.log.1.gz", "trace-2.log.gz"),
+        ("trace.log.2.gz", "trace-1.log.gz"),
+        ("trace-2.log.gz", "trace-2.log.gz"),
+        ("trace-2.log", "trace-2.log.gz"),
+        ("trace-3.log.gz", "trace-3.log"),
+    ],
+)
+def test_names_stand_for_files(directory: Path, name: str | None, expected: str) -> None:
+    """Names, old names, and names from before or after the compression find their log."""
+    assert inspect_trace.resolve_trace_file(name, directory) == directory / expected
+
+
+def test_names_are_looked_for_in_the_current_directory_too(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative name that the trace directory does not have is found where the user is."""
+    (tmp_path / "mine.log").write_text(RECORD)
+    monkeypatch.chdir(tmp_path)
+    assert inspect_trace.resolve_trace_file("mine.log", directory) == tmp_path / "mine.log"
+
+
+def test_a_missing_file_is_one_clear_line(directory: Path) -> None:
+    """What cannot be found is said in one line that names it."""
+    with pytest.raises(FileNotFoundError) as caught:
+        inspect_trace.resolve_trace_file("trace-99.log", directory)
+    assert "trace-99.log" in str(caught.value.strerror)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_directory_is_one_clear_line(tmp_path: Path) -> None:
+    """No log at all is said in one line that names the directory."""
+    with pytest.raises(FileNotFoundError) as caught:
+        inspect_trace.resolve_trace_file(None, tmp_path)
+    assert str(tmp_path) in str(caught.value.strerror)
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    """A directory given as a file is refused as one."""
+    with pytest.raises(IsADirectoryError):
+        inspect_trace.resolve_trace_file(str(tmp_path), tmp_path)
