@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)] // criterion's macros; a bench that fails may panic
 
+mod log;
+
 use std::fs;
 use std::hint::black_box;
 
