@@ -37,6 +37,25 @@ pub(crate) fn local_time(epoch_s: i64) -> Option<LocalTime> {
     })
 }
 
+/// The name of the C library's local zone at `epoch_s` ("UTC", "CET", "+03").
+pub(crate) fn local_zone_name(epoch_s: i64) -> Option<String> {
+    let time: libc::time_t = epoch_s;
+    let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: as in `local_time`; the name that `tm_zone` points to then is one of the C library's
+    // own strings, ended by a NUL, which it keeps for good.
+    let name = unsafe {
+        if libc::localtime_r(&raw const time, tm.as_mut_ptr()).is_null() {
+            return None;
+        }
+        let tm = tm.assume_init();
+        if tm.tm_zone.is_null() {
+            return None;
+        }
+        std::ffi::CStr::from_ptr(tm.tm_zone)
+    };
+    Some(name.to_string_lossy().into_owned())
+}
+
 // ---------------------------------------------------------------------------------------------
 // Locks on byte ranges, owned by the open file description (Linux "OFD" locks)
 // ---------------------------------------------------------------------------------------------

@@ -1,1 +1,27 @@
-//! (module analyze)
+//! The way out, second half: what the records of a log amount to.
+//!
+//! An analysis is a [`Partial`] state: it observes the records of a part of a log, and states of
+//! consecutive parts merge into the state of the whole.
+
+pub mod anomalies;
+pub mod diagnosis;
+pub mod http;
+pub mod timestamp;
+
+pub use anomalies::{Action, Anomalies, AnomaliesPartial, AnomaliesScan, scan_anomalies};
+pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
+pub use http::{HttpRequest, http_request};
+
+use crate::record::Record;
+
+/// The state of an analysis after some consecutive records.
+///
+/// `merge` is associative, and a split of a log between any two records changes nothing: the
+/// state of the records before the split merged with that of those after it is the state of all.
+pub trait Partial: Sized {
+    /// Takes in the next record, whose line begins at `offset` of the log.
+    fn observe(&mut self, record: &Record<'_>, offset: u64);
+
+    /// Takes in the state of the records that follow.
+    fn merge(&mut self, later: Self);
+}

@@ -1,1 +1,19 @@
-//! (module render)
+//! What commands print: records and findings become JSON or text, as a stream of chunks.
+
+mod anomalies;
+mod dump;
+mod http;
+mod json;
+mod list;
+mod report;
+mod table;
+mod terminal;
+mod time;
+
+pub use anomalies::{AnomaliesOptions, anomalies_json, anomalies_report, anomalies_table};
+pub use dump::{DumpFormat, dump_report, write_record};
+pub use http::{HttpOptions, http_report};
+pub use list::{list_json, list_table};
+pub use report::Report;
+pub use table::TableStyle;
+pub use terminal::{shell_quote, terminal_safe};

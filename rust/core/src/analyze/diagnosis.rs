@@ -1,0 +1,170 @@
+//! What anomalies mean now: whether open actions run, or were cut off when their process ended.
+
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::Result;
+use crate::read::{Filter, Skipped};
+use crate::store::{self, ProcessStatus};
+
+use super::{Action, Anomalies, AnomaliesScan};
+
+/// An action with its duration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatedAction {
+    /// The action.
+    pub action: Action,
+    /// As recorded; of an action that runs, until `as_of`; of one that was cut off, until the last
+    /// record of its process; 0 where nothing is known.
+    pub duration_s: f64,
+    /// Whether its process ended while it ran.
+    pub interrupted: bool,
+}
+
+/// The anomalies of a log, dated. The lists are sorted as those of [`Anomalies`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnosis {
+    /// Actions without an end, running and interrupted ones.
+    pub open: Vec<DatedAction>,
+    /// Cancelled actions.
+    pub cancelled: Vec<DatedAction>,
+    /// Actions that ended by an exception.
+    pub errors: Vec<DatedAction>,
+    /// Actions that timed out.
+    pub timeouts: Vec<DatedAction>,
+    /// The process that wrote the log.
+    pub process: ProcessStatus,
+    /// When it wrote last, where it has ended.
+    pub ended_at_s: Option<f64>,
+    /// What was skipped while reading.
+    pub skipped: Skipped,
+}
+
+impl Diagnosis {
+    /// Open actions whose process lives, or may live.
+    pub fn running(&self) -> impl Iterator<Item = &DatedAction> {
+        self.open.iter().filter(|action| !action.interrupted)
+    }
+
+    /// Open actions whose process has ended.
+    pub fn interrupted(&self) -> impl Iterator<Item = &DatedAction> {
+        self.open.iter().filter(|action| action.interrupted)
+    }
+
+    /// Judges open actions by the state of their processes.
+    ///
+    /// `process` is the process of the log, `is_alive` tells of the forked children that records
+    /// name, `mtime_s` (when the file was last written) stands in where no record has a timestamp.
+    pub fn of(
+        anomalies: Anomalies,
+        process: ProcessStatus,
+        is_alive: &dyn Fn(u32) -> Option<bool>,
+        mtime_s: Option<f64>,
+        as_of_s: f64,
+    ) -> Self {
+        let last_s = anomalies.last_timestamp_s.or(mtime_s);
+        let main_ended_at_s = anomalies.last_main_timestamp_s.or(last_s);
+        // When the process of an open action ended; `None` while it lives, or may live.
+        let ended_at_s = |action: &Action| match action.pid {
+            Some(pid) if Some(pid) != process.pid => (is_alive(pid) == Some(false))
+                .then(|| anomalies.last_timestamps_by_pid.get(&pid).copied().or(last_s)),
+            _ => (process.alive == Some(false)).then_some(main_ended_at_s),
+        };
+        let open = anomalies.running.into_iter().map(|action| {
+            let ended = ended_at_s(&action);
+            let until_s = ended.map_or(Some(as_of_s), |ended_at_s| ended_at_s);
+            let duration_s = action.duration_s.or_else(|| {
+                let elapsed_s = until_s? - action.start_time_s?;
+                // A clock that was set back does not make an ended action last less than nothing.
+                Some(if ended.is_some() { elapsed_s.max(0.0) } else { elapsed_s })
+            });
+            DatedAction {
+                action,
+                duration_s: duration_s.unwrap_or(0.0),
+                interrupted: ended.is_some(),
+            }
+        });
+        Self {
+            open: open.collect(),
+            cancelled: dated(anomalies.cancelled, as_of_s),
+            errors: dated(anomalies.errors, as_of_s),
+            timeouts: dated(anomalies.timeouts, as_of_s),
+            process,
+            ended_at_s: if process.alive == Some(false) { main_ended_at_s } else { None },
+            skipped: anomalies.skipped,
+        }
+    }
+}
+
+/// Ended actions; the reference dates those without a duration like running ones.
+fn dated(actions: Vec<Action>, as_of_s: f64) -> Vec<DatedAction> {
+    let dated = |action: Action| {
+        let duration_s =
+            action.duration_s.or_else(|| Some(as_of_s - action.start_time_s?)).unwrap_or(0.0);
+        DatedAction { action, duration_s, interrupted: false }
+    };
+    actions.into_iter().map(dated).collect()
+}
+
+/// A scan for a diagnosis, a step at a time: so that the caller can look for Ctrl-C in between.
+pub struct DiagnosisScan {
+    path: PathBuf,
+    process: ProcessStatus,
+    scan: AnomaliesScan,
+}
+
+impl DiagnosisScan {
+    /// Opens a log to find the anomalies among the records that `filter` wants.
+    ///
+    /// # Errors
+    /// The log cannot be opened.
+    pub fn open(path: &Path, filter: &Filter) -> Result<Self> {
+        let scan = AnomaliesScan::open(path, filter)?;
+        // The process is asked about before its records are read: one that ends in the meantime
+        // is taken for alive, rather than what it still wrote for cut off.
+        Ok(Self { path: path.to_owned(), process: store::liveness(path), scan })
+    }
+
+    /// Reads on a bit; false at the end of the log.
+    ///
+    /// # Errors
+    /// The log cannot be read on.
+    pub fn step(&mut self) -> Result<bool> {
+        self.scan.step()
+    }
+
+    /// What was found, as of a moment (seconds since the epoch).
+    pub fn finish(self, as_of_s: f64) -> Diagnosis {
+        let mtime_s = std::fs::metadata(&self.path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .map(|since| since.as_secs_f64());
+        let is_alive = |pid| child_is_alive(self.process, pid);
+        Diagnosis::of(self.scan.finish(), self.process, &is_alive, mtime_s, as_of_s)
+    }
+}
+
+/// Finds the anomalies of a log and judges them as of a moment (seconds since the epoch).
+///
+/// # Errors
+/// The log cannot be opened or read.
+pub fn diagnose(path: &Path, filter: &Filter, as_of_s: f64) -> Result<Diagnosis> {
+    let mut scan = DiagnosisScan::open(path, filter)?;
+    while scan.step()? {}
+    Ok(scan.finish(as_of_s))
+}
+
+/// Whether a forked child lives that wrote to the log of `process`.
+fn child_is_alive(process: ProcessStatus, pid: u32) -> Option<bool> {
+    if process.alive == Some(false) {
+        // Nobody has the log open any more.
+        return Some(false);
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+    match rustix::process::test_kill_process(pid) {
+        Err(rustix::io::Errno::SRCH) => Some(false),
+        // There is one, but the pid may be another process's by now.
+        Ok(()) | Err(_) => None,
+    }
+}

@@ -1,0 +1,335 @@
+//! Compressed logs, whole or damaged.
+//!
+//! The members of a gzip file (RFC 1952) are taken apart by hand, because a decoder that just
+//! fails loses what it had decoded, and cannot go on behind the damage.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::path::Path;
+
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+use memchr::memmem;
+
+use super::blocks::{CHUNK_BYTES, Chunk};
+
+/// The first bytes of a member: the magic number, and deflate as the method.
+const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
+const FIXED_HEADER_BYTES: usize = 10;
+const TRAILER_BYTES: usize = 8;
+const INPUT_BYTES: usize = 256 << 10;
+/// A header (it may hold a file name and a comment) longer than this is taken for damage.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+/// After that many damages the rest of the file is given up: nothing to be found in such noise.
+const MAX_DAMAGES: u64 = 1000;
+
+const ENDS_EARLY: &str = "the file ends early";
+const BAD_DATA: &str = "invalid data";
+const BAD_CHECKSUM: &str = "the checksum does not match";
+const BAD_HEADER: &str = "invalid header";
+const TRAILING: &str = "other data after the end";
+
+/// Whether a file is gzip: by its first bytes. Where those are damaged, by its name, unless the
+/// content is that of a plain log.
+pub(super) fn looks_compressed(path: &Path, head: &[u8]) -> bool {
+    if head.starts_with(&MAGIC[..2]) {
+        return true;
+    }
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+        && !looks_like_text(head)
+}
+
+fn looks_like_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r' | 0 | 0x1e))
+}
+
+/// What was found damaged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Damage {
+    pub(super) places: u64,
+    /// The first place, in bytes of the file, and what is wrong there.
+    pub(super) first: Option<(u64, &'static str)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between members.
+    Header,
+    /// In the compressed data of a member.
+    Body,
+    /// The compressed data of a member has ended.
+    Trailer,
+    /// Behind a damage: to look for an intact member from this byte of the file on.
+    Search(u64),
+    End,
+}
+
+/// A gzip file that is read as far as it can be.
+pub(super) struct GzipSource {
+    input: Input,
+    inflate: Decompress,
+    crc: Crc,
+    state: State,
+    /// Where the current member begins.
+    member: u64,
+    damage: Damage,
+}
+
+impl GzipSource {
+    /// Reads `file`, which stands at its start.
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            input: Input { file, buffer: vec![0; INPUT_BYTES], start: 0, at: 0, end: 0 },
+            inflate: Decompress::new(false),
+            crc: Crc::new(),
+            state: State::Header,
+            member: 0,
+            damage: Damage::default(),
+        }
+    }
+
+    pub(super) fn damage(&self) -> Damage {
+        self.damage
+    }
+
+    /// Appends decompressed bytes.
+    pub(super) fn read_chunk(&mut self, out: &mut Vec<u8>) -> io::Result<Chunk> {
+        let known = out.len();
+        loop {
+            match self.state {
+                State::Header => self.header()?,
+                State::Body => {
+                    self.body(out, known + CHUNK_BYTES)?;
+                    if out.len() >= known + CHUNK_BYTES {
+                        return Ok(Chunk::Data);
+                    }
+                }
+                State::Trailer => self.trailer()?,
+                State::Search(_) | State::End if out.len() > known => return Ok(Chunk::Data),
+                State::Search(from) => {
+                    self.state = if self.search(from)? { State::Header } else { State::End };
+                    return Ok(Chunk::Gap);
+                }
+                State::End => return Ok(Chunk::End),
+            }
+        }
+    }
+
+    fn header(&mut self) -> io::Result<()> {
+        self.input.fill(MAX_HEADER_BYTES)?;
+        let is_first = self.input.position() == 0;
+        if !is_first {
+            // Padding with zeros (tapes, preallocated files) is no damage.
+            while self.input.rest().first() == Some(&0) {
+                let zeros = self.input.rest().iter().take_while(|&&byte| byte == 0).count();
+                self.input.at += zeros;
+                self.input.fill(MAX_HEADER_BYTES)?;
+            }
+        }
+        self.member = self.input.position();
+        if self.input.rest().is_empty() {
+            self.state = State::End;
+            return Ok(());
+        }
+        match header_length(self.input.rest()) {
+            Header::Length(length) => {
+                self.input.at += length;
+                self.inflate.reset(false);
+                self.crc.reset();
+                self.state = State::Body;
+            }
+            Header::Cut => self.damaged(ENDS_EARLY, State::End),
+            Header::Invalid => {
+                let reason = if is_first { BAD_HEADER } else { TRAILING };
+                self.damaged(reason, State::Search(self.member + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decompresses until `out` has `wanted` bytes or the data ends.
+    fn body(&mut self, out: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
+        out.reserve_exact(wanted - out.len());
+        // Damage may have let the decoder run on into the next member, or make it see an end too
+        // early: in either case the next member begins somewhere behind this header.
+        let behind = State::Search(self.member + FIXED_HEADER_BYTES as u64);
+        while out.len() < wanted {
+            self.input.fill(1)?;
+            if self.input.rest().is_empty() {
+                self.damaged(ENDS_EARLY, behind);
+                break;
+            }
+            let (in_before, out_before) = (self.inflate.total_in(), out.len());
+            let status = self.inflate.decompress_vec(self.input.rest(), out, FlushDecompress::None);
+            let consumed = usize::try_from(self.inflate.total_in() - in_before)
+                .expect("no more is consumed than there is in memory");
+            self.input.at += consumed;
+            self.crc.update(&out[out_before..]);
+            let stuck = consumed == 0 && out.len() == out_before;
+            match status {
+                Ok(Status::StreamEnd) => {
+                    self.state = State::Trailer;
+                    break;
+                }
+                Ok(Status::Ok | Status::BufError) if !stuck => {}
+                Ok(_) | Err(_) => {
+                    self.damaged(BAD_DATA, behind);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn trailer(&mut self) -> io::Result<()> {
+        self.input.fill(TRAILER_BYTES)?;
+        let Some((trailer, _)) = self.input.rest().split_first_chunk::<TRAILER_BYTES>() else {
+            self.damaged(ENDS_EARLY, State::End);
+            return Ok(());
+        };
+        let (expected_crc, expected_length) = trailer.split_at(4);
+        // The length is stored modulo 2³².
+        let matches = expected_crc == self.crc.sum().to_le_bytes()
+            && expected_length == self.crc.amount().to_le_bytes();
+        if matches {
+            self.input.at += TRAILER_BYTES;
+            self.state = State::Header;
+            return Ok(());
+        }
+        self.damaged(BAD_CHECKSUM, State::Header);
+        self.input.at += TRAILER_BYTES;
+        self.input.fill(MAGIC.len())?;
+        let rest = self.input.rest();
+        let in_order = rest.is_empty() || rest[0] == 0 || rest.starts_with(MAGIC);
+        if !in_order && self.state != State::End {
+            self.state = State::Search(self.member + FIXED_HEADER_BYTES as u64);
+        }
+        Ok(())
+    }
+
+    fn damaged(&mut self, reason: &'static str, then: State) {
+        self.damage.places += 1;
+        self.damage.first.get_or_insert((self.input.position(), reason));
+        self.state = if self.damage.places < MAX_DAMAGES { then } else { State::End };
+    }
+
+    /// Moves to the next place, from `from` on, where an intact member seems to begin.
+    fn search(&mut self, from: u64) -> io::Result<bool> {
+        self.input.seek(from)?;
+        loop {
+            self.input.fill(MAX_HEADER_BYTES)?;
+            let rest = self.input.rest();
+            match memmem::find(rest, MAGIC) {
+                Some(at) => {
+                    self.input.at += at;
+                    self.input.fill(MAX_HEADER_BYTES)?;
+                    if is_member(self.input.rest()) {
+                        return Ok(true);
+                    }
+                    self.input.at += 1;
+                }
+                None if rest.len() < MAX_HEADER_BYTES => return Ok(false),
+                // The magic number may begin in the last bytes.
+                None => self.input.at += rest.len() - (MAGIC.len() - 1),
+            }
+        }
+    }
+}
+
+/// Whether a member seems to begin here: its header makes sense, and what follows decompresses to
+/// something like text. By chance alone, that does not happen.
+fn is_member(bytes: &[u8]) -> bool {
+    let Header::Length(length) = header_length(bytes) else { return false };
+    let mut out = Vec::with_capacity(1024);
+    let status =
+        Decompress::new(false).decompress_vec(&bytes[length..], &mut out, FlushDecompress::None);
+    status.is_ok() && looks_like_text(&out)
+}
+
+enum Header {
+    /// The header has that many bytes.
+    Length(usize),
+    /// The file ends within the header.
+    Cut,
+    Invalid,
+}
+
+/// The length of the member header at the start of `bytes`, which hold all of it, or all there is.
+fn header_length(bytes: &[u8]) -> Header {
+    const HAS_CHECKSUM: u8 = 2;
+    const HAS_EXTRA: u8 = 4;
+    const HAS_NAME: u8 = 8;
+    const HAS_COMMENT: u8 = 16;
+    const RESERVED: u8 = 0xe0;
+    let not_found = || if bytes.len() < MAX_HEADER_BYTES { Header::Cut } else { Header::Invalid };
+    let magic = &bytes[..bytes.len().min(MAGIC.len())];
+    if !MAGIC.starts_with(magic) {
+        return Header::Invalid;
+    }
+    let Some(&flags) = bytes.get(3) else { return Header::Cut };
+    if flags & RESERVED != 0 {
+        return Header::Invalid;
+    }
+    let mut length = FIXED_HEADER_BYTES;
+    if flags & HAS_EXTRA != 0 {
+        let Some(extra) = bytes.get(length..length + 2) else { return not_found() };
+        length += 2 + usize::from(u16::from_le_bytes([extra[0], extra[1]]));
+    }
+    for flag in [HAS_NAME, HAS_COMMENT] {
+        if flags & flag != 0 {
+            let text = bytes.get(length..).unwrap_or_default();
+            let Some(end) = memchr::memchr(0, text) else { return not_found() };
+            length += end + 1;
+        }
+    }
+    if flags & HAS_CHECKSUM != 0 {
+        length += 2;
+    }
+    if length <= bytes.len() { Header::Length(length) } else { not_found() }
+}
+
+/// A file read through a buffer, with a position in it.
+struct Input {
+    file: File,
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the file.
+    start: u64,
+    at: usize,
+    end: usize,
+}
+
+impl Input {
+    fn position(&self) -> u64 {
+        self.start + self.at as u64
+    }
+
+    /// What is in memory from the position on.
+    fn rest(&self) -> &[u8] {
+        &self.buffer[self.at..self.end]
+    }
+
+    /// Reads until `wanted` bytes are in memory from the position on, or the file ends.
+    fn fill(&mut self, wanted: usize) -> io::Result<()> {
+        if self.end - self.at >= wanted {
+            return Ok(());
+        }
+        self.buffer.copy_within(self.at..self.end, 0);
+        self.start += self.at as u64;
+        self.end -= self.at;
+        self.at = 0;
+        while self.end < wanted {
+            match io::Read::read(&mut self.file, &mut self.buffer[self.end..]) {
+                Ok(0) => break,
+                Ok(read) => self.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn seek(&mut self, position: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(position))?;
+        (self.start, self.at, self.end) = (position, 0, 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! The records of a block, line by line, whatever else stands between them.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use crate::record::{ActionKind, Field, Parsed, Record, Reject};
+
+use super::{Block, Example, Skipped};
+
+/// How every record that we or the reference write begins. Unescaped quotes cannot stand in a
+/// JSON string, so text that a program logged never looks like this.
+const RECORD_START: &[u8] = br#"{"timestamp""#;
+
+/// A position in a block; keeps its buffers from one block to the next.
+#[derive(Debug, Default)]
+pub struct LineCursor {
+    at: usize,
+    /// Parts of a line still to be tried, the next one last.
+    pending: Vec<Fragment>,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fragment {
+    start: usize,
+    end: usize,
+    /// How it may still be divided when it turns out to be no record.
+    divisible: Divisible,
+    /// Whether the block ends within it.
+    open_end: bool,
+    /// The line it is part of, from 1 at the start of what is counted.
+    line: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Divisible {
+    /// At carriage returns (line breaks of old) and NUL bytes (holes of a file system).
+    AtBreaks,
+    /// Where a record begins behind a torn one.
+    AtRecords,
+    No,
+}
+
+impl LineCursor {
+    /// A position at the start of a block.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next record of `block`, or `None` at its end, when the cursor is ready for the start of
+    /// another block. What lies between is counted in `skipped`.
+    pub fn next<'c>(&'c mut self, block: &'c Block, skipped: &mut Skipped) -> Option<Record<'c>> {
+        let bytes = &block.bytes;
+        let (parsed, start, end) = loop {
+            let Some(fragment) = self.next_fragment(bytes, skipped) else {
+                self.at = 0;
+                return None;
+            };
+            let Some((start, end)) = trim(bytes, fragment, skipped) else { continue };
+            let offset = block.offset + start as u64;
+            match Parsed::of(&bytes[start..end], &mut self.fields) {
+                Ok(parsed) => {
+                    note_oddities(&parsed, fragment, offset, skipped);
+                    break (parsed, start, end);
+                }
+                Err(Reject::NotJson) if self.divide(bytes, fragment, start, end, skipped) => {}
+                Err(reject) => note_reject(reject, fragment, offset, skipped),
+            }
+        };
+        let offset = block.offset + start as u64;
+        Some(parsed.into_record(&bytes[start..end], Cow::Borrowed(&self.fields), offset))
+    }
+
+    fn next_fragment(&mut self, bytes: &[u8], skipped: &mut Skipped) -> Option<Fragment> {
+        if let Some(fragment) = self.pending.pop() {
+            return Some(fragment);
+        }
+        let start = self.at;
+        if start == bytes.len() {
+            return None;
+        }
+        let newline = memchr::memchr(b'\n', &bytes[start..]).map(|length| start + length);
+        let end = newline.unwrap_or(bytes.len());
+        self.at = newline.map_or(end, |newline| newline + 1);
+        let line = skipped.lines + 1;
+        skipped.lines += u64::from(newline.is_some());
+        let open_end = newline.is_none();
+        Some(Fragment { start, end, divisible: Divisible::AtBreaks, open_end, line })
+    }
+
+    /// Puts the parts of a fragment that is no record in the place of it, if it has any.
+    /// `start` and `end` are those of the fragment as trimmed.
+    fn divide(
+        &mut self,
+        bytes: &[u8],
+        fragment: Fragment,
+        start: usize,
+        end: usize,
+        skipped: &mut Skipped,
+    ) -> bool {
+        let text = &bytes[start..end];
+        let parts_before = self.pending.len();
+        let mut divisible = fragment.divisible;
+        if divisible == Divisible::AtBreaks {
+            divisible = Divisible::AtRecords;
+            let mut from = start;
+            for at in memchr::memchr2_iter(b'\r', 0, text).map(|at| start + at) {
+                self.push(Fragment {
+                    start: from,
+                    end: at,
+                    divisible,
+                    open_end: false,
+                    ..fragment
+                });
+                skipped.nul_bytes += u64::from(bytes[at] == 0);
+                from = at + 1;
+            }
+            if from > start {
+                self.push(Fragment { start: from, divisible, ..fragment });
+            }
+        }
+        if divisible == Divisible::AtRecords && self.pending.len() == parts_before {
+            divisible = Divisible::No;
+            let mut from = start;
+            for at in memmem::find_iter(text, RECORD_START).map(|at| start + at) {
+                self.push(Fragment {
+                    start: from,
+                    end: at,
+                    divisible,
+                    open_end: false,
+                    ..fragment
+                });
+                from = at;
+            }
+            if from > start {
+                self.push(Fragment { start: from, divisible, ..fragment });
+            }
+        }
+        self.pending[parts_before..].reverse();
+        self.pending.len() > parts_before
+    }
+
+    fn push(&mut self, fragment: Fragment) {
+        if fragment.start < fragment.end {
+            self.pending.push(fragment);
+        }
+    }
+}
+
+/// The part of a fragment that may be a record, without what may stand around one: NUL bytes
+/// (counted), a carriage return, a byte order mark or record separator, space.
+fn trim(bytes: &[u8], fragment: Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
+    let Fragment { mut start, mut end, .. } = fragment;
+    let mut nuls = 0;
+    let is_around = |byte: u8| matches!(byte, 0 | b' ' | b'\t' | b'\r');
+    while start < end && is_around(bytes[end - 1]) {
+        end -= 1;
+        nuls += u64::from(bytes[end] == 0);
+    }
+    loop {
+        let rest = &bytes[start..end];
+        match rest.first() {
+            Some(&byte) if is_around(byte) => {
+                nuls += u64::from(byte == 0);
+                start += 1;
+            }
+            Some(0x1e) => start += 1,
+            Some(0xef) if rest.starts_with("\u{feff}".as_bytes()) => start += 3,
+            _ => break,
+        }
+    }
+    skipped.nul_bytes += nuls;
+    (start < end).then_some((start, end))
+}
+
+fn note_oddities(parsed: &Parsed, fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+    skipped.repaired_utf8 += u64::from(parsed.is_repaired());
+    if let ActionKind::Invalid(reason) = parsed.action_kind() {
+        skipped.invalid_actions += 1;
+        let example = Example { line: Some(fragment.line), byte, reason };
+        skipped.first_invalid_action.get_or_insert(example);
+    }
+}
+
+fn note_reject(reject: Reject, fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+    let (counter, reason) = match reject {
+        Reject::NotJson if fragment.open_end => (&mut skipped.torn_lines, "cut off"),
+        Reject::NotJson => (&mut skipped.not_json, reject.reason()),
+        Reject::NotObject => (&mut skipped.not_object, reject.reason()),
+        Reject::MissingFields => (&mut skipped.missing_fields, reject.reason()),
+    };
+    *counter += 1;
+    skipped.first.get_or_insert(Example { line: Some(fragment.line), byte, reason });
+}
