@@ -32,7 +32,7 @@ READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
-	$(shell find rust benches/core python -type f \
+	$(shell find rust python -type f \
 		\( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) \
 		-not -path '*/target/*' 2>/dev/null)
 
@@ -65,7 +65,7 @@ bench: $(READY) ## Measure against the reference and write the results to benche
 .PHONY: bench-smoke
 bench-smoke: $(READY) ## Run every bench once on a tiny log: does it run at all?
 	$(BIN)/python benches/run.py --smoke
-	cargo bench --locked -p inspect-trace-benches -- --test
+	cargo bench --locked -p inspect-trace-core --bench core -- --test
 
 .PHONY: docs
 docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors

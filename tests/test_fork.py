@@ -114,7 +114,8 @@ def test_a_child_counts_as_alive_for_itself(run: RunPython, trace_directory: Pat
             os.close(go_on)
             os.read(parent_ended, 1)  # the end of the file, when the parent has ended
             [file] = list_trace_files(directory)
-            logging.getLogger("x").warning("alive %s", file.alive)
+            mine = file.pid == os.getpid()  # not that of the parent, whose hold ended with it
+            logging.getLogger("x").warning("alive %s, by me %s", file.alive, mine)
             os._exit(0)
         print(child)
         os._exit(0)
@@ -122,7 +123,7 @@ def test_a_child_counts_as_alive_for_itself(run: RunPython, trace_directory: Pat
     # The pipe that the child's output came through is closed: it has ended.
     assert done.stdout.strip().isdecimal()
     [log] = trace_directory.glob("*.log")
-    assert [r["message"] for r in records_of(log)] == ["alive True"]
+    assert [r["message"] for r in records_of(log)] == ["alive True, by me True"]
     [file] = list_trace_files(str(trace_directory))
     assert file.alive is False
 

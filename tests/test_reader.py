@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import inspect_trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write(path: Path, records: list[dict[str, Any]]) -> Path:
@@ -104,7 +106,7 @@ def test_filter_ignores_case(tmp_path: Path) -> None:
 def test_skipped_lines_are_told(tmp_path: Path) -> None:
     """What is no record is counted, with the place of the first one."""
     path = tmp_path / "t.log"
-    path.write_bytes(json.dumps(plain("a")).encode() + b"\nnot json\n[1]\n{\"timesta")
+    path.write_bytes(json.dumps(plain("a")).encode() + b'\nnot json\n[1]\n{"timesta')
     records = inspect_trace.scan(path)
     assert [record.message for record in records] == ["a"]
     assert records.skipped is not None

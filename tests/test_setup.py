@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import os
 import queue
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -368,6 +369,7 @@ def test_a_handler_that_goes_away_is_not_kept_alive(shown: Shown) -> None:
         assert not any(name.startswith("inspect_trace") for name in names)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the reference needs Python 3.11")
 def test_tracing_works_in_a_program_that_logs_to_inspect_ais_own_handler(
     run_python: RunPython, tmp_path: Path
 ) -> None:

@@ -253,7 +253,8 @@ class Action:
     @property
     def duration(self) -> float:
         """Seconds: as recorded; of an action that runs, until `as_of`; of one that was cut off,
-        until the last record of its process."""
+        until the last record of its process.
+        """
     @property
     def error(self) -> str | None:
         """What the exception said."""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 Outcome: TypeAlias = Literal["exit", "cancel", "timeout", "error"]
 
-# From `Logger.log` back to the program: `_emit`, the method of `_Span`, the one that called it.
-_STACK_LEVEL: Final = 4
+# From `_emit` back to the program: the method of `_Span`, what called that, the program.
+_FRAMES_AWAY: Final = 3
 
 # Exceptions are looked up in modules that are loaded anyway, as an exception's own module always
 # is: tracing must not be the reason to import asyncio.
@@ -170,7 +170,7 @@ class _Span:
         }
         extra.update(told)
         extra.update(self.tail)
-        _emit(self.logger, f"{self.action}: {self.detail} ({outcome})", extra, _STACK_LEVEL + 1)
+        _emit(self.logger, f"{self.action}: {self.detail} ({outcome})", extra, _FRAMES_AWAY + 1)
 
 
 class trace_action:  # noqa: N801 (used like a function)
@@ -412,28 +412,39 @@ def trace_message(
 
 
 def _emit(
-    logger: AnyLogger,
-    message: str,
-    extra: dict[str, object],
-    stack_level: int = _STACK_LEVEL,
+    logger: AnyLogger, message: str, extra: dict[str, object], frames_away: int = _FRAMES_AWAY
 ) -> None:
-    """Logs a record of an action; whatever handlers and filters raise stays here."""
+    """Logs a record of an action; whatever handlers and filters raise stays here.
+
+    It does what `Logger.log` does, but for two things: finding the program's line is a step up the
+    stack instead of a search, and a field of an action also replaces one of the same name that the
+    program's record factory sets (some set a `trace_id`), where `Logger.log` would raise.
+    """
     try:
+        adapters = []
         while isinstance(logger, logging.LoggerAdapter):
-            # An adapter would put its own extra fields in place of the action's.
-            extra = {**extra, **{k: v for k, v in (logger.extra or {}).items() if k not in extra}}
+            adapters.append(logger)
             logger = logger.logger
-        try:
-            logger.log(TRACE, message, extra=extra, stacklevel=stack_level)
-        except KeyError as error:
-            if not str(error.args[0] if error.args else "").startswith("Attempt to overwrite"):
-                raise
-            # A record factory of the program sets a field of ours (some set a `trace_id`).
-            record = logger.makeRecord(logger.name, TRACE, "(unknown file)", 0, message, (), None)
-            record.__dict__.update(extra)
-            logger.handle(record)
+        if not logger.isEnabledFor(TRACE):
+            return
+        file, line, function = _place(frames_away)
+        record = logger.makeRecord(logger.name, TRACE, file, line, message, (), None, function)
+        record.__dict__.update(extra)
+        for adapter in adapters:
+            for key, value in (adapter.extra or {}).items():
+                record.__dict__.setdefault(key, value)
+        logger.handle(record)
     except Exception as error:
         warn_of_exception("tracing an action", error)
+
+
+def _place(frames_away: int) -> tuple[str, int, str]:
+    """File, line and function of the code that many frames above the caller."""
+    try:
+        frame = sys._getframe(frames_away + 1)  # noqa: SLF001 (as logging itself does)
+    except ValueError:  # run by the interpreter itself, as at its end
+        return "(unknown file)", 0, "(unknown function)"
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
 
 
 def _merged(

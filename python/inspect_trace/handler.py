@@ -43,6 +43,9 @@ class _Log:
         self.writer = writer
         self.in_trace_dir = in_trace_dir
 
+    def __del__(self) -> None:
+        self.writer.close()
+
 
 class _Tally:
     """A counter that threads and signal handlers can raise without a lock."""

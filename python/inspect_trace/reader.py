@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+
 from . import _core
 from ._core import Action, Anomalies, Records, TraceRecord
 from .store import resolve_trace_file

@@ -279,7 +279,11 @@ impl Drop for Temporary<'_> {
 
 /// Creates a directory and its missing parents, for this user only.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path)
+    match fs::DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path) {
+        // Something else stands there; "exists" would be a strange complaint.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Errno::NOTDIR.into()),
+        created => created,
+    }
 }
 
 fn open_temporary(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {

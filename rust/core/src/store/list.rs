@@ -48,23 +48,30 @@ pub(super) struct Entry {
     metadata: fs::Metadata,
 }
 
+/// How often a directory is read again while it changes.
+const MAX_READINGS: u32 = 20;
+
 /// The logs of a directory, without looking at who writes them.
 pub(super) fn newest_first(directory: &Path) -> Result<Vec<Entry>> {
-    let names = match log_names(directory) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", directory, error)),
-    };
-    let mut entries: Vec<Entry> = names
-        .iter()
-        .filter(|name| !uncompressed(name).is_some_and(|plain| names.contains(&plain)))
-        .filter_map(|name| {
-            let path = directory.join(name);
-            // What vanishes meanwhile is no longer there to be listed.
-            let metadata = fs::symlink_metadata(&path).ok()?;
-            metadata.is_file().then_some(Entry { path, metadata })
-        })
-        .collect();
+    let mut entries = Vec::new();
+    let mut before = None;
+    // A log that is renamed or compressed while the directory is being read may be met under both
+    // names, or under neither. So the directory is read until it stands still.
+    for _ in 0..MAX_READINGS {
+        let names = match log_names(directory) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("list", directory, error)),
+        };
+        let is_still = before.as_ref() == Some(&names);
+        let looked_at = look_at(directory, &names);
+        let has_all = looked_at.len() == names.len();
+        entries = looked_at;
+        if is_still && has_all {
+            break;
+        }
+        before = Some(names);
+    }
     entries.sort_by(|one, other| {
         let modified = |entry: &Entry| (entry.metadata.mtime(), entry.metadata.mtime_nsec());
         modified(other).cmp(&modified(one)).then_with(|| one.path.cmp(&other.path))
@@ -72,6 +79,7 @@ pub(super) fn newest_first(directory: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// The log names in a directory, but for the compressed ones that have a plain one beside them.
 fn log_names(directory: &Path) -> io::Result<HashSet<OsString>> {
     let mut names = HashSet::new();
     for entry in fs::read_dir(directory)? {
@@ -84,7 +92,23 @@ fn log_names(directory: &Path) -> io::Result<HashSet<OsString>> {
             names.insert(name);
         }
     }
+    let has_plain =
+        |name: &OsString| uncompressed(name).is_some_and(|plain| names.contains(&plain));
+    let doubled: Vec<_> = names.iter().filter(|name| has_plain(name)).cloned().collect();
+    for name in doubled {
+        names.remove(&name);
+    }
     Ok(names)
+}
+
+/// The entries of those names that are still there.
+fn look_at(directory: &Path, names: &HashSet<OsString>) -> Vec<Entry> {
+    let look = |name| {
+        let path = directory.join(name);
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        metadata.is_file().then_some(Entry { path, metadata })
+    };
+    names.iter().filter_map(look).collect()
 }
 
 fn uncompressed(name: &OsStr) -> Option<OsString> {

@@ -14,8 +14,8 @@ use super::run;
 use crate::{clock, sys};
 
 /// A process that started less than this after a file's last change counts as started before it:
-/// the kernel dates files to the tick, and starts to the hundredth of a second.
-const START_TOLERANCE_S: f64 = 0.05;
+/// the kernel dates files to the tick before, up to a hundredth of a second.
+const START_TOLERANCE_S: f64 = 0.02;
 
 /// What is known about the process that writes a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -136,10 +136,13 @@ fn start_s(pid: u32) -> Start {
             .is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH));
         return if exists { Start::Unknown } else { Start::NoProcess };
     };
+    // This clock first: if we are held up between the two, the process seems older than it is, which
+    // is the safe side.
+    let now_s = clock::now_s();
     match (parse_stat(&stat), sys::seconds_since_boot(), sys::clock_ticks_per_second()) {
         (Some(stat), ..) if stat.is_dead => Start::NoProcess,
         (Some(stat), Some(uptime_s), Some(ticks_per_s)) => {
-            Start::At(clock::now_s() - (uptime_s - stat.start_ticks / ticks_per_s))
+            Start::At(now_s - (uptime_s - stat.start_ticks / ticks_per_s))
         }
         _ => Start::Unknown,
     }

@@ -141,7 +141,7 @@ mod tests {
     /// whole that is not.
     #[test]
     fn every_truncation_is_a_beginning() {
-        let content: Vec<u8> = (0..2000u32).flat_map(|n| format!("{n:x}\n").into_bytes()).collect();
+        let content: Vec<u8> = (0..150u32).flat_map(|n| format!("{n:x}\n").into_bytes()).collect();
         let whole = gzip(&content);
         for end in 0..whole.len() {
             let cut = &whole[..end];
