@@ -5,6 +5,7 @@ mod store_support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use inspect_trace_core::Error;
 use inspect_trace_core::store::{list, resolve};
@@ -140,7 +141,7 @@ fn listing_a_busy_directory() {
 fn no_name_means_the_newest() {
     let dir = Dir::new();
     let cwd = dir.outside("");
-    let resolve = |name: Option<&str>| resolve(name, &dir.path(), &cwd);
+    let resolve = |name: Option<&str>| resolve(name.map(Path::new), &dir.path(), &cwd);
     for name in [None, Some("trace.log")] {
         assert!(matches!(resolve(name), Err(Error::NoTraceFiles { .. })), "{name:?}");
     }
@@ -158,7 +159,7 @@ fn aliases_count_back() {
     let logs: Vec<_> = (0..3)
         .map(|n| dir.compressed(&format!("trace-{}.log.gz", DEAD + n), n.into(), &[]))
         .collect();
-    let resolve = |name: &str| resolve(Some(name), &dir.path(), &cwd);
+    let resolve = |name: &str| resolve(Some(Path::new(name)), &dir.path(), &cwd);
     assert_eq!(resolve("trace.log").unwrap(), logs[0]);
     assert_eq!(resolve("trace.log.1.gz").unwrap(), logs[1]);
     assert_eq!(resolve("trace.log.1").unwrap(), logs[1]);
@@ -179,7 +180,7 @@ fn places_are_searched_in_order() {
     let dir = Dir::new();
     let cwd = dir.outside("here");
     fs::create_dir(&cwd).unwrap();
-    let resolve = |name: &str| resolve(Some(name), &dir.path(), &cwd);
+    let resolve = |name: &str| resolve(Some(Path::new(name)), &dir.path(), &cwd);
     let in_dir = dir.plain("both.log", 0, &[]);
     let here = dir.plain("../here/both.log", 0, &[]);
     dir.plain("../here/only-here.log", 0, &[]);
@@ -202,7 +203,7 @@ fn places_are_searched_in_order() {
 #[test]
 fn either_form_of_a_log_is_found() {
     let dir = Dir::new();
-    let resolve = |name: &str| resolve(Some(name), &dir.path(), &dir.path());
+    let resolve = |name: &str| resolve(Some(Path::new(name)), &dir.path(), &dir.path());
     let compressed = dir.compressed("trace-5.log.gz", 0, &[]);
     let plain = dir.plain("trace-6.log", 0, &[]);
     assert_eq!(resolve("trace-5.log").unwrap(), compressed);
@@ -220,7 +221,7 @@ fn what_is_no_file_is_told() {
     let dir = Dir::new();
     let cwd = dir.outside("here");
     fs::create_dir(&cwd).unwrap();
-    let resolve = |name: &str| resolve(Some(name), &dir.path(), &cwd);
+    let resolve = |name: &str| resolve(Some(Path::new(name)), &dir.path(), &cwd);
     fs::create_dir(dir.at("sub")).unwrap();
     make_fifo(&dir.at("fifo.log"));
     assert!(matches!(resolve("sub"), Err(Error::NotAFile { kind: "directory", .. })));
@@ -238,7 +239,7 @@ fn impossible_names_are_not_found() {
     let dir = Dir::new();
     dir.plain("x.log", 0, &[]);
     for name in ["x.log/y.log", "a\0b", &"n".repeat(5000), "none\u{202e}"] {
-        let error = resolve(Some(name), &dir.path(), &dir.path()).unwrap_err();
+        let error = resolve(Some(Path::new(name)), &dir.path(), &dir.path()).unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
     }
 }
