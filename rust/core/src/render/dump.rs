@@ -104,11 +104,11 @@ pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat) 
         write_string_text(out, key, Escape::Needed);
         out.extend_from_slice(if depth.is_some() { b": " } else { b":" });
         let is_time = is_action && matches!(name, Name::StartTime | Name::Duration);
-        match (value.kind(), value.number()) {
-            (Kind::String { .. } | Kind::True | Kind::False, Some(number)) if is_time => {
-                write_number(out, number);
-            }
-            _ => {
+        let is_other = matches!(value.kind(), Kind::String { .. } | Kind::True | Kind::False);
+        let number = if is_time && is_other { value.number() } else { None };
+        match number {
+            Some(number) => write_number(out, number),
+            None => {
                 let layout = depth.map_or(Layout::Compact, Layout::Indented);
                 write_value(out, value.raw(), layout, Escape::Needed);
             }
