@@ -326,10 +326,7 @@ proptest! {
         let lines: Vec<_> = steps.iter().enumerate().map(|(i, step)| step.line(i)).collect();
         let first = first.index(lines.len() + 1);
         let second = first + second.index(lines.len() + 1 - first);
-        let start = || match from_start {
-            true => AnomaliesPartial::at_start(&filter),
-            false => AnomaliesPartial::in_the_middle(&filter),
-        };
+        let start = || if from_start { AnomaliesPartial::at_start(&filter) } else { AnomaliesPartial::in_the_middle(&filter) };
         let later = || AnomaliesPartial::in_the_middle(&filter);
         let head = || observe_all(start(), &lines, 0, first);
         let middle = || observe_all(later(), &lines, first, second);

@@ -6,6 +6,7 @@ mod read_support;
 use std::collections::HashSet;
 
 use flate2::{Decompress, FlushDecompress};
+use inspect_trace_core::record::OwnedRecord;
 use read_support::{Log, gzip, line, read};
 
 fn lines(messages: impl IntoIterator<Item = String>) -> String {
@@ -210,7 +211,7 @@ fn large_compressed_logs_are_read() {
     let (records, skipped) = read(&log.path);
     assert_eq!(records.len(), 20_000);
     assert_eq!(skipped.summary("x".as_ref()), None);
-    let offsets: Vec<_> = records.iter().map(|record| record.offset()).collect();
+    let offsets: Vec<_> = records.iter().map(OwnedRecord::offset).collect();
     assert_eq!(offsets[1], text.find('\n').unwrap() as u64 + 1);
     assert!(offsets.is_sorted());
 }

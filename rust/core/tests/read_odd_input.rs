@@ -136,7 +136,7 @@ fn non_finite_numbers_are_read() {
         let text = action("exit", "t", &format!(r#", "duration": {raw}, "extra": [{raw}]"#));
         let record = parse_record(text.trim().as_bytes()).unwrap();
         let duration = record.duration_s().unwrap();
-        assert!(duration == expected || duration.is_nan() && expected.is_nan());
+        assert_eq!(duration.to_string(), expected.to_string());
         assert_eq!(record.event(), Some(Event::Exit));
     }
 }
@@ -203,7 +203,8 @@ fn the_last_of_repeated_keys_counts() {
 /// Repeated keys among very many are found just as well, and fast.
 #[test]
 fn repeated_keys_among_many_are_found() {
-    let many: String = (0..100_000).map(|i| format!(r#", "k{}": {i}"#, i % 50_000)).collect();
+    let many: Vec<_> = (0..100_000).map(|i| format!(r#", "k{}": {i}"#, i % 50_000)).collect();
+    let many = many.concat();
     let text = line("a").replace(r#""a""#, &format!(r#""a"{many}"#));
     let dumped = dump(&Log::plain(text).path, DumpFormat::JsonLines);
     let value: serde_json::Value = serde_json::from_str(&dumped).unwrap();

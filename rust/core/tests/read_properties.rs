@@ -36,9 +36,10 @@ fn json_text() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         string,
         any::<i64>().prop_map(|number| number.to_string()),
-        any::<f64>().prop_map(|number| match number.is_finite() {
-            true => format!("{number:?}"),
-            false => "NaN".to_owned(),
+        any::<f64>().prop_map(|number| if number.is_finite() {
+            format!("{number:?}")
+        } else {
+            "NaN".to_owned()
         }),
         prop_oneof![
             Just("null"),
@@ -226,7 +227,7 @@ proptest! {
         let told = skipped.summary("x".as_ref()).is_some();
         let is_blank = |byte: &u8| b" \t\r\n\x1e".contains(byte);
         prop_assert!(told || !records.is_empty() || bytes.iter().all(is_blank));
-        prop_assert_eq!(skipped.lines, bytes.iter().filter(|&&b| b == b'\n').count() as u64);
+        prop_assert_eq!(skipped.lines, memchr::memchr_iter(b'\n', &bytes).count() as u64);
         let compressed = Log::compressed(gzip(&bytes)).read();
         prop_assert_eq!(compressed.0.len(), records.len());
         prop_assert_eq!(compressed.1, skipped);

@@ -57,14 +57,13 @@ impl Records {
     /// # Errors
     /// The log cannot be read on.
     pub fn visit(&mut self, mut visit: impl FnMut(&Record<'_>) -> bool) -> Result<bool> {
-        let block = match self.block.take() {
-            Some(block) => block,
-            None => {
-                let next = self.blocks.next_block()?;
-                self.skipped.merge(&self.blocks.take_skipped());
-                let Some(block) = next else { return Ok(false) };
-                block
-            }
+        let block = if let Some(block) = self.block.take() {
+            block
+        } else {
+            let next = self.blocks.next_block()?;
+            self.skipped.merge(&self.blocks.take_skipped());
+            let Some(block) = next else { return Ok(false) };
+            block
         };
         while let Some(record) = self.cursor.next(&block, &mut self.skipped) {
             if self.filter.matches(&record) && !visit(&record) {

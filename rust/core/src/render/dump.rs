@@ -106,12 +106,11 @@ pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat) 
         let is_time = is_action && matches!(name, Name::StartTime | Name::Duration);
         let is_other = matches!(value.kind(), Kind::String { .. } | Kind::True | Kind::False);
         let number = if is_time && is_other { value.number() } else { None };
-        match number {
-            Some(number) => write_number(out, number),
-            None => {
-                let layout = depth.map_or(Layout::Compact, Layout::Indented);
-                write_value(out, value.raw(), layout, Escape::Needed);
-            }
+        if let Some(number) = number {
+            write_number(out, number);
+        } else {
+            let layout = depth.map_or(Layout::Compact, Layout::Indented);
+            write_value(out, value.raw(), layout, Escape::Needed);
         }
     });
     if depth.is_some() && !first {
