@@ -84,6 +84,11 @@ pub(crate) fn holds(file: impl AsFd, pid: u32) -> io::Result<bool> {
     Ok(sys::foreign_lock(file, byte_of(pid))?.is_some_and(|range| range != ALL))
 }
 
+/// Whether another file description of the log is held open.
+pub(crate) fn is_held_by_others(file: impl AsFd) -> bool {
+    !matches!(holder(file, None), Ok(Holder::Nobody))
+}
+
 /// The right to rename or remove a log that nobody has open. Lasts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Takeover<F: AsFd> {
