@@ -6,11 +6,13 @@ mod store_support;
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use inspect_trace_core::store::{self, HousekeepingReport, KEPT_CHILD_LOGS, housekeep};
+use inspect_trace_core::write::writer::LogWriter;
 use proptest::prelude::*;
 use store_support::{
     DEAD, Dir, Helper, eventually, gzip, line, make_fifo, mode, read_lines, run, set_age, set_run,
@@ -394,6 +396,45 @@ fn killed_housekeepers_lose_nothing() {
     assert_eq!(dir.visible(), before);
 }
 
+/// A log that is opened again while it is being compressed stays as it is, though nothing was
+/// written to it yet.
+#[test]
+fn logs_opened_during_compression_stay() {
+    let dir = Dir::new();
+    dir.plain(&log(0), 0, &["newest"]);
+    big_log(&dir, 1);
+    let before = dir.visible();
+    let mut helper = Helper::start();
+    helper.tell(&format!("housekeep 10 {}", dir.path().display()));
+    eventually("a compression under way", || !dir.temporaries().is_empty());
+    let opened = LogWriter::open(&dir.at(&log(1))).unwrap();
+    assert_eq!(helper.answer().unwrap(), format!("{:?}", report(0, 0)));
+    assert_eq!(dir.visible(), before);
+    opened.append(line("more").as_bytes()).unwrap();
+    assert_eq!(read_lines(&dir.at(&log(1))).last(), Some(&line("more")));
+    opened.close();
+    drop(opened);
+    set_age(&dir.at(&log(1)), 100);
+    assert_eq!(housekeep(&dir.path(), 10), report(1, 0));
+    assert_eq!(dir.visible().len(), before.len() + 1);
+}
+
+/// A log that changes while it is being compressed, by a tool that does not lock it, stays plain.
+#[test]
+fn logs_written_during_compression_stay() {
+    let dir = Dir::new();
+    dir.plain(&log(0), 0, &["newest"]);
+    big_log(&dir, 1);
+    let mut helper = Helper::start();
+    helper.tell(&format!("housekeep 10 {}", dir.path().display()));
+    eventually("a compression under way", || !dir.temporaries().is_empty());
+    let mut other = fs::File::options().append(true).open(dir.at(&log(1))).unwrap();
+    other.write_all(line("more").as_bytes()).unwrap();
+    assert_eq!(helper.answer().unwrap(), format!("{:?}", report(0, 0)));
+    assert_eq!(read_lines(&dir.at(&log(1))).last(), Some(&line("more")));
+    assert!(dir.temporaries().is_empty());
+}
+
 /// A log that is opened again for appending while housekeepers compress it (a path of the user's
 /// choice in the trace directory) loses no line: either it is left alone, or the line goes to a new
 /// file.
@@ -518,8 +559,7 @@ fn failures_are_counted() {
 #[test]
 fn own_live_logs_stay() {
     let dir = Dir::new();
-    let own =
-        inspect_trace_core::write::writer::LogWriter::create_in(&dir.path(), &run("r")).unwrap();
+    let own = LogWriter::create_in(&dir.path(), &run("r")).unwrap();
     own.append(line("x").as_bytes()).unwrap();
     set_age(own.path(), 1000);
     dir.plain(&log(0), 0, &["newest"]);
