@@ -252,8 +252,10 @@ class Action:
         """When it began, in seconds since the epoch; None where its enter record is missing."""
     @property
     def duration(self) -> float:
-        """Seconds: as recorded; of an action that runs, until `as_of`; of one that was cut off,
-        until the last record of its process.
+        """How long it took, in seconds.
+
+        As recorded; of an action that runs, until `as_of`; of one that was cut off, until the last
+        record of its process.
         """
     @property
     def error(self) -> str | None:
