@@ -60,6 +60,7 @@ lint: $(READY) ## Check format, lints and types, in Rust and in Python
 
 .PHONY: bench
 bench: $(READY) ## Measure against the reference and write the results to benches/README.md
+	cargo bench --locked -p inspect-trace-core --bench core -- --quiet
 	$(BIN)/python benches/run.py $(BENCH_ARGS)
 
 .PHONY: bench-smoke
@@ -69,7 +70,7 @@ bench-smoke: $(READY) ## Run every bench once on a tiny log: does it run at all?
 
 .PHONY: docs
 docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 .PHONY: fuzz
 fuzz: $(READY) ## Run the property tests long (FUZZ_CASES=20000 cases each)

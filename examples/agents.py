@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from inspect_trace import init_tracing, trace_action, trace_message
 
@@ -47,7 +48,7 @@ async def impatient_agent() -> None:
             trace_message(logger, "Agent", "agent 2 does without its model")
         try:
             with trace_action(logger, "Tool Call", "read_file('/no/such/file')"):
-                raise FileNotFoundError("/no/such/file")
+                Path("/no/such/file").read_text()
         except FileNotFoundError:
             trace_message(logger, "Agent", "agent 2 does without its file")
 

@@ -435,6 +435,33 @@ fn logs_written_during_compression_stay() {
     assert!(dir.temporaries().is_empty());
 }
 
+/// A log that is moved out of the way while it is being compressed, by a process that has its name
+/// now, stays, and so does the new one.
+#[test]
+fn logs_renamed_during_compression_stay() {
+    let dir = Dir::new();
+    dir.plain(&log(0), 0, &["newest"]);
+    big_log(&dir, 1);
+    let mut helper = Helper::start();
+    helper.tell(&format!("housekeep 10 {}", dir.path().display()));
+    eventually("a compression under way", || !dir.temporaries().is_empty());
+    let aside = format!("trace-{}-1.log", DEAD + 1);
+    fs::rename(dir.at(&log(1)), dir.at(&aside)).unwrap();
+    dir.plain(&log(1), 0, &["new"]);
+    let before = dir.visible();
+    assert_eq!(helper.answer().unwrap(), format!("{:?}", report(0, 0)));
+    assert_eq!(dir.visible(), before);
+    assert_eq!(read_lines(&dir.at(&log(1))), [line("new")]);
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A log that is opened again for appending while housekeepers compress it (a path of the user's
 /// choice in the trace directory) loses no line: either it is left alone, or the line goes to a new
 /// file.
@@ -450,6 +477,8 @@ fn logs_opened_meanwhile_lose_nothing() {
     let compressed = AtomicUsize::new(0);
     let mut visits = 0;
     std::thread::scope(|scope| {
+        // Also when an assertion fails: the scope waits for its threads.
+        let _end = SetOnDrop(&is_over);
         let keeper = scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 let told = housekeep(&dir.path(), 1_000_000);
