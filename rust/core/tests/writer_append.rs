@@ -93,7 +93,10 @@ fn kills_lose_nothing() {
         let lines = read_lines(&path);
         assert!(lines.len() >= acknowledged, "{} of {acknowledged}", lines.len());
         for (number, text) in lines.iter().enumerate() {
-            assert_eq!(text, &line(&format!("line {number}")));
+            let expected = line(&format!("line {number}"));
+            // The kernel may end a dying process's last write at the end of a page.
+            let is_last = number + 1 == lines.len() && number >= acknowledged;
+            assert!(*text == expected || is_last && expected.starts_with(text), "{number}: {text}");
         }
     }
 }
@@ -121,7 +124,7 @@ fn gaps_are_noted_in_the_log() {
     let path = dir.at("full.log");
     let mut helper = Helper::start();
     helper.ask(&format!("open {}", path.display()));
-    for (round, room) in [0, 1, 30, line("x").len() as u64 - 1].into_iter().enumerate() {
+    for (round, room) in [0, 1, 30, line("x").len() as u64 - 2].into_iter().enumerate() {
         let size = fs::metadata(&path).unwrap().len();
         helper.ask(&format!("limit {}", size + room));
         assert_eq!(helper.ask("append a"), "error: File too large; first: true");
@@ -154,6 +157,23 @@ fn gaps_are_noted_in_the_log() {
     }
 }
 
+/// A line of which only the newline finds no room is written: the next line brings the newline.
+#[test]
+fn only_a_newline_can_be_missing() {
+    let dir = Dir::new();
+    let path = dir.at("full.log");
+    let mut helper = Helper::start();
+    helper.ask(&format!("open {}", path.display()));
+    helper.ask(&format!("limit {}", line("a").len() - 1));
+    assert_eq!(helper.ask("append a"), "ok");
+    assert_eq!(helper.ask("append b"), "error: File too large; first: true");
+    helper.ask("limit");
+    helper.ask("append c");
+    let lines = read_lines(&path);
+    assert_eq!((lines.len(), &lines[0], &lines[2]), (3, &line("a"), &line("c")));
+    assert!(lines[1].contains("1 record could not"), "{}", lines[1]);
+}
+
 /// A note that is written while its line is not is not written again, and counts stay right when
 /// the disk fills up in the middle of the note.
 #[test]
@@ -179,7 +199,7 @@ fn notes_count_each_record_once() {
     let whole = read_lines(&path).iter().filter(|text| **text == line("x")).count();
     assert_eq!(noted, i64::from(failed));
     assert_eq!(whole, 300 - failed as usize);
-    assert!(failed > 50 && whole > 50, "{failed} failed, {whole} written");
+    assert!(failed > 30 && whole > 30, "{failed} failed, {whole} written");
 }
 
 /// The last records missing before a log is closed are noted too.
