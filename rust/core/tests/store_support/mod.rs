@@ -247,6 +247,17 @@ impl Helper {
         }
     }
 
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.process.0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Its state as in /proc/<pid>/stat.
+    pub fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+    }
+
     /// Kills it as the kernel does when memory runs out, and waits until it is gone.
     pub fn kill(mut self) -> BufReader<ChildStdout> {
         self.process.0.kill().unwrap();
@@ -256,8 +267,7 @@ impl Helper {
 
     pub fn kill_but_leave_zombie(&mut self) {
         self.process.0.kill().unwrap();
-        let stat = format!("/proc/{}/stat", self.pid());
-        eventually("a zombie", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+        eventually("a zombie", || self.state() == 'Z');
     }
 
     /// Lets it end by itself.
