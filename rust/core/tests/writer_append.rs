@@ -4,13 +4,15 @@
 mod store_support;
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, Read as _, Seek as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Barrier;
 
 use inspect_trace_core::Error;
+use inspect_trace_core::store;
 use inspect_trace_core::write::writer::{AppendCause, LogWriter};
-use store_support::{Dir, Helper, gzip, line, make_fifo, mode, read_lines};
+use store_support::{Dir, Helper, NOBODY, gzip, line, make_fifo, mode, read_lines};
 
 /// Serves as the helper process of the other tests.
 #[test]
@@ -333,6 +335,33 @@ fn other_kinds_are_refused() {
         assert!(error.contains(reason) && !error.contains('\n'), "{error}");
     }
     assert_eq!(fs::read(dir.at("packed.log.gz")).unwrap(), gzip(b"{}\n"));
+}
+
+/// A log that may be written but not read is written, and held; where nothing may be written the
+/// error is one line that says so.
+#[test]
+fn permissions_are_respected() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = Dir::new();
+    for directory in [dir.outside(""), dir.path()] {
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = dir.at("drop.log");
+    fs::write(&path, "").unwrap();
+    std::os::unix::fs::chown(&path, Some(NOBODY), None).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o200)).unwrap();
+    let mut helper = Helper::start();
+    helper.ask("become-nobody");
+    assert_eq!(helper.ask(&format!("open {}", path.display())), path.to_str().unwrap());
+    assert_eq!(helper.ask("append x"), "ok");
+    assert_eq!(read_lines(&path), [line("x")]);
+    assert_eq!(store::liveness(&path).pid, Some(helper.pid()));
+
+    let new = dir.at("new.log");
+    let told = helper.ask(&format!("open {}", new.display()));
+    assert_eq!(told, format!("error: cannot open {}: Permission denied", new.display()));
 }
 
 /// The path of a writer is absolute, whatever the program does with its directory later.

@@ -18,6 +18,9 @@ use rustix::fs::XattrFlags;
 /// No process has an id like this: it is above what Linux gives out.
 pub const DEAD: u32 = 5_000_000;
 
+/// A user without privileges.
+pub const NOBODY: u32 = 65_534;
+
 const HELPER: &str = "INSPECT_TRACE_TEST_HELPER";
 
 pub fn line(text: &str) -> String {
@@ -371,6 +374,12 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
         "dropped" => answer(&writer.as_ref().unwrap().dropped().to_string()),
         "close" => {
             writer.as_ref().unwrap().close();
+            answer("ok");
+        }
+        // Becomes a user without privileges.
+        "become-nobody" => {
+            // SAFETY: changes the user of this process, which has nothing to lose.
+            assert_eq!(unsafe { libc::setuid(NOBODY) }, 0);
             answer("ok");
         }
         // Limits the size of files: a disk that is full for this process.
