@@ -18,6 +18,9 @@ use rustix::fs::XattrFlags;
 /// No process has an id like this: it is above what Linux gives out.
 pub const DEAD: u32 = 5_000_000;
 
+/// A user without privileges.
+pub const NOBODY: u32 = 65_534;
+
 const HELPER: &str = "INSPECT_TRACE_TEST_HELPER";
 
 pub fn line(text: &str) -> String {
@@ -247,6 +250,17 @@ impl Helper {
         }
     }
 
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.process.0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Its state as in /proc/<pid>/stat.
+    pub fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+    }
+
     /// Kills it as the kernel does when memory runs out, and waits until it is gone.
     pub fn kill(mut self) -> BufReader<ChildStdout> {
         self.process.0.kill().unwrap();
@@ -256,8 +270,7 @@ impl Helper {
 
     pub fn kill_but_leave_zombie(&mut self) {
         self.process.0.kill().unwrap();
-        let stat = format!("/proc/{}/stat", self.pid());
-        eventually("a zombie", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+        eventually("a zombie", || self.state() == 'Z');
     }
 
     /// Lets it end by itself.
@@ -361,6 +374,12 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
         "dropped" => answer(&writer.as_ref().unwrap().dropped().to_string()),
         "close" => {
             writer.as_ref().unwrap().close();
+            answer("ok");
+        }
+        // Becomes a user without privileges.
+        "become-nobody" => {
+            // SAFETY: changes the user of this process, which has nothing to lose.
+            assert_eq!(unsafe { libc::setuid(NOBODY) }, 0);
             answer("ok");
         }
         // Limits the size of files: a disk that is full for this process.
