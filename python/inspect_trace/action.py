@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
     from types import TracebackType
 
-    AnyLogger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
+    _AnyLogger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
-Outcome: TypeAlias = Literal["exit", "cancel", "timeout", "error"]
+_Outcome: TypeAlias = Literal["exit", "cancel", "timeout", "error"]
 
 # From `_emit` back to the program: the method of `_Span`, what called that, the program.
 _FRAMES_AWAY: Final = 3
@@ -97,7 +97,7 @@ class _Span:
 
     def __init__(
         self,
-        logger: AnyLogger,
+        logger: _AnyLogger,
         action: object,
         message: object,
         args: tuple[Any, ...],
@@ -142,7 +142,7 @@ class _Span:
         if self.forks != _forks:
             # A child leaves the block in which it was forked: the action goes on in the parent.
             return
-        outcome: Outcome = "exit"
+        outcome: _Outcome = "exit"
         told: dict[str, object] = {}
         if error is not None:
             outcome = _outcome(error)
@@ -160,7 +160,7 @@ class _Span:
             self._close(outcome, told)
             raise
 
-    def _close(self, outcome: Outcome, told: dict[str, object]) -> None:
+    def _close(self, outcome: _Outcome, told: dict[str, object]) -> None:
         extra: dict[str, object] = {
             "action": self.action,
             "detail": self.detail,
@@ -210,7 +210,7 @@ class trace_action:  # noqa: N801 (used like a function)
     __slots__ = ("_action", "_args", "_entered", "_kwargs", "_logger", "_message")
 
     def __init__(
-        self, /, logger: AnyLogger, action: str, message: str, *args: Any, **kwargs: Any
+        self, /, logger: _AnyLogger, action: str, message: str, *args: Any, **kwargs: Any
     ) -> None:
         self._logger = logger
         self._action = action
@@ -384,7 +384,7 @@ class trace_action:  # noqa: N801 (used like a function)
 
 
 def trace_message(
-    logger: AnyLogger, category: str, message: str, *args: Any, **kwargs: Any
+    logger: _AnyLogger, category: str, message: str, *args: Any, **kwargs: Any
 ) -> None:
     """Logs `[<category>] <message>` at level TRACE.
 
@@ -412,7 +412,7 @@ def trace_message(
 
 
 def _emit(
-    logger: AnyLogger, message: str, extra: dict[str, object], frames_away: int = _FRAMES_AWAY
+    logger: _AnyLogger, message: str, extra: dict[str, object], frames_away: int = _FRAMES_AWAY
 ) -> None:
     """Logs a record of an action; whatever handlers and filters raise stays here.
 
@@ -462,10 +462,10 @@ def _merged(
         return text_of(message), f"{type(error).__name__}: {text_of(error)}"
 
 
-def _outcome(error: BaseException) -> Outcome:
+def _outcome(error: BaseException) -> _Outcome:
     """How an action ended that an exception left."""
     group_type = _exception_group_type()
-    seen: set[Outcome] = set()
+    seen: set[_Outcome] = set()
     pending = [error]
     while pending:
         leaf = pending.pop()
@@ -479,7 +479,7 @@ def _outcome(error: BaseException) -> Outcome:
     return "timeout" if "timeout" in seen else "cancel"
 
 
-def _leaf_outcome(error: BaseException) -> Outcome:
+def _leaf_outcome(error: BaseException) -> _Outcome:
     if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
         return "cancel"
     if _is_one_of(error, _CANCELLATIONS):

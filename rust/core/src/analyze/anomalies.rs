@@ -348,7 +348,9 @@ impl AnomaliesScan {
     /// # Errors
     /// The log cannot be read on.
     pub fn step(&mut self) -> Result<bool> {
-        let Some(block) = self.blocks.next_block()? else { return Ok(false) };
+        let next = self.blocks.next_block()?;
+        self.skipped.merge(&self.blocks.take_skipped());
+        let Some(block) = next else { return Ok(false) };
         while let Some(record) = self.cursor.next(&block, &mut self.skipped) {
             self.partial.observe(&record, record.offset());
         }
@@ -358,9 +360,7 @@ impl AnomaliesScan {
 
     /// What was found so far.
     pub fn finish(self) -> Anomalies {
-        let mut skipped = self.skipped;
-        skipped.merge(&self.blocks.skipped());
-        self.partial.finish(skipped)
+        self.partial.finish(self.skipped)
     }
 }
 

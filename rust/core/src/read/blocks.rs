@@ -156,12 +156,12 @@ impl Blocks {
         }
     }
 
-    /// What the file itself made unreadable, so far: damage and overlong lines. To be merged
-    /// behind the counters of the blocks.
-    pub fn skipped(&self) -> Skipped {
-        let mut skipped = self.too_long.clone();
-        if let Source::Gzip(source) = &self.source {
-            let damage = source.damage();
+    /// What the file itself made unreadable since this was last asked: damage, and an overlong
+    /// line before the block that was given last. To be merged before the counters of that block.
+    pub fn take_skipped(&mut self) -> Skipped {
+        let mut skipped = std::mem::take(&mut self.too_long);
+        if let Source::Gzip(source) = &mut self.source {
+            let damage = source.take_damage();
             skipped.gzip_damaged = damage.places;
             skipped.first_damage = damage.first;
         }
@@ -175,7 +175,8 @@ impl Blocks {
 
     fn note_too_long(&mut self) {
         self.too_long.too_long_lines += 1;
-        let example = Example { line: None, byte: self.offset, reason: "longer than 64 MiB" };
+        // It follows the lines of the last block.
+        let example = Example { line: 1, byte: self.offset, reason: "longer than 64 MiB" };
         self.too_long.first.get_or_insert(example);
     }
 
@@ -208,11 +209,12 @@ fn last_break(bytes: &[u8], known: usize) -> Option<usize> {
         // A hole in the file: no record spans it.
         .or_else(|| memchr::memrchr(0, fresh))
         .map(|at| known + at);
-    match found {
+    let found = match found {
+        None if known > LONG_LINE_BYTES => memchr::memrchr(b'\r', fresh).map(|at| known + at),
         None if bytes.len() > LONG_LINE_BYTES => memchr::memrchr(b'\r', bytes),
         found => found,
-    }
-    .map(|at| at + 1)
+    };
+    found.map(|at| at + 1)
 }
 
 /// Reads until `buffer` is full or the file ends.

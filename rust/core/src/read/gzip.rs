@@ -72,6 +72,8 @@ pub(super) struct GzipSource {
     /// Where the current member begins.
     member: u64,
     damage: Damage,
+    /// How much of it was told already.
+    damages: u64,
 }
 
 impl GzipSource {
@@ -84,11 +86,14 @@ impl GzipSource {
             state: State::Header,
             member: 0,
             damage: Damage::default(),
+            damages: 0,
         }
     }
 
-    pub(super) fn damage(&self) -> Damage {
-        self.damage
+    /// The damage found since this was last asked.
+    pub(super) fn take_damage(&mut self) -> Damage {
+        self.damages += self.damage.places;
+        std::mem::take(&mut self.damage)
     }
 
     /// Appends decompressed bytes.
@@ -149,9 +154,10 @@ impl GzipSource {
     /// Decompresses until `out` has `wanted` bytes or the data ends.
     fn body(&mut self, out: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
         out.reserve_exact(wanted - out.len());
-        // Damage may have let the decoder run on into the next member, or make it see an end too
-        // early: in either case the next member begins somewhere behind this header.
-        let behind = State::Search(self.member + FIXED_HEADER_BYTES as u64);
+        // Damage may have let the decoder run on into the next member, or made it see an end too
+        // early; a torn header may even have swallowed the next one. The next member begins
+        // somewhere behind the start of this one, that is all that is known.
+        let behind = State::Search(self.member + 1);
         while out.len() < wanted {
             self.input.fill(1)?;
             if self.input.rest().is_empty() {
@@ -196,12 +202,13 @@ impl GzipSource {
             return Ok(());
         }
         self.damaged(BAD_CHECKSUM, State::Header);
+        // Where the next member stands just behind, only the checksum itself can be damaged.
         self.input.at += TRAILER_BYTES;
         self.input.fill(MAGIC.len())?;
         let rest = self.input.rest();
-        let in_order = rest.is_empty() || rest[0] == 0 || rest.starts_with(MAGIC);
+        let in_order = rest.is_empty() || rest.starts_with(MAGIC);
         if !in_order && self.state != State::End {
-            self.state = State::Search(self.member + FIXED_HEADER_BYTES as u64);
+            self.state = State::Search(self.member + 1);
         }
         Ok(())
     }
@@ -209,7 +216,8 @@ impl GzipSource {
     fn damaged(&mut self, reason: &'static str, then: State) {
         self.damage.places += 1;
         self.damage.first.get_or_insert((self.input.position(), reason));
-        self.state = if self.damage.places < MAX_DAMAGES { then } else { State::End };
+        self.state =
+            if self.damages + self.damage.places < MAX_DAMAGES { then } else { State::End };
     }
 
     /// Moves to the next place, from `from` on, where an intact member seems to begin.

@@ -178,7 +178,7 @@ fn note_oddities(parsed: &Parsed, fragment: Fragment, byte: u64, skipped: &mut S
     skipped.repaired_utf8 += u64::from(parsed.is_repaired());
     if let ActionKind::Invalid(reason) = parsed.action_kind() {
         skipped.invalid_actions += 1;
-        let example = Example { line: Some(fragment.line), byte, reason };
+        let example = Example { line: fragment.line, byte, reason };
         skipped.first_invalid_action.get_or_insert(example);
     }
 }
@@ -191,5 +191,5 @@ fn note_reject(reject: Reject, fragment: Fragment, byte: u64, skipped: &mut Skip
         Reject::MissingFields => (&mut skipped.missing_fields, reject.reason()),
     };
     *counter += 1;
-    skipped.first.get_or_insert(Example { line: Some(fragment.line), byte, reason });
+    skipped.first.get_or_insert(Example { line: fragment.line, byte, reason });
 }

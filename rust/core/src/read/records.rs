@@ -17,12 +17,13 @@ pub fn for_each_record(path: &Path, mut visit: impl FnMut(&Record<'_>)) -> Resul
     let mut cursor = LineCursor::new();
     let mut skipped = Skipped::default();
     while let Some(block) = blocks.next_block()? {
+        skipped.merge(&blocks.take_skipped());
         while let Some(record) = cursor.next(&block, &mut skipped) {
             visit(&record);
         }
         blocks.recycle(block);
     }
-    skipped.merge(&blocks.skipped());
+    skipped.merge(&blocks.take_skipped());
     Ok(skipped)
 }
 
@@ -56,12 +57,13 @@ impl Records {
     /// # Errors
     /// The log cannot be read on.
     pub fn visit(&mut self, mut visit: impl FnMut(&Record<'_>) -> bool) -> Result<bool> {
-        let block = match self.block.take() {
-            Some(block) => block,
-            None => match self.blocks.next_block()? {
-                Some(block) => block,
-                None => return Ok(false),
-            },
+        let block = if let Some(block) = self.block.take() {
+            block
+        } else {
+            let next = self.blocks.next_block()?;
+            self.skipped.merge(&self.blocks.take_skipped());
+            let Some(block) = next else { return Ok(false) };
+            block
         };
         while let Some(record) = self.cursor.next(&block, &mut self.skipped) {
             if self.filter.matches(&record) && !visit(&record) {
@@ -92,10 +94,8 @@ impl Records {
     }
 
     /// What was skipped so far.
-    pub fn skipped(&self) -> Skipped {
-        let mut skipped = self.skipped.clone();
-        skipped.merge(&self.blocks.skipped());
-        skipped
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// The path that was opened.

@@ -6,8 +6,8 @@ use std::path::Path;
 /// The place of the first line of its sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example {
-    /// The line, from 1, where it is known.
-    pub line: Option<u64>,
+    /// The line, from 1.
+    pub line: u64,
     /// Where it begins in the (decompressed) log, in bytes.
     pub byte: u64,
     /// What was wrong, in words.
@@ -16,10 +16,8 @@ pub struct Example {
 
 impl fmt::Display for Example {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {}, ", thousands(line))?;
-        }
-        write!(f, "byte {}: {}", thousands(self.byte), self.reason)
+        let (line, byte) = (thousands(self.line), thousands(self.byte));
+        write!(f, "line {line}, byte {byte}: {}", self.reason)
     }
 }
 
@@ -60,10 +58,7 @@ impl Skipped {
     /// Adds the counters of the part of the log that follows.
     pub fn merge(&mut self, later: &Self) {
         let shift = |example: Option<Example>| {
-            example.map(|example| Example {
-                line: example.line.map(|line| line + self.lines),
-                ..example
-            })
+            example.map(|example| Example { line: example.line + self.lines, ..example })
         };
         self.first = self.first.or_else(|| shift(later.first));
         self.first_invalid_action =

@@ -104,14 +104,13 @@ pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat) 
         write_string_text(out, key, Escape::Needed);
         out.extend_from_slice(if depth.is_some() { b": " } else { b":" });
         let is_time = is_action && matches!(name, Name::StartTime | Name::Duration);
-        match (value.kind(), value.number()) {
-            (Kind::String { .. } | Kind::True | Kind::False, Some(number)) if is_time => {
-                write_number(out, number);
-            }
-            _ => {
-                let layout = depth.map_or(Layout::Compact, Layout::Indented);
-                write_value(out, value.raw(), layout, Escape::Needed);
-            }
+        let is_other = matches!(value.kind(), Kind::String { .. } | Kind::True | Kind::False);
+        let number = if is_time && is_other { value.number() } else { None };
+        if let Some(number) = number {
+            write_number(out, number);
+        } else {
+            let layout = depth.map_or(Layout::Compact, Layout::Indented);
+            write_value(out, value.raw(), layout, Escape::Needed);
         }
     });
     if depth.is_some() && !first {

@@ -107,6 +107,7 @@ fn space_length(bytes: &[u8]) -> usize {
 fn write_scalar(out: &mut Vec<u8>, raw: &[u8]) {
     let is_strict = match raw {
         b"NaN" | b"Infinity" | b"-Infinity" => false,
+        b"true" | b"false" | b"null" => true,
         // Readers that have only floats refuse one that is out of their range.
         _ if raw.iter().any(|byte| matches!(byte, b'e' | b'E')) => {
             std::str::from_utf8(raw).is_ok_and(|text| text.parse().is_ok_and(f64::is_finite))

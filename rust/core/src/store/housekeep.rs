@@ -220,10 +220,11 @@ fn compress(directory: &TraceDir, log: &Log) -> Result<bool> {
     };
 
     let before = source.metadata().map_err(failed)?;
-    let mut compressed = compressed_copy(directory, &source, &before).map_err(failed)?;
+    let (mut compressed, read_bytes) =
+        compressed_copy(directory, &source, &before).map_err(failed)?;
     let Some(right) = directory.take_over(&source, name) else { return Ok(false) };
     let after = source.metadata().map_err(failed)?;
-    if version(&before) != version(&after) {
+    if version(&before) != version(&after) || read_bytes != after.len() {
         return Ok(false);
     }
     let is_published = if has_earlier_try {
@@ -259,16 +260,16 @@ fn compare(directory: &TraceDir, log: &Log, source: &File) -> io::Result<Overlap
     }
 }
 
-/// A verified compressed copy, with the times and the run of the log.
+/// A verified compressed copy, with the times and the run of the log, and how much was read of it.
 fn compressed_copy<'a>(
     directory: &'a TraceDir,
     source: &File,
     metadata: &std::fs::Metadata,
-) -> io::Result<Temporary<'a>> {
+) -> io::Result<(Temporary<'a>, u64)> {
     let copy = directory.temporary(".gz").map_err(io::Error::other)?;
     let modified_s = u32::try_from(metadata.mtime()).unwrap_or(0);
     let read = gzip::compress(FromStart::of(source), &copy.file, modified_s)?;
-    if gzip::digest(FromStart::of(&copy.file))? != read || read.bytes != metadata.len() {
+    if gzip::digest(FromStart::of(&copy.file))? != read {
         return Err(io::Error::other("the compressed copy differs from the log"));
     }
     if let Some(run) = RunInfo::read_open(source) {
@@ -284,7 +285,7 @@ fn compressed_copy<'a>(
             },
         },
     )?;
-    Ok(copy)
+    Ok((copy, read.bytes))
 }
 
 fn version(metadata: &std::fs::Metadata) -> (u64, i64, i64) {

@@ -84,6 +84,11 @@ pub(crate) fn holds(file: impl AsFd, pid: u32) -> io::Result<bool> {
     Ok(sys::foreign_lock(file, byte_of(pid))?.is_some_and(|range| range != ALL))
 }
 
+/// Whether another file description of the log is held open.
+pub(crate) fn is_held_by_others(file: impl AsFd) -> bool {
+    !matches!(holder(file, None), Ok(Holder::Nobody))
+}
+
 /// The right to rename or remove a log that nobody has open. Lasts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Takeover<F: AsFd> {
@@ -130,5 +135,76 @@ impl<F: AsFd> HousekeepingLock<F> {
 impl<F: AsFd> Drop for HousekeepingLock<F> {
     fn drop(&mut self) {
         let _ = sys::unlock_range(&self.file, Self::BYTE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::fs::File;
+
+    fn opened_thrice() -> (tempfile::NamedTempFile, [File; 3]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
+        let files = [open(), open(), open()];
+        (file, files)
+    }
+
+    /// A holder keeps others from taking over, and is told by its id; the takeover keeps others
+    /// from holding, and is told as nobody.
+    #[test]
+    fn holding_and_taking_over_exclude_each_other() {
+        let (file, [one, two, three]) = opened_thrice();
+        let other = File::options().read(true).write(true).open(file.path()).unwrap();
+        assert!(hold(&one, true, 7));
+        assert!(hold(&two, true, 9));
+        assert!(Takeover::try_of(&three).is_none());
+        assert_eq!(holder(&three, Some(9)).unwrap(), Holder::Process(9));
+        assert_eq!(holder(&three, None).unwrap(), Holder::Process(7));
+        assert!(holds(&three, 9).unwrap() && !holds(&three, 8).unwrap());
+        drop(one);
+        drop(two);
+        let takeover = Takeover::try_of(&three).unwrap();
+        assert!(Takeover::try_of(&other).is_none());
+        assert_eq!(holder(&other, Some(9)).unwrap(), Holder::Nobody);
+        assert!(!holds(&other, 9).unwrap());
+        drop(takeover);
+        assert!(Takeover::try_of(&other).is_some());
+    }
+
+    /// Who opens a log that is being taken over waits for that moment to pass.
+    #[test]
+    fn holding_waits_for_a_takeover_to_end() {
+        let (_file, [one, two, _]) = opened_thrice();
+        let takeover = Takeover::try_of(&one).unwrap();
+        std::thread::scope(|scope| {
+            let holding = scope.spawn(|| hold(&two, true, 7));
+            drop(takeover);
+            assert!(holding.join().unwrap());
+        });
+        assert!(Takeover::try_of(&one).is_none());
+    }
+
+    /// A file open for writing only is held too, though by one process of an id.
+    #[test]
+    fn write_only_files_are_held() {
+        let (file, [reader, ..]) = opened_thrice();
+        let open = || File::options().append(true).open(file.path()).unwrap();
+        let (one, two) = (open(), open());
+        assert!(hold(&one, false, 7));
+        assert!(!hold(&two, false, 7));
+        assert!(hold(&two, false, 8));
+        assert!(holds(&reader, 7).unwrap() && holds(&reader, 8).unwrap());
+    }
+
+    /// A lock that another tool has on the whole file counts as someone who has it open.
+    #[test]
+    fn locks_of_other_tools_are_respected() {
+        let (_file, [one, two, _]) = opened_thrice();
+        let all = ByteRange { start: 0, length: 0 };
+        assert!(sys::try_lock_range(&one, LockKind::Exclusive, all).unwrap());
+        assert_eq!(holder(&two, None).unwrap(), Holder::Someone);
+        assert!(Takeover::try_of(&two).is_none());
     }
 }

@@ -22,6 +22,6 @@ pub use resolve::resolve;
 pub use run::RunInfo;
 
 pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
-pub(crate) use lock::hold;
+pub(crate) use lock::{hold, is_held_by_others};
 pub(crate) use resolve::kind_of;
 pub(crate) use run::{mark_closed, mark_locked};

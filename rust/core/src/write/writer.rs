@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::json::JsonWriter;
 use crate::clock;
@@ -16,6 +17,11 @@ use crate::sys::SharedFd;
 
 /// How often a file that is renamed or removed just while it is being opened is opened again.
 const MAX_TRIES: u32 = 100;
+
+/// How long the end of a log that others write is watched for the end of their line. Should their
+/// line take longer all the same, an empty line follows it, which readers pass over.
+const MOVING_END_POLLS: u32 = 20;
+const MOVING_END_POLL: Duration = Duration::from_millis(1);
 
 /// An open log.
 ///
@@ -142,7 +148,7 @@ impl LogWriter {
             if is_locked && metadata.is_file() {
                 store::mark_locked(&file);
             }
-            let is_torn = is_readable && metadata.is_file() && ends_within_line(&file);
+            let is_torn = is_readable && metadata.is_file() && is_torn(&file);
             let writer = Self::new(path, file, is_readable);
             writer.is_torn.store(is_torn, Ordering::Relaxed);
             return Ok(writer);
@@ -412,7 +418,21 @@ fn has_gzip_magic(file: &File) -> bool {
     file.read_exact_at(&mut head, 0).is_ok() && head == [0x1f, 0x8b]
 }
 
-/// Whether the last line lacks its end: its writer was killed, or the disk was full.
+/// Whether the last line lacks its end because its writer was killed, or the disk was full. A line
+/// that another process is writing this very moment is not torn.
+fn is_torn(file: &File) -> bool {
+    for _ in 0..MOVING_END_POLLS {
+        if !ends_within_line(file) {
+            return false;
+        }
+        if !store::is_held_by_others(file) {
+            break;
+        }
+        std::thread::sleep(MOVING_END_POLL);
+    }
+    true
+}
+
 fn ends_within_line(file: &File) -> bool {
     let mut last = [0];
     let Ok(metadata) = file.metadata() else { return false };

@@ -340,7 +340,8 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             let (count, path) = rest.split_once(' ').unwrap();
             for number in 0..count.parse().unwrap() {
                 let log = LogWriter::open(Path::new(path)).unwrap();
-                let text = line(&format!("visit {} {number}", std::process::id()));
+                let moment = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+                let text = line(&format!("visit {} {number} {moment}", std::process::id()));
                 log.append(text.as_bytes()).unwrap();
             }
             answer("ok");
@@ -430,6 +431,9 @@ fn daemonise(_writer: &LogWriter, gate: &Path) {
 }
 
 fn wait_at(gate: &Path) {
+    // If the test fails, nobody opens the gate.
+    // SAFETY: asks for a signal that ends this process later.
+    unsafe { libc::alarm(60) };
     let mut nothing = Vec::new();
     File::open(gate).unwrap().read_to_end(&mut nothing).unwrap();
 }

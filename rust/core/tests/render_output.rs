@@ -1,0 +1,386 @@
+//! What commands print: layouts, envelopes, tables.
+#![allow(clippy::unwrap_used)]
+
+mod read_support;
+
+use inspect_trace_core::analyze::Diagnosis;
+use inspect_trace_core::analyze::scan_anomalies;
+use inspect_trace_core::read::Filter;
+use inspect_trace_core::render::{
+    AnomaliesOptions, DumpFormat, TableStyle, anomalies_json, anomalies_report, anomalies_table,
+    dump_report, list_json, list_table,
+};
+use inspect_trace_core::store::{ProcessStatus, TraceFile};
+use proptest::prelude::*;
+use read_support::{Log, action, dump, line, print};
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
+
+const PIPE: TableStyle = TableStyle { width: None, color: false };
+
+/// The array is laid out as `json.dumps(indent=2)` lays it out; nulls go, all else stays in order.
+#[test]
+fn arrays_are_indented() {
+    let log = Log::plain(
+        r#"{"timestamp": "t", "level": "L", "message": "m", "no": null, "in": {"a":[],"b" : { }, "c":[1,[2.50, null]]},"é\/": "\u00e9é"}"#
+            .to_owned()
+            + "\n"
+            + &line("x"),
+    );
+    let expected = r#"[
+  {
+    "timestamp": "t",
+    "level": "L",
+    "message": "m",
+    "in": {
+      "a": [],
+      "b": {},
+      "c": [
+        1,
+        [
+          2.50,
+          null
+        ]
+      ]
+    },
+    "é\/": "\u00e9é"
+  },
+  {
+    "timestamp": "2026-11-23T10:22:25.5+00:00",
+    "level": "INFO",
+    "message": "x"
+  }
+]
+"#;
+    assert_eq!(dump(&log.path, DumpFormat::JsonArray), expected);
+}
+
+/// A line each, without space, is what JSON Lines are.
+#[test]
+fn lines_are_compact() {
+    let log = Log::plain(line("a b") + "\n" + &line("x").replace(r#""x""#, r#""x", "n": [1, 2]"#));
+    assert_eq!(
+        dump(&log.path, DumpFormat::JsonLines),
+        r#"{"timestamp":"2026-11-23T10:22:25.5+00:00","level":"INFO","message":"a b"}
+{"timestamp":"2026-11-23T10:22:25.5+00:00","level":"INFO","message":"x","n":[1,2]}
+"#
+    );
+}
+
+/// What strict JSON cannot say is said as near as it can: null, and the replacement character.
+#[test]
+fn dumps_are_strict() {
+    let log = Log::plain(action(
+        "exit",
+        "t",
+        r#", "duration": NaN, "x": [Infinity, -Infinity, 1e999, 1e9], "\ud800": "\udc00\ud83d\ude00""#,
+    ));
+    let text = dump(&log.path, DumpFormat::JsonLines);
+    assert!(text.contains(r#""duration":null"#), "{text}");
+    assert!(text.contains(r#""x":[null,null,null,1e9]"#), "{text}");
+    assert!(text.contains(r#""\ufffd":"\ufffd\ud83d\ude00""#), "{text}");
+    let _: Value = serde_json::from_str(&text).unwrap();
+}
+
+/// Times of action records are numbers; the same keys of other records stay what they are.
+#[test]
+fn times_of_actions_are_numbers() {
+    let log = Log::plain(
+        action("enter", "t", r#", "start_time": " 1_0.5", "duration": true, "line": "7""#)
+            + &action("pause", "t", r#", "start_time": "1.5""#),
+    );
+    let text = dump(&log.path, DumpFormat::JsonLines);
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].ends_with(r#""start_time":10.5,"duration":1.0,"line":"7"}"#), "{text}");
+    assert!(lines[1].ends_with(r#""start_time":"1.5"}"#), "{text}");
+}
+
+/// Raw characters that could steer a terminal leave as escapes of the same value.
+#[test]
+fn dumps_do_not_steer_terminals() {
+    let text =
+        dump(&Log::plain(line("a\u{7f}\u{9b}\u{202e}é\u{e0041}")).path, DumpFormat::JsonLines);
+    assert!(text.contains(r"a\u007f\u009b\u202eé\udb40\udc41"), "{text}");
+}
+
+/// Large logs come in chunks of bounded size, and the filter leaves chunks empty, not missing.
+#[test]
+fn dumps_come_in_chunks() {
+    let log = Log::plain((line(&"x".repeat(1000)) + "\n").repeat(5000));
+    for filter in [None, Some("y")] {
+        let mut report =
+            dump_report(&log.path, &Filter::new(filter), DumpFormat::JsonArray).unwrap();
+        let mut chunks = Vec::new();
+        while let Some(chunk) = report.next_chunk().unwrap() {
+            chunks.push(chunk);
+        }
+        assert!(chunks.len() >= 5 && chunks.iter().all(|chunk| chunk.len() < 600_000));
+        let all: Value = serde_json::from_slice(&chunks.concat()).unwrap();
+        assert_eq!(all.as_array().unwrap().len(), if filter.is_none() { 5000 } else { 0 });
+    }
+}
+
+fn diagnosis(log: &Log, alive: Option<bool>) -> Diagnosis {
+    let found = scan_anomalies(&log.path, &Filter::default()).unwrap();
+    let process = ProcessStatus { pid: Some(4242), alive };
+    Diagnosis::of(found, process, &|_| None, None, 1_795_429_355.0)
+}
+
+fn mixed_log() -> Log {
+    let start = |offset: u32| format!(r#", "start_time": {}.25"#, 1_795_429_300 + offset);
+    Log::plain(
+        action(
+            "enter",
+            "open",
+            &(start(1) + r#", "task": {"b":1}, "sample_id": "é", "epoch": 2, "parent_id": "p""#),
+        ) + &action("enter", "c", &start(2))
+            + &action("cancel", "c", r#", "duration": 1.5"#)
+            + &action("enter", "e", &start(3))
+            + &action(
+                "error",
+                "e",
+                r#", "duration": 2.346, "error": "boom\nnext", "error_type": "ValueError", "stacktrace": "S""#,
+            )
+            + &action("enter", "t", &start(4))
+            + &action("timeout", "t", r#", "duration": NaN"#),
+    )
+}
+
+/// The JSON has the reference's envelope and rows, and what is added to them.
+#[test]
+fn anomalies_json_is_an_envelope() {
+    let log = mixed_log();
+    let text = anomalies_json(&log.path, &diagnosis(&log, Some(true)), 1_795_429_355.0);
+    assert!(text.is_ascii());
+    let value: Value = serde_json::from_str(&text).unwrap();
+    let laid_out = serde_json::to_string_pretty(&value).unwrap() + "\n";
+    assert_eq!(text, laid_out.replace('é', "\\u00e9"));
+    let keys: Vec<_> = value.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["trace_file", "as_of", "running", "cancelled", "errors", "timeouts", "process"]
+    );
+    assert_eq!(
+        value["running"],
+        serde_json::json!([{
+            "action": "Model", "detail": "d", "start_time": 1_795_429_301.25, "duration": 53.75,
+            "trace_id": "open", "parent_id": "p", "task": {"b": 1}, "sample_id": "é", "epoch": 2,
+            "interrupted": false,
+        }])
+    );
+    assert_eq!(
+        value["errors"][0],
+        serde_json::json!({
+            "action": "Model", "detail": "d", "start_time": 1_795_429_303.25, "duration": 2.346,
+            "error": "boom\nnext", "error_type": "ValueError", "trace_id": "e",
+        })
+    );
+    assert_eq!(value["timeouts"][0]["duration"], Value::Null);
+    assert_eq!(value["process"], serde_json::json!({"pid": 4242, "alive": true, "ended_at": null}));
+}
+
+/// Interrupted actions stand among the running ones in JSON, dated to the log's last write.
+#[test]
+fn interrupted_actions_say_so_in_json() {
+    let log = mixed_log();
+    let text = anomalies_json(&log.path, &diagnosis(&log, Some(false)), 2e9);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["running"][0]["interrupted"], true);
+    assert_eq!(value["running"][0]["duration"], 43.75);
+    assert_eq!(value["process"]["ended_at"], 1_795_429_345.0);
+}
+
+/// Buckets without actions are empty lists.
+#[test]
+fn empty_buckets_are_empty_lists() {
+    let log = Log::plain("");
+    let text = anomalies_json(&log.path, &diagnosis(&log, None), 1.0);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(text, serde_json::to_string_pretty(&value).unwrap() + "\n");
+    assert_eq!(value["process"]["alive"], Value::Null);
+}
+
+/// Without a detail the message stands in.
+#[test]
+fn the_message_stands_in_for_the_detail() {
+    let log = Log::plain(action("enter", "a", "").replace(r#""detail": "d", "#, ""));
+    let text = anomalies_json(&log.path, &diagnosis(&log, None), 1.0);
+    assert!(text.contains(r#""detail": "Model: d (enter)""#));
+}
+
+/// Tables have a heading for each sort there is; errors and timeouts only on demand.
+#[test]
+fn tables_have_sections() {
+    let log = mixed_log();
+    let headings = |alive, show_all| -> Vec<String> {
+        let text = anomalies_table(&log.path, &diagnosis(&log, alive), show_all, PIPE);
+        text.lines().filter(|line| line.contains(" Actions")).map(str::to_owned).collect()
+    };
+    assert_eq!(headings(None, false), ["Running Actions", "Cancelled Actions"]);
+    assert_eq!(
+        headings(Some(true), true),
+        ["Running Actions", "Cancelled Actions", "Error Actions", "Timeout Actions"]
+    );
+    let dead = headings(Some(false), false);
+    assert!(dead[0].starts_with("Interrupted Actions (the process ended at "), "{dead:?}");
+    assert_eq!(dead[1..], ["Cancelled Actions"]);
+}
+
+/// In a pipe a row is a line: action, duration, detail with error, start.
+#[test]
+fn piped_rows_are_lines() {
+    let log = mixed_log();
+    let text = anomalies_table(&log.path, &diagnosis(&log, None), true, PIPE);
+    assert!(text.starts_with(&format!("TRACE: {}\n\nRunning Actions\n", log.path.display())));
+    let row = text.lines().find(|line| line.contains("boom")).unwrap();
+    assert!(row.starts_with("Model  2.35s  d boom ↵ next  "), "{row}");
+    let clock = row.rsplit("  ").next().unwrap();
+    assert!(clock.as_bytes()[2] == b':' && clock.as_bytes()[5] == b':' && clock.len() > 9);
+    assert!(!text.contains('\u{1b}'));
+}
+
+/// Colour is for headings, and only when asked for.
+#[test]
+fn headings_are_bold_when_asked() {
+    let log = mixed_log();
+    let style = TableStyle { width: Some(80), color: true };
+    let text = anomalies_table(&log.path, &diagnosis(&log, None), false, style);
+    assert!(text.contains("\u{1b}[1mRunning Actions\u{1b}[0m\n"));
+    assert_eq!(text.matches('\u{1b}').count(), 6);
+}
+
+/// Nothing to report is said in a sentence, which names the option that may show more.
+#[test]
+fn nothing_to_report_is_said() {
+    let log = Log::plain(action("enter", "a", "") + &action("error", "a", ""));
+    let text = anomalies_table(&log.path, &diagnosis(&log, None), false, PIPE);
+    assert!(text.contains("--all"), "{text}");
+    let log = Log::plain(action("enter", "a", "") + &action("exit", "a", ""));
+    let text = anomalies_table(&log.path, &diagnosis(&log, None), true, PIPE);
+    assert!(text.contains("ended well"), "{text}");
+}
+
+/// Text of the log can neither forge a row nor steer the terminal, and markup means nothing.
+#[test]
+fn logged_text_forges_nothing() {
+    let detail =
+        r"[red]x[/bold]\n\nCancelled Actions\nModel  1.00s\u001b]8;;http://e\u0007\u202e\r\u2028";
+    let log = Log::plain(action("enter", "a", "").replace(r#""d""#, &format!("\"{detail}\"")));
+    for width in [None, Some(40), Some(500)] {
+        let style = TableStyle { width, color: false };
+        let text = anomalies_table(&log.path, &diagnosis(&log, None), false, style);
+        assert!(text.contains("[red]x[/bold]"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("Cancelled")), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text}");
+    }
+}
+
+/// Times that no clock can show are a dash.
+#[test]
+fn absurd_times_are_a_dash() {
+    let log = ["NaN", "1e300", "-1e300", "Infinity", "null"]
+        .map(|start| action("enter", start, &format!(r#", "start_time": {start}"#)))
+        .concat();
+    let log = Log::plain(log);
+    let text = anomalies_table(&log.path, &diagnosis(&log, None), false, PIPE);
+    assert_eq!(text.lines().filter(|line| line.ends_with("  -")).count(), 5, "{text}");
+}
+
+/// The report prints what the functions give, and then what was skipped.
+#[test]
+fn the_report_is_the_table_or_the_json() {
+    let log = Log::plain(action("enter", "a", "") + "nonsense\n");
+    for json in [false, true] {
+        let options = AnomaliesOptions { show_all: false, json, as_of_s: 7.0, style: PIPE };
+        let report = anomalies_report(&log.path, &Filter::default(), &options).unwrap();
+        let (text, note) = print(report);
+        assert_eq!(text.starts_with('{'), json);
+        assert!(text.contains(if json { "\"as_of\": 7.0" } else { "TRACE: " }));
+        assert!(note.unwrap().contains("skipped 1 line (line 2, "));
+    }
+}
+
+fn trace_files() -> Vec<TraceFile> {
+    vec![
+        TraceFile {
+            path: "/traces/trace-7.log".into(),
+            mtime_s: 1_795_429_345.5,
+            size_bytes: 12,
+            pid: Some(7),
+            alive: Some(true),
+            run_id: Some("r\u{e9}".to_owned()),
+            is_child: false,
+        },
+        TraceFile {
+            path: "/traces/a b\u{1b}[2J.log.gz".into(),
+            mtime_s: f64::NAN,
+            size_bytes: 0,
+            pid: None,
+            alive: None,
+            run_id: None,
+            is_child: true,
+        },
+    ]
+}
+
+/// The listing has the reference's keys first, and more.
+#[test]
+fn listings_are_json() {
+    let text = list_json(&trace_files());
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        value,
+        serde_json::json!([
+            {"file": "/traces/trace-7.log", "mtime": 1_795_429_345.5, "size": 12, "pid": 7,
+             "alive": true, "run_id": "ré", "is_child": false},
+            {"file": "/traces/a b\u{1b}[2J.log.gz", "mtime": null, "size": 0, "pid": null,
+             "alive": null, "run_id": null, "is_child": true},
+        ])
+    );
+    assert_eq!(list_json(&[]), "[]\n");
+}
+
+/// The table shows paths ready for a shell, marks live logs, and is safe to print.
+#[test]
+fn listings_are_tables() {
+    let text = list_table(&trace_files(), TableStyle { width: Some(20), color: false });
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].starts_with("Time") && lines[0].contains("Trace File"));
+    assert!(lines[1].contains("-Nov ") && lines[1].ends_with("  running"), "{text}");
+    assert!(lines[2].starts_with('-') && lines[2].ends_with("'/traces/a b\\x1b[2J.log.gz'"));
+    assert_eq!(list_table(&[], PIPE), "No trace files.\n");
+}
+
+proptest! {
+    /// On a terminal no line is wider than it (from 70 columns on), and no text is lost.
+    #[test]
+    fn tables_fit_the_terminal(
+        details in proptest::collection::vec("[a-z 日é👩\u{200d}\u{301}]{0,120}", 1..5),
+        width in 70_usize..120,
+    ) {
+        let log: String = details.iter().enumerate().map(|(index, detail)| {
+            let detail = serde_json::to_string(&format!("x{detail}y")).unwrap();
+            action("enter", &index.to_string(), r#", "start_time": 5"#).replace(r#""d""#, &detail)
+        }).collect();
+        let log = Log::plain(log);
+        let style = TableStyle { width: Some(width), color: false };
+        let text = anomalies_table(&log.path, &diagnosis(&log, None), false, style);
+        for line in text.lines().skip(1) {
+            prop_assert!(line.width() <= width, "{} > {width}: {line:?}", line.width());
+        }
+        let squeezed = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+        let piped = anomalies_table(&log.path, &diagnosis(&log, None), false, PIPE);
+        for detail in &details {
+            let shown = squeezed(&format!("x{detail}y"));
+            prop_assert!(squeezed(&piped).contains(&shown));
+        }
+        prop_assert_eq!(piped.lines().count(), details.len() + 3);
+        let letters = |text: &str| {
+            let mut letters: Vec<_> = squeezed(text).chars().collect();
+            letters.sort_unstable();
+            letters
+        };
+        prop_assert_eq!(letters(&text), letters(&piped));
+    }
+}
