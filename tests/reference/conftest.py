@@ -9,27 +9,31 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from reference.their_command import TheirCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("INSPECT_", "XDG_", "NO_COLOR", "FORCE_COLOR", "COLUMNS"))
-}
+    if not name.startswith(("INSPECT_", "XDG_", "NO_COLOR", "FORCE_COLOR"))
+} | {"COLUMNS": "2000"}  # what rich goes by where there is no terminal: it shall wrap nothing
 
 OURS = [sys.executable, "-m", "inspect_trace"]
-THEIRS = [sys.executable, "-c", "from inspect_ai._cli.main import main; main()", "trace"]
-# Their `inspect` script may be shadowed by ours, hence the call of its function.
 
 
 class Home(NamedTuple):
     """A private data directory, where both tools find their traces."""
 
     path: Path
+    their_command: TheirCommand
 
     @property
     def traces(self) -> Path:
@@ -43,21 +47,12 @@ class Home(NamedTuple):
             **ENVIRONMENT,
             "XDG_DATA_HOME": str(self.path),
             "TZ": "Europe/Berlin",
-            # What rich goes by where there is no terminal: wide enough to wrap nothing.
-            "COLUMNS": "2000",
         }
 
     def ours(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run our command."""
-        return self._run([*OURS, *arguments])
-
-    def theirs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the reference's command."""
-        return self._run([*THEIRS, *arguments])
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command,
+            [*OURS, *arguments],
             env=self.environment,
             cwd=self.path,
             stdin=subprocess.DEVNULL,
@@ -66,6 +61,10 @@ class Home(NamedTuple):
             timeout=120,
             check=False,
         )
+
+    def theirs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the reference's command."""
+        return self.their_command.run(list(arguments), self.environment, self.path)
 
 
 class Evaluation(NamedTuple):
@@ -96,9 +95,17 @@ def _evaluate(home: Home, mode: str, work_dir: Path) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="session")
-def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+def their_command() -> Iterator[TheirCommand]:
+    """The reference's command, its import paid for."""
+    command = TheirCommand(ENVIRONMENT)
+    yield command
+    command.close()
+
+
+@pytest.fixture(scope="session")
+def evaluation(tmp_path_factory: pytest.TempPathFactory, their_command: TheirCommand) -> Evaluation:
     """Run the evaluation both ways."""
-    home = Home(tmp_path_factory.mktemp("evaluation"))
+    home = Home(tmp_path_factory.mktemp("evaluation"), their_command)
     work_dir = tmp_path_factory.mktemp("work")
 
     with _evaluate(home, "finish", work_dir) as process:

@@ -181,7 +181,7 @@ def written(path: Path, log: tuple[str, bytes]) -> Path:
 FILTERS = st.none() | st.sampled_from(["", "MODEL", "ü", "ẞ", "İ", "Σ", "x", "\x1b", "漢"])
 
 relaxed = settings(
-    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 
 
@@ -193,11 +193,13 @@ def test_anomalies(
 ) -> None:
     """Every bucket of `anomalies --json` has the reference's rows in the reference's order."""
     path = written(tmp_path, log)
-    theirs = parse(printed(reference.anomalies_command_impl, str(path), text, all, json=True))
-    as_of = time.time()
+    as_of = 1.9e9
+    with contextlib.redirect_stderr(io.StringIO()):
+        _, traces = reference._read_traces(str(path), None, text)
+    found = reference.trace_anomalies(traces)
+    theirs = parse(json.dumps(reference.anomaly_buckets_json(found, as_of)))
     report = b"".join(_core.anomalies_report(str(path), filter=text, json=True, as_of=as_of))
     ours = json.loads(report, parse_constant=pytest.fail)
-    assert set(theirs) <= set(ours)
     for bucket in BUCKETS:
         assert len(ours[bucket]) == len(theirs[bucket])
         for our_row, their_row in zip(ours[bucket], theirs[bucket], strict=True):
@@ -214,7 +216,7 @@ def test_dump(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str 
     path = written(tmp_path, log)
     try:
         theirs = parse(printed(reference.dump_command_impl, str(path), text))
-    except UnicodeEncodeError:  # a lone surrogate: it has no answer
+    except ValueError:  # a lone surrogate: it has no answer
         theirs = None
     dumped = b"".join(_core.dump_report(str(path), filter=text))
     ours = json.loads(dumped, parse_constant=pytest.fail)
@@ -239,11 +241,19 @@ def test_dump(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str 
 
 
 def agrees(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Whether our record has all that theirs has (theirs has a default for the detail)."""
-    return all(
-        ours.get(name) == value or (name == "detail" and value == "" and name not in ours)
-        for name, value in theirs.items()
-    )
+    """Whether our record has all that theirs has.
+
+    Theirs has a default for the detail, and rounds times that are integers beyond all clocks.
+    """
+
+    def same(name: str, value: Any) -> bool:
+        if name == "detail" and name not in ours:
+            return bool(value == "")
+        if name in ("start_time", "duration") and isinstance(ours.get(name), int):
+            return bool(float(ours[name]) == value)
+        return bool(ours.get(name) == value)
+
+    return ("action" in ours) == ("action" in theirs) and all(map(same, theirs, theirs.values()))
 
 
 def data_of(log: tuple[str, bytes]) -> str:
@@ -258,7 +268,7 @@ def data_of(log: tuple[str, bytes]) -> str:
 def test_http(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str | None) -> None:
     """`http --json` has the reference's requests, and beside them only what it skips."""
     path = written(tmp_path, log)
-    theirs = parse(printed(reference.http_command_impl, str(path), text, False, json=True))
+    theirs = parse(printed(reference.http_command_impl, str(path), text, failed=False, json=True))
     report = b"".join(_core.http_report(str(path), filter=text, json=True, as_of=time.time()))
     ours = json.loads(report, parse_constant=pytest.fail)
     remaining = iter(ours["requests"])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from reference.their_command import TheirCommand
+
 BUCKETS = ["running", "cancelled", "errors", "timeouts"]
 ENDED = {
     "cancelled": [("Bad", "ends in KeyboardInterrupt")],
@@ -26,9 +28,9 @@ OPEN = [("Inner", "for stdin"), ("Outer", "waits")]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, their_command: TheirCommand) -> Home:
     """A data directory without any trace."""
-    return Home(tmp_path)
+    return Home(tmp_path, their_command)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def complain(message: str) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(f"{terminal_safe(encodable(message))}\n")
+        sys.stderr.write(f"{terminal_safe(message)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         pass

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use inspect_trace_core::analyze::{DatedAction, Diagnosis, diagnose};
+use inspect_trace_core::analyze::{DatedAction, Diagnosis, DiagnosisScan};
 use inspect_trace_core::clock;
 use inspect_trace_core::read::Filter;
 use inspect_trace_core::record::Text;
@@ -188,9 +188,12 @@ pub(crate) fn anomalies(
     as_of: Option<f64>,
 ) -> PyResult<Anomalies> {
     let filter = Filter::new(filter);
-    py.detach(|| {
-        let diagnosis = diagnose(&path, &filter, as_of.unwrap_or_else(clock::now_s))?;
-        Ok(Anomalies { diagnosis, path })
-    })
-    .map_err(|error| to_python(&error))
+    let failed = |error| to_python(&error);
+    let mut scan = py.detach(|| DiagnosisScan::open(&path, &filter)).map_err(failed)?;
+    // Step by step, so that Ctrl-C is answered.
+    while py.detach(|| scan.step()).map_err(failed)? {
+        py.check_signals()?;
+    }
+    let diagnosis = py.detach(|| scan.finish(as_of.unwrap_or_else(clock::now_s)));
+    Ok(Anomalies { diagnosis, path })
 }

@@ -1,12 +1,12 @@
 //! The trace directory: listing, finding, housekeeping.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use inspect_trace_core::store;
 use pyo3::prelude::*;
 
 use crate::error::to_python;
+use crate::value::path_text;
 
 /// One trace log of a trace directory.
 #[pyclass(frozen, module = "inspect_trace._core")]
@@ -15,8 +15,8 @@ pub(crate) struct TraceFile(store::TraceFile);
 #[pymethods]
 impl TraceFile {
     #[getter]
-    fn path(&self) -> OsString {
-        self.0.path.clone().into_os_string()
+    fn path<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        path_text(py, &self.0.path)
     }
 
     #[getter]
@@ -74,13 +74,14 @@ pub(crate) fn list_trace_files(py: Python<'_>, directory: PathBuf) -> PyResult<V
 #[pyo3(signature = (name, directory, cwd))]
 pub(crate) fn resolve_trace_file(
     py: Python<'_>,
-    name: Option<&str>,
+    name: Option<PathBuf>,
     directory: PathBuf,
     cwd: PathBuf,
-) -> PyResult<OsString> {
-    py.detach(|| store::resolve(name, &directory, &cwd))
-        .map(PathBuf::into_os_string)
-        .map_err(|error| to_python(&error))
+) -> PyResult<Bound<'_, PyAny>> {
+    let path = py
+        .detach(|| store::resolve(name.as_deref(), &directory, &cwd))
+        .map_err(|error| to_python(&error))?;
+    path_text(py, &path)
 }
 
 /// What one housekeeping of a trace directory did.

@@ -5,12 +5,14 @@
 //! takes the value's place.
 
 use std::cell::RefCell;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use inspect_trace_core::write::encode::Value;
 use inspect_trace_core::write::json::{JsonWriter, MAX_DEPTH, write_float};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// What one record's encoding keeps track of.
 #[derive(Default)]
@@ -175,6 +177,12 @@ impl Value for PyValue<'_, '_> {
             .cast::<PyString>()
             .is_ok_and(|text| text.to_str().is_ok_and(|text| text.as_bytes() == expected))
     }
+}
+
+/// A path as Python writes it, whatever its bytes and the locale: the conversions of `PyO3` give
+/// text which some locales cannot turn back into the path.
+pub(crate) fn path_text<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+    py.import("os")?.call_method1("fsdecode", (PyBytes::new(py, path.as_os_str().as_bytes()),))
 }
 
 /// The text of a Python string as WTF-8 (lone surrogates kept).

@@ -1,6 +1,5 @@
 //! `LogWriter`: a record is encoded with the interpreter, and written without.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use inspect_trace_core::store::RunInfo;
@@ -11,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::error::{io_to_python, to_python};
 use crate::log_record::encode_record;
+use crate::value::path_text;
 
 /// An open trace log.
 #[pyclass(frozen, module = "inspect_trace._core")]
@@ -37,8 +37,8 @@ impl LogWriter {
     }
 
     #[getter]
-    fn path(&self) -> OsString {
-        self.0.path().as_os_str().to_owned()
+    fn path<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        path_text(py, self.0.path())
     }
 
     #[getter]

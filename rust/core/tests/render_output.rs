@@ -221,9 +221,20 @@ fn tables_have_sections() {
         headings(Some(true), true),
         ["Running Actions", "Cancelled Actions", "Error Actions", "Timeout Actions"]
     );
-    let dead = headings(Some(false), false);
-    assert!(dead[0].starts_with("Interrupted Actions (the process ended at "), "{dead:?}");
-    assert_eq!(dead[1..], ["Cancelled Actions"]);
+    assert_eq!(headings(Some(false), false), ["Interrupted Actions", "Cancelled Actions"]);
+}
+
+/// Of a process that has ended the table says when it wrote last.
+#[test]
+fn the_end_of_the_process_is_told() {
+    let log = mixed_log();
+    let text = anomalies_table(&log.path, &diagnosis(&log, Some(false)), false, PIPE);
+    let line = text.lines().nth(1).unwrap();
+    assert!(line.starts_with("Process 4242 ended at ") && line.ends_with('.'), "{text}");
+    for alive in [None, Some(true)] {
+        let text = anomalies_table(&log.path, &diagnosis(&log, alive), false, PIPE);
+        assert!(!text.contains("ended at"), "{text}");
+    }
 }
 
 /// In a pipe a row is a line: action, duration, detail with error, start.

@@ -4,13 +4,15 @@
 mod store_support;
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, Read as _, Seek as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Barrier;
 
 use inspect_trace_core::Error;
+use inspect_trace_core::store;
 use inspect_trace_core::write::writer::{AppendCause, LogWriter};
-use store_support::{Dir, Helper, gzip, line, make_fifo, mode, read_lines};
+use store_support::{Dir, Helper, NOBODY, gzip, line, make_fifo, mode, read_lines};
 
 /// Serves as the helper process of the other tests.
 #[test]
@@ -93,7 +95,10 @@ fn kills_lose_nothing() {
         let lines = read_lines(&path);
         assert!(lines.len() >= acknowledged, "{} of {acknowledged}", lines.len());
         for (number, text) in lines.iter().enumerate() {
-            assert_eq!(text, &line(&format!("line {number}")));
+            let expected = line(&format!("line {number}"));
+            // The kernel may end a dying process's last write at the end of a page.
+            let is_last = number + 1 == lines.len() && number >= acknowledged;
+            assert!(*text == expected || is_last && expected.starts_with(text), "{number}: {text}");
         }
     }
 }
@@ -121,7 +126,7 @@ fn gaps_are_noted_in_the_log() {
     let path = dir.at("full.log");
     let mut helper = Helper::start();
     helper.ask(&format!("open {}", path.display()));
-    for (round, room) in [0, 1, 30, line("x").len() as u64 - 1].into_iter().enumerate() {
+    for (round, room) in [0, 1, 30, line("x").len() as u64 - 2].into_iter().enumerate() {
         let size = fs::metadata(&path).unwrap().len();
         helper.ask(&format!("limit {}", size + room));
         assert_eq!(helper.ask("append a"), "error: File too large; first: true");
@@ -154,6 +159,23 @@ fn gaps_are_noted_in_the_log() {
     }
 }
 
+/// A line of which only the newline finds no room is written: the next line brings the newline.
+#[test]
+fn only_a_newline_can_be_missing() {
+    let dir = Dir::new();
+    let path = dir.at("full.log");
+    let mut helper = Helper::start();
+    helper.ask(&format!("open {}", path.display()));
+    helper.ask(&format!("limit {}", line("a").len() - 1));
+    assert_eq!(helper.ask("append a"), "ok");
+    assert_eq!(helper.ask("append b"), "error: File too large; first: true");
+    helper.ask("limit");
+    helper.ask("append c");
+    let lines = read_lines(&path);
+    assert_eq!((lines.len(), &lines[0], &lines[2]), (3, &line("a"), &line("c")));
+    assert!(lines[1].contains("1 record could not"), "{}", lines[1]);
+}
+
 /// A note that is written while its line is not is not written again, and counts stay right when
 /// the disk fills up in the middle of the note.
 #[test]
@@ -162,9 +184,10 @@ fn notes_count_each_record_once() {
     let path = dir.at("full.log");
     let mut helper = Helper::start();
     helper.ask(&format!("open {}", path.display()));
-    let mut failed = 0;
-    // The limit creeps up, so that it cuts notes and lines at every place.
-    for limit in 0..700 {
+    let (mut failed, mut limit) = (0, 0);
+    // The limit rises in all kinds of steps, so that it cuts notes and lines at every place.
+    for step in 0..300 {
+        limit += if step % 3 == 0 { step * 37 % 311 } else { step * 37 % 61 };
         helper.ask(&format!("limit {limit}"));
         failed += u32::from(helper.ask("append x").starts_with("error"));
     }
@@ -177,7 +200,8 @@ fn notes_count_each_record_once() {
         .sum();
     let whole = read_lines(&path).iter().filter(|text| **text == line("x")).count();
     assert_eq!(noted, i64::from(failed));
-    assert_eq!(whole, 700 - failed as usize);
+    assert_eq!(whole, 300 - failed as usize);
+    assert!(failed > 30 && whole > 30, "{failed} failed, {whole} written");
 }
 
 /// The last records missing before a log is closed are noted too.
@@ -311,6 +335,33 @@ fn other_kinds_are_refused() {
         assert!(error.contains(reason) && !error.contains('\n'), "{error}");
     }
     assert_eq!(fs::read(dir.at("packed.log.gz")).unwrap(), gzip(b"{}\n"));
+}
+
+/// A log that may be written but not read is written, and held; where nothing may be written the
+/// error is one line that says so.
+#[test]
+fn permissions_are_respected() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = Dir::new();
+    for directory in [dir.outside(""), dir.path()] {
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = dir.at("drop.log");
+    fs::write(&path, "").unwrap();
+    std::os::unix::fs::chown(&path, Some(NOBODY), None).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o200)).unwrap();
+    let mut helper = Helper::start();
+    helper.ask("become-nobody");
+    assert_eq!(helper.ask(&format!("open {}", path.display())), path.to_str().unwrap());
+    assert_eq!(helper.ask("append x"), "ok");
+    assert_eq!(read_lines(&path), [line("x")]);
+    assert_eq!(store::liveness(&path).pid, Some(helper.pid()));
+
+    let new = dir.at("new.log");
+    let told = helper.ask(&format!("open {}", new.display()));
+    assert_eq!(told, format!("error: cannot open {}: Permission denied", new.display()));
 }
 
 /// The path of a writer is absolute, whatever the program does with its directory later.

@@ -358,6 +358,12 @@ impl AnomaliesScan {
         Ok(true)
     }
 
+    /// The forked children whose actions are open so far.
+    pub(crate) fn open_pids(&self) -> HashSet<u32> {
+        let kept = self.partial.running.values();
+        kept.filter_map(|kept| parse_record(&kept.line).ok()?.pid()).collect()
+    }
+
     /// What was found so far.
     pub fn finish(self) -> Anomalies {
         self.partial.finish(self.skipped)

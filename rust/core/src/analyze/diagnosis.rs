@@ -1,11 +1,12 @@
 //! What anomalies mean now: whether open actions run, or were cut off when their process ended.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::Result;
 use crate::read::{Filter, Skipped};
-use crate::store::{self, ProcessStatus};
+use crate::store::{self, LogName, ProcessStatus};
 
 use super::{Action, Anomalies, AnomaliesScan};
 
@@ -109,8 +110,12 @@ fn dated(actions: Vec<Action>, as_of_s: f64) -> Vec<DatedAction> {
 /// A scan for a diagnosis, a step at a time: so that the caller can look for Ctrl-C in between.
 pub struct DiagnosisScan {
     path: PathBuf,
+    filter: Filter,
     process: ProcessStatus,
     scan: AnomaliesScan,
+    /// Which of the forked children that have open actions live; once the first reading has told
+    /// which these are.
+    children: Option<HashMap<u32, Option<bool>>>,
 }
 
 impl DiagnosisScan {
@@ -120,9 +125,10 @@ impl DiagnosisScan {
     /// The log cannot be opened.
     pub fn open(path: &Path, filter: &Filter) -> Result<Self> {
         let scan = AnomaliesScan::open(path, filter)?;
-        // The process is asked about before its records are read: one that ends in the meantime
-        // is taken for alive, rather than what it still wrote for cut off.
-        Ok(Self { path: path.to_owned(), process: store::liveness(path), scan })
+        // Asked before the records are read: of a process that ended before, they are all there;
+        // one that ends in the meantime is taken for alive.
+        let process = main_process(path);
+        Ok(Self { path: path.to_owned(), filter: filter.clone(), process, scan, children: None })
     }
 
     /// Reads on a bit; false at the end of the log.
@@ -130,7 +136,27 @@ impl DiagnosisScan {
     /// # Errors
     /// The log cannot be read on.
     pub fn step(&mut self) -> Result<bool> {
-        self.scan.step()
+        if self.scan.step()? {
+            return Ok(true);
+        }
+        if self.children.is_some() {
+            return Ok(false);
+        }
+        let alive: HashMap<_, _> = self
+            .scan
+            .open_pids()
+            .into_iter()
+            .map(|pid| (pid, store::writer_alive(&self.path, pid)))
+            .collect();
+        let was_asked_too_late =
+            alive.values().any(|&alive| alive == Some(false)) && self.process.alive != Some(false);
+        self.children = Some(alive);
+        if was_asked_too_late {
+            // A child that is dead by now may have ended its actions after we read its records:
+            // only what is read after its death is all there is.
+            self.scan = AnomaliesScan::open(&self.path, &self.filter)?;
+        }
+        Ok(was_asked_too_late)
     }
 
     /// What was found, as of a moment (seconds since the epoch).
@@ -140,8 +166,21 @@ impl DiagnosisScan {
             .ok()
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
             .map(|since| since.as_secs_f64());
-        let is_alive = |pid| child_is_alive(self.process, pid);
+        let children = self.children.unwrap_or_default();
+        let is_alive = |pid| children.get(&pid).copied().flatten();
         Diagnosis::of(self.scan.finish(), self.process, &is_alive, mtime_s, as_of_s)
+    }
+}
+
+/// The process that a log is named after. Its forked children may outlive it: that one of them has
+/// the log open does not make it alive.
+fn main_process(path: &Path) -> ProcessStatus {
+    let process = store::liveness(path);
+    match path.file_name().and_then(LogName::parse) {
+        Some(name) if process.alive == Some(true) && process.pid != Some(name.pid) => {
+            ProcessStatus { pid: Some(name.pid), alive: store::writer_alive(path, name.pid) }
+        }
+        _ => process,
     }
 }
 
@@ -153,18 +192,4 @@ pub fn diagnose(path: &Path, filter: &Filter, as_of_s: f64) -> Result<Diagnosis>
     let mut scan = DiagnosisScan::open(path, filter)?;
     while scan.step()? {}
     Ok(scan.finish(as_of_s))
-}
-
-/// Whether a forked child lives that wrote to the log of `process`.
-fn child_is_alive(process: ProcessStatus, pid: u32) -> Option<bool> {
-    if process.alive == Some(false) {
-        // Nobody has the log open any more.
-        return Some(false);
-    }
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
-    match rustix::process::test_kill_process(pid) {
-        Err(rustix::io::Errno::SRCH) => Some(false),
-        // There is one, but the pid may be another process's by now.
-        Ok(()) | Err(_) => None,
-    }
 }

@@ -190,13 +190,9 @@ pub fn anomalies_table(
     const COLUMNS: [Column; 4] = [Column::Left, Column::Right, Column::Wrapped, Column::Right];
     let path = cell(shell_quote(&path.to_string_lossy()).as_bytes());
     let mut out = format!("{}\n", style.bold(&format!("TRACE: {path}")));
-    let mut interrupted_title = "Interrupted Actions".to_owned();
-    if let Some(clock) = diagnosis.ended_at_s.and_then(local_clock) {
-        let _ = write!(interrupted_title, " (the process ended at {clock})");
-    }
     let mut sections: Vec<(&str, Vec<&DatedAction>)> = vec![
         ("Running Actions", diagnosis.running().collect()),
-        (&interrupted_title, diagnosis.interrupted().collect()),
+        ("Interrupted Actions", diagnosis.interrupted().collect()),
         ("Cancelled Actions", diagnosis.cancelled.iter().collect()),
     ];
     if show_all {
@@ -210,6 +206,10 @@ pub fn anomalies_table(
             "\nNo running, interrupted or cancelled actions (--all shows errors and timeouts, too).\n"
         });
         return out;
+    }
+    if let Some(clock) = diagnosis.ended_at_s.and_then(local_clock) {
+        let pid = diagnosis.process.pid.map_or_else(String::new, |pid| format!(" {pid}"));
+        let _ = writeln!(out, "Process{pid} ended at {clock}.");
     }
     for (title, actions) in sections {
         if actions.is_empty() {

@@ -81,6 +81,10 @@ pub(crate) fn fit(columns: &[Column], widths: &mut [usize], terminal: Option<usi
     }
 }
 
+/// How far the first column's further lines are set in, so that no text can start a line of its own
+/// and pass for a heading or a row.
+const HANGING_INDENT: usize = 2;
+
 /// Appends one row: several lines where cells wrap.
 pub(crate) fn write_row(
     out: &mut String,
@@ -92,7 +96,12 @@ pub(crate) fn write_row(
     let cells: Vec<Vec<&str>> = row
         .iter()
         .zip(widths)
-        .map(|(cell, &width)| if wraps { wrap(cell, width) } else { vec![cell.as_str()] })
+        .enumerate()
+        .map(|(index, (cell, &width))| match index {
+            _ if !wraps || cell.width() <= width => vec![cell.as_str()],
+            0 => wrap(cell, width.saturating_sub(HANGING_INDENT)),
+            _ => wrap(cell, width),
+        })
         .collect();
     let height = cells.iter().map(Vec::len).max().unwrap_or(0);
     for line in 0..height {
@@ -102,7 +111,12 @@ pub(crate) fn write_row(
                 out.push_str("  ");
             }
             let text = cell.get(line).copied().unwrap_or("");
-            let padding = width.saturating_sub(text.width());
+            let mut padding = width.saturating_sub(text.width());
+            if index == 0 && line > 0 {
+                let indent = padding.min(HANGING_INDENT);
+                out.extend(std::iter::repeat_n(' ', indent));
+                padding -= indent;
+            }
             if columns[index] == Column::Right {
                 out.extend(std::iter::repeat_n(' ', padding));
                 out.push_str(text);
@@ -152,4 +166,21 @@ fn overflow(text: &str, width: usize) -> Option<usize> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever a program calls its actions, only the first line of a row starts at the margin.
+    #[test]
+    fn further_lines_of_a_row_are_set_in() {
+        let rows = [vec!["x ".repeat(30) + "Cancelled Actions", "detail".to_owned()]];
+        let style = TableStyle { width: Some(40), color: false };
+        let text = layout(&[Column::Left, Column::Wrapped], &rows, style);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() > 2, "{text}");
+        assert!(lines[1..].iter().all(|line| line.starts_with("  ")), "{text}");
+        assert!(lines.iter().all(|line| line.width() <= 40), "{text}");
+    }
 }

@@ -17,25 +17,25 @@ use crate::error::{Error, Result};
 /// written log and `trace.log.<n>.gz` (or `trace.log.<n>`) the n-th before it, unless there are
 /// files of those names. A log that is compressed by now is found under its former name, and the
 /// reverse.
-pub fn resolve(name: Option<&str>, directory: &Path, cwd: &Path) -> Result<PathBuf> {
+pub fn resolve(name: Option<&Path>, directory: &Path, cwd: &Path) -> Result<PathBuf> {
     let Some(name) = name else {
         return nth_newest(directory, 0)?.ok_or_else(|| none_in(directory));
     };
     let mut search = Search::default();
-    let path = Path::new(name);
-    let places = match path.components().next() {
+    let alias = name.to_str().and_then(age_in_alias);
+    let places = match name.components().next() {
         Some(Component::RootDir) => {
-            return search.at(path.to_owned())?.map_or_else(|| Err(search.failure(name)), Ok);
+            return search.at(name.to_owned())?.map_or_else(|| Err(search.failure(name)), Ok);
         }
         Some(Component::CurDir | Component::ParentDir) => [cwd, directory],
         _ => [directory, cwd],
     };
     for place in places {
-        if let Some(found) = search.at(place.join(path))? {
+        if let Some(found) = search.at(place.join(name))? {
             return Ok(found);
         }
         if place == directory
-            && let Some(age) = age_in_alias(name)
+            && let Some(age) = alias
             && let Some(found) = nth_newest(directory, age)?
         {
             return Ok(found);
@@ -44,7 +44,7 @@ pub fn resolve(name: Option<&str>, directory: &Path, cwd: &Path) -> Result<PathB
             search.searched.push(place);
         }
     }
-    if age_in_alias(name) == Some(0) {
+    if alias == Some(0) {
         return Err(none_in(directory));
     }
     Err(search.failure(name))
@@ -98,19 +98,18 @@ impl Search<'_> {
         Ok(None)
     }
 
-    fn failure(self, name: &str) -> Error {
+    fn failure(self, name: &Path) -> Error {
         if let Some(error) = self.not_a_file {
             return error;
         }
         if self.searched.is_empty() {
-            let path = Path::new(name);
-            let searched = path.parent().unwrap_or(path).display().to_string();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let searched = name.parent().unwrap_or(name).display().to_string();
+            let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Error::NotFound { name, searched };
         }
         let places: Vec<_> =
             self.searched.iter().map(|place| place.display().to_string()).collect();
-        Error::NotFound { name: name.to_owned(), searched: places.join(" or ") }
+        Error::NotFound { name: name.to_string_lossy().into_owned(), searched: places.join(" or ") }
     }
 }
 

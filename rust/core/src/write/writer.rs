@@ -249,7 +249,8 @@ impl LogWriter {
             _ => self.unnoted.swap(0, Ordering::Relaxed),
         };
         if !is_torn && unnoted == 0 {
-            return write_all(file, line).map_err(|failure| self.failed(line, failure));
+            let Err(failure) = write_all(file, line) else { return Ok(()) };
+            return self.settle(line, failure);
         }
         let mut text = Vec::with_capacity(line.len() + 256);
         if is_torn {
@@ -260,24 +261,29 @@ impl LogWriter {
         }
         let note_end = text.len();
         text.extend_from_slice(line);
-        write_all(file, &text).map_err(|failure| {
-            if failure.written < note_end {
-                self.unnoted.fetch_add(unnoted, Ordering::Relaxed);
-            }
-            if failure.written == 0 && is_torn {
-                self.is_torn.store(true, Ordering::Relaxed);
-            }
-            self.failed(&text, failure)
-        })
+        let Err(failure) = write_all(file, &text) else { return Ok(()) };
+        if !is_complete(&text[..note_end], &failure) {
+            self.unnoted.fetch_add(unnoted, Ordering::Relaxed);
+        }
+        if failure.written == 0 && is_torn {
+            self.is_torn.store(true, Ordering::Relaxed);
+        }
+        self.settle(&text, failure)
     }
 
-    /// Remembers how a failure left the file.
-    fn failed(&self, text: &[u8], failure: WriteFailure) -> io::Error {
+    /// Remembers how a failure left the file, and decides whether it is one.
+    fn settle(&self, text: &[u8], failure: WriteFailure) -> io::Result<()> {
         if text[..failure.written].last().is_some_and(|&last| last != b'\n') {
             self.is_torn.store(true, Ordering::Relaxed);
         }
-        failure.error
+        if is_complete(text, &failure) { Ok(()) } else { Err(failure.error) }
     }
+}
+
+/// Whether what was written has all of `lines`. The last newline may be missing: the next line
+/// brings it, and readers do without it.
+fn is_complete(lines: &[u8], failure: &WriteFailure) -> bool {
+    failure.written + 1 >= lines.len()
 }
 
 struct WriteFailure {
