@@ -72,7 +72,10 @@ fn processes_share_a_log() {
             line(&format!("process{process} {number} {}", "x".repeat(1 + process * 9000)))
         })
         .collect();
-    let lines = read_lines(&path);
+    let mut lines = read_lines(&path);
+    // Who opens the log while a long line is on its way into it for very long takes that line for
+    // torn, and begins with a line break of its own: readers pass over an empty line.
+    lines.retain(|line| !line.is_empty());
     assert_eq!(lines.len(), expected.len());
     assert_eq!(lines.into_iter().collect::<HashSet<_>>(), expected);
 }
