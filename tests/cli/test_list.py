@@ -69,3 +69,15 @@ def test_trace_dir_variable(inspect_trace: Run, tmp_path: Path) -> None:
     path = write_log(tmp_path / "elsewhere" / "trace-3.log", *MIXED)
     result = inspect_trace("list", "--json", env={"INSPECT_TRACE_DIR": str(path.parent)})
     assert [row["file"] for row in json.loads(result.stdout)] == [str(path)]
+
+
+def test_live_log_is_marked(inspect_trace: Run, trace_dir: Path) -> None:
+    """The log of a process that lives says so; that of a dead one does not."""
+    write_log(trace_dir / f"trace-{os.getpid()}.log", *MIXED)
+    write_log(trace_dir / f"trace-{dead_pid()}.log", *MIXED)
+    shown = {
+        line.endswith("running"): line for line in inspect_trace("list").stdout.splitlines()[1:]
+    }
+    assert f"trace-{os.getpid()}.log" in shown[True]
+    rows = json.loads(inspect_trace("list", "--json").stdout)
+    assert {row["pid"] == os.getpid(): row["alive"] for row in rows} == {True: True, False: False}

@@ -53,24 +53,23 @@ const MAX_READINGS: u32 = 20;
 
 /// The logs of a directory, without looking at who writes them.
 pub(super) fn newest_first(directory: &Path) -> Result<Vec<Entry>> {
+    let read = || match log_names(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
+        names => names.map_err(|error| Error::io("list", directory, error)),
+    };
+    // A log that is compressed or renamed while the directory is being read may be met under both
+    // names, or under neither. It is met by the next reading, so two of them together miss none;
+    // where a name of theirs leads nowhere by now, the directory is read once more.
+    let mut before = read()?;
     let mut entries = Vec::new();
-    let mut before = None;
-    // A log that is renamed or compressed while the directory is being read may be met under both
-    // names, or under neither. So the directory is read until it stands still.
     for _ in 0..MAX_READINGS {
-        let names = match log_names(directory) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io("list", directory, error)),
-        };
-        let is_still = before.as_ref() == Some(&names);
-        let looked_at = look_at(directory, &names);
-        let has_all = looked_at.len() == names.len();
-        entries = looked_at;
-        if is_still && has_all {
+        let now = read()?;
+        before.extend(now.iter().cloned());
+        entries = look_at(directory, &before);
+        if entries.len() == before.len() {
             break;
         }
-        before = Some(names);
+        before = now;
     }
     entries.sort_by(|one, other| {
         let modified = |entry: &Entry| (entry.metadata.mtime(), entry.metadata.mtime_nsec());
@@ -79,7 +78,8 @@ pub(super) fn newest_first(directory: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The log names in a directory, but for the compressed ones that have a plain one beside them.
+/// The names of the logs in a directory, those of compressed ones without the last ending: the
+/// name that a log has before and after it is compressed.
 fn log_names(directory: &Path) -> io::Result<HashSet<OsString>> {
     let mut names = HashSet::new();
     for entry in fs::read_dir(directory)? {
@@ -89,26 +89,25 @@ fn log_names(directory: &Path) -> io::Result<HashSet<OsString>> {
         if ENDINGS.iter().any(|ending| name.as_bytes().ends_with(ending))
             && entry.file_type().is_ok_and(|kind| kind.is_file())
         {
-            names.insert(name);
+            names.insert(uncompressed(&name).unwrap_or(name));
         }
-    }
-    let has_plain =
-        |name: &OsString| uncompressed(name).is_some_and(|plain| names.contains(&plain));
-    let doubled: Vec<_> = names.iter().filter(|name| has_plain(name)).cloned().collect();
-    for name in doubled {
-        names.remove(&name);
     }
     Ok(names)
 }
 
-/// The entries of those names that are still there.
+/// The logs of those names that are still there. The plain one first: it goes only once the
+/// compressed one has its name.
 fn look_at(directory: &Path, names: &HashSet<OsString>) -> Vec<Entry> {
-    let look = |name| {
-        let path = directory.join(name);
+    let look = |path: PathBuf| {
         let metadata = fs::symlink_metadata(&path).ok()?;
         metadata.is_file().then_some(Entry { path, metadata })
     };
-    names.iter().filter_map(look).collect()
+    let look_at_both = |name: &OsString| {
+        let mut compressed = name.clone();
+        compressed.push(".gz");
+        look(directory.join(name)).or_else(|| look(directory.join(compressed)))
+    };
+    names.iter().filter_map(look_at_both).collect()
 }
 
 fn uncompressed(name: &OsStr) -> Option<OsString> {
