@@ -65,7 +65,7 @@ def facts() -> str:
         f"{platform.system()} {platform.release().split('-')[0]}; "
         f"{platform.python_implementation()} {platform.python_version()}, "
         f"inspect_ai {_version('inspect_ai')}, inspect-trace {_version('inspect-trace')} "
-        f"at commit {_commit()}."
+        f"at commit {_commit()}. Load average before: {os.getloadavg()[0]:.1f}."
     )
 
 

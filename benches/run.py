@@ -85,7 +85,7 @@ def main() -> None:
         f"### Reading\n\n{bench_read.measure(options.bytes, options.seed, options.rounds)}\n"
         f"### Writing\n\n{bench_write.measure(options.operations, options.rounds)}\n"
         f"{criterion_results()}"
-    )
+    ).rstrip("\n") + "\n"
     write_results(results)
     print(f"{README}:\n\n{results}")
 
