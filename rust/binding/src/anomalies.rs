@@ -7,11 +7,10 @@ use inspect_trace_core::clock;
 use inspect_trace_core::read::Filter;
 use inspect_trace_core::record::Text;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
 use crate::error::to_python;
-use crate::record::text_to_python;
+use crate::record::{json_to_python, text_to_python};
 
 /// A traced action and how it ended.
 #[pyclass(frozen, module = "inspect_trace._core")]
@@ -21,13 +20,8 @@ fn optional<'py>(py: Python<'py>, text: Option<&Text>) -> PyResult<Option<Bound<
     text.map(|text| text_to_python(py, text)).transpose()
 }
 
-fn json_to_python<'py>(
-    py: Python<'py>,
-    json: Option<&Text>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    json.map(|json| LOADS.import(py, "json", "loads")?.call1((text_to_python(py, json)?,)))
-        .transpose()
+fn json<'py>(py: Python<'py>, json: Option<&Text>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    json.map(|json| json_to_python(py, json)).transpose()
 }
 
 #[pymethods]
@@ -89,17 +83,17 @@ impl Action {
 
     #[getter]
     fn task<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        json_to_python(py, self.0.action.task.as_ref())
+        json(py, self.0.action.task.as_ref())
     }
 
     #[getter]
     fn sample_id<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        json_to_python(py, self.0.action.sample_id.as_ref())
+        json(py, self.0.action.sample_id.as_ref())
     }
 
     #[getter]
     fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        json_to_python(py, self.0.action.epoch.as_ref())
+        json(py, self.0.action.epoch.as_ref())
     }
 
     #[getter]

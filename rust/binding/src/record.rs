@@ -26,18 +26,23 @@ pub(crate) fn text_to_python<'py>(py: Python<'py>, wtf8: &[u8]) -> PyResult<Boun
     }
 }
 
-/// A value of a record as `json.loads` gives it. What Python cannot hold (nesting beyond its
-/// recursion limit, integers beyond its digit limit) is given as its JSON text.
+/// A value of a record as `json.loads` gives it.
 pub(crate) fn value_to_python<'py>(
     py: Python<'py>,
     value: RawValue<'_>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if let Some(text) = value.text() {
-        return Ok(text_to_python(py, &text)?.into_any());
+    match value.text() {
+        Some(text) => Ok(text_to_python(py, &text)?.into_any()),
+        None => json_to_python(py, value.raw()),
     }
-    let raw = text_to_python(py, value.raw())?;
-    LOADS.import(py, "json", "loads")?.call1((&raw,)).or_else(|_| Ok(raw.into_any()))
+}
+
+/// JSON text as `json.loads` gives it. What Python cannot hold (nesting beyond its recursion
+/// limit, integers beyond its digit limit) is given as that text.
+pub(crate) fn json_to_python<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let text = text_to_python(py, json)?;
+    LOADS.import(py, "json", "loads")?.call1((&text,)).or_else(|_| Ok(text.into_any()))
 }
 
 /// One record of a trace log.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -236,14 +236,6 @@ fn require_regular_file(path: &Path, metadata: &std::fs::Metadata) -> Result<()>
     if file_type.is_file() {
         return Ok(());
     }
-    let kind = if file_type.is_dir() {
-        "directory"
-    } else if file_type.is_fifo() {
-        "FIFO"
-    } else if file_type.is_socket() {
-        "socket"
-    } else {
-        "device"
-    };
+    let kind = crate::store::kind_of(file_type);
     Err(Error::NotAFile { path: path.to_owned(), kind })
 }
