@@ -12,6 +12,7 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_CASES ?= 20000
+FUZZ_SECONDS ?= 60
 
 # What the caller has set for other Pythons, installs and traces must not reach into ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS
@@ -73,7 +74,16 @@ docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 .PHONY: fuzz
-fuzz: $(READY) ## Run the property tests long (FUZZ_CASES=20000 cases each)
+fuzz: ## Fuzz every parser for FUZZ_SECONDS=60 each (needs cargo-fuzz: cargo install cargo-fuzz)
+	@cargo fuzz --version >/dev/null || \
+		{ echo "make fuzz: cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	cd rust/fuzz && for target in json_line gzip_blocks anomalies_split; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --sanitizer none $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+.PHONY: property-long
+property-long: $(MADE) ## Run the core's property tests long (FUZZ_CASES=20000 cases each)
 	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -p inspect-trace-core
 
 .PHONY: clean
