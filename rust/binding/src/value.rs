@@ -177,6 +177,10 @@ impl Value for PyValue<'_, '_> {
             .cast::<PyString>()
             .is_ok_and(|text| text.to_str().is_ok_and(|text| text.as_bytes() == expected))
     }
+
+    fn is_blank(&self) -> bool {
+        self.object.is_none() || self.is_string(b"")
+    }
 }
 
 /// A path as Python writes it, whatever its bytes and the locale: the conversions of `PyO3` give

@@ -64,6 +64,9 @@ pub trait Value {
 
     /// Whether the value is the string `wtf8`.
     fn is_string(&self, wtf8: &[u8]) -> bool;
+
+    /// Whether the value stands for none: null, or an empty string.
+    fn is_blank(&self) -> bool;
 }
 
 /// What the encoder needs to know of a log record.
@@ -144,7 +147,7 @@ pub fn encode<R: LogRecord>(record: &R, line: &mut Vec<u8>) {
         json.key(b"exc_info");
         json.string(&text);
     }
-    if let Some(value) = record.get("stack_info").filter(|value| !is_null(value)) {
+    if let Some(value) = record.get("stack_info").filter(|value| !value.is_blank()) {
         json.key(b"stack_info");
         value.write(&mut json);
     }
@@ -160,12 +163,6 @@ fn write_member<V: Value>(json: &mut JsonWriter<'_>, key: &str, value: Option<V>
         json.key(key.as_bytes());
         value.write(json);
     }
-}
-
-fn is_null<V: Value>(value: &V) -> bool {
-    let mut text = Vec::new();
-    value.write(&mut JsonWriter::new(&mut text));
-    text == b"null" || text == b"\"\""
 }
 
 fn is_standard(name: &[u8]) -> bool {
@@ -214,6 +211,10 @@ mod tests {
 
         fn is_string(&self, wtf8: &[u8]) -> bool {
             self.0.as_str().is_some_and(|text| text.as_bytes() == wtf8)
+        }
+
+        fn is_blank(&self) -> bool {
+            self.0.is_null() || self.0 == ""
         }
     }
 
