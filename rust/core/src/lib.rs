@@ -4,6 +4,7 @@
 //! needs comes in as arguments, what it finds goes out as values.
 
 pub mod error;
+pub(crate) mod fields;
 pub mod record;
 
 pub mod clock;

@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::fields::{Field, Fields};
 use crate::read::json::{self, Kind};
 use crate::read::wtf8;
 
@@ -55,6 +56,9 @@ pub enum Name {
 }
 
 impl Name {
+    /// How many names there are, [`Self::Extra`] included.
+    pub(crate) const COUNT: usize = Self::Extra as usize + 1;
+
     /// The name of a decoded key.
     pub fn of(key: &[u8]) -> Self {
         match key {
@@ -156,31 +160,6 @@ pub enum ActionKind {
     Invalid(&'static str),
 }
 
-/// Where a part of a line stands. Lines are shorter than 4 GiB, see `MAX_LINE_BYTES`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-impl Span {
-    pub(crate) fn of(self, line: &[u8]) -> &[u8] {
-        &line[self.start as usize..self.end as usize]
-    }
-}
-
-/// One member of the record's object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Field {
-    /// The key without its quotes, escapes and all.
-    pub(crate) key: Span,
-    pub(crate) key_escaped: bool,
-    pub(crate) name: Name,
-    /// The value; a string with its quotes.
-    pub(crate) value: Span,
-    pub(crate) kind: Kind,
-}
-
 /// A value as it stands in the log: JSON text that is known to be well-formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawValue<'r> {
@@ -204,6 +183,12 @@ impl<'r> RawValue<'r> {
         let Kind::String { escaped } = self.kind else { return None };
         let content = &self.raw[1..self.raw.len() - 1];
         Some(if escaped { Cow::Owned(wtf8::unescape(content)) } else { Cow::Borrowed(content) })
+    }
+
+    /// Whether [`Self::number`] has one to give.
+    fn is_number(self) -> bool {
+        // So short a one is in the range of a float.
+        (self.kind == Kind::Number && self.raw.len() < 300) || self.number().is_some()
     }
 
     /// The number, read as laxly as the reference reads it: numeric strings and booleans count,
@@ -247,9 +232,10 @@ fn number_in_text(text: &str) -> Option<f64> {
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
     line: Cow<'a, [u8]>,
-    fields: Cow<'a, [Field]>,
+    fields: Cow<'a, Fields>,
     action: ActionKind,
     repaired: bool,
+    plain: bool,
     offset: u64,
 }
 
@@ -264,7 +250,7 @@ pub type OwnedRecord = Record<'static>;
 /// # Errors
 /// The reason why the line is not a record.
 pub fn parse_record(line: &[u8]) -> Result<Record<'_>, Reject> {
-    let mut fields = Vec::with_capacity(16);
+    let mut fields = Fields::default();
     let parsed = Parsed::of(line, &mut fields)?;
     Ok(parsed.into_record(line, Cow::Owned(fields), 0))
 }
@@ -274,34 +260,49 @@ pub fn parse_record(line: &[u8]) -> Result<Record<'_>, Reject> {
 pub(crate) struct Parsed {
     repaired_line: Option<Vec<u8>>,
     action: ActionKind,
+    plain: bool,
 }
 
 impl Parsed {
-    pub(crate) fn of(line: &[u8], fields: &mut Vec<Field>) -> Result<Self, Reject> {
+    /// Parses any line.
+    pub(crate) fn of(line: &[u8], fields: &mut Fields) -> Result<Self, Reject> {
         let repaired_line = match std::str::from_utf8(line) {
             Ok(_) => None,
             Err(_) => Some(String::from_utf8_lossy(line).into_owned().into_bytes()),
         };
         let text = repaired_line.as_deref().unwrap_or(line);
         json::object_fields(text, fields)?;
+        let action = Self::check(text, fields)?;
+        Ok(Self { repaired_line, action, plain: false })
+    }
+
+    /// Takes the fields that were found in a line of printable ASCII.
+    #[inline]
+    pub(crate) fn of_plain(line: &[u8], fields: &Fields) -> Result<Self, Reject> {
+        let action = Self::check(line, fields)?;
+        Ok(Self { repaired_line: None, action, plain: true })
+    }
+
+    #[inline]
+    fn check(line: &[u8], fields: &Fields) -> Result<ActionKind, Reject> {
         let is_string =
-            |name| find(fields, name).is_some_and(|f| matches!(f.kind, Kind::String { .. }));
+            |name| fields.find(name).is_some_and(|f| matches!(f.kind, Kind::String { .. }));
         if !(is_string(Name::Timestamp) && is_string(Name::Level) && is_string(Name::Message)) {
             return Err(Reject::MissingFields);
         }
-        let action = action_kind(text, fields);
-        Ok(Self { repaired_line, action })
+        Ok(action_kind(line, fields))
     }
 
+    #[inline]
     pub(crate) fn into_record<'a>(
         self,
         line: &'a [u8],
-        fields: Cow<'a, [Field]>,
+        fields: Cow<'a, Fields>,
         offset: u64,
     ) -> Record<'a> {
         let repaired = self.repaired_line.is_some();
         let line = self.repaired_line.map_or(Cow::Borrowed(line), Cow::Owned);
-        Record { line, fields, action: self.action, repaired, offset }
+        Record { line, fields, action: self.action, repaired, plain: self.plain, offset }
     }
 
     pub(crate) fn is_repaired(&self) -> bool {
@@ -313,15 +314,10 @@ impl Parsed {
     }
 }
 
-/// The last field of a name: of repeated keys the last one counts.
-fn find(fields: &[Field], name: Name) -> Option<&Field> {
-    fields.iter().rev().find(|field| field.name == name)
-}
-
 /// Checks a record against the reference's model of an action record.
-fn action_kind(line: &[u8], fields: &[Field]) -> ActionKind {
+fn action_kind(line: &[u8], fields: &Fields) -> ActionKind {
     let value = |name| {
-        find(fields, name).map(|field| RawValue { raw: field.value.of(line), kind: field.kind })
+        fields.find(name).map(|field| RawValue { raw: field.value.of(line), kind: field.kind })
     };
     let is_text = |value: RawValue<'_>| matches!(value.kind, Kind::String { .. });
     let Some(action) = value(Name::Action) else { return ActionKind::None };
@@ -341,7 +337,7 @@ fn action_kind(line: &[u8], fields: &[Field]) -> ActionKind {
         (Name::StartTime, "start_time is not a number"),
         (Name::Duration, "duration is not a number"),
     ] {
-        if !value(name).is_none_or(|v| v.kind == Kind::Null || v.number().is_some()) {
+        if !value(name).is_none_or(|v| v.kind == Kind::Null || v.is_number()) {
             return ActionKind::Invalid(reason);
         }
     }
@@ -373,6 +369,11 @@ impl Record<'_> {
         self.repaired
     }
 
+    /// Whether the line is known to be printable ASCII.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
     /// Whether the record tells of an action.
     pub fn action_kind(&self) -> ActionKind {
         self.action
@@ -388,7 +389,7 @@ impl Record<'_> {
 
     /// The value of a field that the format knows.
     pub fn value(&self, name: Name) -> Option<RawValue<'_>> {
-        find(&self.fields, name).map(|field| self.raw_value(field))
+        self.fields.find(name).map(|field| self.raw_value(field))
     }
 
     /// The value of a field by its decoded key.
@@ -396,6 +397,7 @@ impl Record<'_> {
         match Name::of(key) {
             Name::Extra => self
                 .fields
+                .list()
                 .iter()
                 .rev()
                 .find(|field| *self.key(field) == *key)
@@ -406,23 +408,27 @@ impl Record<'_> {
 
     /// All members of the object in the order of the line, repeated keys included.
     pub fn fields(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, RawValue<'_>)> {
-        self.fields.iter().map(|field| (self.key(field), self.raw_value(field)))
+        self.fields.list().iter().map(|field| (self.key(field), self.raw_value(field)))
     }
 
     /// Calls `visit` with each distinct key (as it stands in the line, with its quotes), its name
     /// and its value: the last one of a repeated key, in the place of the first.
     pub(crate) fn for_each_distinct(&self, mut visit: impl FnMut(&[u8], Name, RawValue<'_>)) {
-        let fields = &self.fields;
+        let fields = self.fields.list();
         let mut visit = |field: &Field, last: &Field| {
             let key = &self.line[field.key.start as usize - 1..=field.key.end as usize];
             visit(key, field.name, self.raw_value(last));
         };
+        if !self.fields.may_repeat() {
+            fields.iter().for_each(|field| visit(field, field));
+            return;
+        }
         if fields.len() > MANY_FIELDS {
             let mut last_by_key = HashMap::with_capacity(fields.len());
-            for field in fields.iter() {
+            for field in fields {
                 last_by_key.insert(self.key(field), field);
             }
-            for field in fields.iter() {
+            for field in fields {
                 // Removed when first met, so that the repetitions find nothing.
                 if let Some(last) = last_by_key.remove(&self.key(field)) {
                     visit(field, last);
@@ -536,9 +542,10 @@ impl Record<'_> {
     pub fn into_owned(self) -> OwnedRecord {
         Record {
             line: Cow::Owned(self.line.into_owned()),
-            fields: Cow::Owned(self.fields.into_owned()),
+            fields: Cow::Owned(self.fields.into_owned().into_compact()),
             action: self.action,
             repaired: self.repaired,
+            plain: self.plain,
             offset: self.offset,
         }
     }

@@ -1,5 +1,8 @@
-//! The system calls that no safe wrapper offers. The only unsafe code of the core.
+//! The system calls that no safe wrapper offers, and vector instructions (`masks`). The only unsafe
+//! code of the core.
 #![allow(unsafe_code)]
+
+pub(crate) mod masks;
 
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

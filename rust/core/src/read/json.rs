@@ -4,7 +4,8 @@
 //! `Infinity`, lone surrogate escapes, nesting of any depth. It validates and finds spans;
 //! nothing is decoded, nothing recurses.
 
-use crate::record::{Field, Name, Reject, Span};
+use crate::fields::{Field, Fields, Span};
+use crate::record::{Name, Reject};
 
 use super::wtf8;
 
@@ -39,9 +40,9 @@ pub(crate) struct Invalid;
 type Scan<T> = Result<T, Invalid>;
 
 /// Finds the members of the object that `line` (valid UTF-8) consists of.
-pub(crate) fn object_fields(line: &[u8], fields: &mut Vec<Field>) -> Result<(), Reject> {
+pub(crate) fn object_fields(line: &[u8], fields: &mut Fields) -> Result<(), Reject> {
     fields.clear();
-    let mut scanner = Scanner { bytes: line, at: 0, stack: Stack::default() };
+    let mut scanner = Scanner::at(line, 0);
     scanner.space();
     if scanner.peek() == Some(b'{') {
         scanner.object(fields).map_err(|Invalid| Reject::NotJson)?;
@@ -104,13 +105,23 @@ fn next_special(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Stack,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    /// A scanner that stands at a place of a text.
+    pub(super) fn at(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, stack: Stack::default() }
+    }
+
+    /// Where it stands.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -137,7 +148,7 @@ impl Scanner<'_> {
     }
 
     /// The outermost object, noting its members.
-    fn object(&mut self, fields: &mut Vec<Field>) -> Scan<()> {
+    fn object(&mut self, fields: &mut Fields) -> Scan<()> {
         self.expect(b'{')?;
         self.space();
         if self.peek() == Some(b'}') {
@@ -153,7 +164,7 @@ impl Scanner<'_> {
             };
             let start = self.at;
             let kind = self.value()?;
-            fields.push(Field { key, key_escaped, name, value: span(start, self.at), kind });
+            fields.push(Field { key, key_escaped, name, value: Span::new(start, self.at), kind });
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -178,11 +189,11 @@ impl Scanner<'_> {
         self.space();
         self.expect(b':')?;
         self.space();
-        Ok((span(start + 1, end - 1), escaped))
+        Ok((Span::new(start + 1, end - 1), escaped))
     }
 
     /// A value with all that is in it.
-    fn value(&mut self) -> Scan<Kind> {
+    pub(super) fn value(&mut self) -> Scan<Kind> {
         let kind = match self.peek() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
@@ -297,12 +308,6 @@ impl Scanner<'_> {
         }
         if self.at > start { Ok(()) } else { Err(Invalid) }
     }
-}
-
-fn span(start: usize, end: usize) -> Span {
-    // A line has at most `MAX_LINE_BYTES`; a caller's longer one would be an error of ours.
-    let narrow = |at| u32::try_from(at).expect("lines are shorter than 4 GiB");
-    Span { start: narrow(start), end: narrow(end) }
 }
 
 /// Which of the open containers are objects: one bit each, so that no depth is a danger.

@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use crate::record::{ActionKind, Field, Parsed, Record, Reject};
+use crate::fields::Fields;
+use crate::record::{ActionKind, Parsed, Record, Reject};
 
+use super::fast::line_fields;
+use super::index::Index;
 use super::{Block, Example, Skipped};
 
 /// How every record that we or the reference write begins. Unescaped quotes cannot stand in a
@@ -18,7 +21,10 @@ pub struct LineCursor {
     at: usize,
     /// Parts of a line still to be tried, the next one last.
     pending: Vec<Fragment>,
-    fields: Vec<Field>,
+    fields: Fields,
+    /// That of the block.
+    index: Index,
+    full_parser_only: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,45 +54,90 @@ impl LineCursor {
         Self::default()
     }
 
+    /// One that never takes the fast path: what tests hold that path against.
+    #[doc(hidden)]
+    pub fn with_full_parser_only() -> Self {
+        Self { full_parser_only: true, ..Self::default() }
+    }
+
     /// The next record of `block`, or `None` at its end, when the cursor is ready for the start of
     /// another block. What lies between is counted in `skipped`.
+    #[inline]
     pub fn next<'c>(&'c mut self, block: &'c Block, skipped: &mut Skipped) -> Option<Record<'c>> {
-        let bytes = &block.bytes;
-        let (parsed, start, end) = loop {
-            let Some(fragment) = self.next_fragment(bytes, skipped) else {
+        let (parsed, start, end) = self.next_parsed(block, skipped)?;
+        let offset = block.offset + start as u64;
+        Some(parsed.into_record(&block.bytes[start..end], Cow::Borrowed(&self.fields), offset))
+    }
+
+    /// The next record, with its fields in `self.fields`, and where its line is.
+    #[inline]
+    fn next_parsed(
+        &mut self,
+        block: &Block,
+        skipped: &mut Skipped,
+    ) -> Option<(Parsed, usize, usize)> {
+        let bytes = &block.bytes[..];
+        if self.at == 0 {
+            self.index.set(bytes);
+        }
+        loop {
+            if !self.pending.is_empty() {
+                if let Some(found) = self.next_of_pending(block, skipped) {
+                    return Some(found);
+                }
+            }
+            let start = self.at;
+            if start == bytes.len() {
                 self.at = 0;
                 return None;
-            };
+            }
+            let newline = self.index.newline(start);
+            let end = newline.unwrap_or(bytes.len());
+            self.at = newline.map_or(end, |newline| newline + 1);
+            let line = skipped.lines + 1;
+            skipped.lines += u64::from(newline.is_some());
+            let open_end = newline.is_none();
+            let fragment = Fragment { start, end, divisible: Divisible::AtBreaks, open_end, line };
+            if !self.full_parser_only
+                && line_fields(bytes, &self.index, start, end, &mut self.fields)
+            {
+                match Parsed::of_plain(&bytes[start..end], &self.fields) {
+                    Ok(parsed) => {
+                        let offset = block.offset + start as u64;
+                        note_oddities(&parsed, fragment, offset, skipped);
+                        return Some((parsed, start, end));
+                    }
+                    Err(reject) => {
+                        note_reject(reject, fragment, block.offset + start as u64, skipped);
+                    }
+                }
+            } else {
+                self.pending.push(fragment);
+            }
+        }
+    }
+
+    /// The next record among the parts of a line that is not as plain as most are, if any.
+    #[cold]
+    fn next_of_pending(
+        &mut self,
+        block: &Block,
+        skipped: &mut Skipped,
+    ) -> Option<(Parsed, usize, usize)> {
+        let bytes = &block.bytes;
+        while let Some(fragment) = self.pending.pop() {
             let Some((start, end)) = trim(bytes, fragment, skipped) else { continue };
             let offset = block.offset + start as u64;
             match Parsed::of(&bytes[start..end], &mut self.fields) {
                 Ok(parsed) => {
                     note_oddities(&parsed, fragment, offset, skipped);
-                    break (parsed, start, end);
+                    return Some((parsed, start, end));
                 }
                 Err(Reject::NotJson) if self.divide(bytes, fragment, start, end, skipped) => {}
                 Err(reject) => note_reject(reject, fragment, offset, skipped),
             }
-        };
-        let offset = block.offset + start as u64;
-        Some(parsed.into_record(&bytes[start..end], Cow::Borrowed(&self.fields), offset))
-    }
-
-    fn next_fragment(&mut self, bytes: &[u8], skipped: &mut Skipped) -> Option<Fragment> {
-        if let Some(fragment) = self.pending.pop() {
-            return Some(fragment);
         }
-        let start = self.at;
-        if start == bytes.len() {
-            return None;
-        }
-        let newline = memchr::memchr(b'\n', &bytes[start..]).map(|length| start + length);
-        let end = newline.unwrap_or(bytes.len());
-        self.at = newline.map_or(end, |newline| newline + 1);
-        let line = skipped.lines + 1;
-        skipped.lines += u64::from(newline.is_some());
-        let open_end = newline.is_none();
-        Some(Fragment { start, end, divisible: Divisible::AtBreaks, open_end, line })
+        None
     }
 
     /// Puts the parts of a fragment that is no record in the place of it, if it has any.

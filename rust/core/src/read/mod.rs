@@ -4,8 +4,10 @@
 //! counted in [`Skipped`].
 
 mod blocks;
+mod fast;
 mod filter;
 mod gzip;
+mod index;
 pub(crate) mod json;
 mod lines;
 mod records;

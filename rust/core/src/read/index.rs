@@ -1,0 +1,201 @@
+//! Where the quotes, backslashes and newlines of a text are: what lets lines be taken apart without
+//! looking at each of their bytes again.
+//!
+//! The idea is that of simdjson's first stage (Langdale and Lemire, "Parsing gigabytes of JSON per
+//! second", VLDB Journal 2019): one bit per byte, made 64 bytes at a time without branches on their
+//! values. It goes further in that it also checks escapes, so that a line without an odd byte has
+//! nothing but legal strings.
+
+use crate::sys::masks::{self, EscapeMasks, MaskSink, Masks};
+
+/// One bit for each byte of a text.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    /// Quotes that no backslash stands before (one that counts).
+    pub(crate) quotes: Vec<u64>,
+    pub(crate) backslashes: Vec<u64>,
+    pub(crate) newlines: Vec<u64>,
+    /// Bytes that take a line off the fast path: what is not printable ASCII, and escapes that JSON
+    /// does not know. A byte may be marked because of a line before; that costs time, nothing else.
+    pub(crate) odd: Vec<u64>,
+}
+
+impl Index {
+    /// Makes it the index of another text, which begins at the start of a line.
+    pub(crate) fn set(&mut self, bytes: &[u8]) {
+        let words = bytes.len().div_ceil(64);
+        for bits in [&mut self.quotes, &mut self.backslashes, &mut self.newlines, &mut self.odd] {
+            bits.clear();
+            bits.reserve(words);
+        }
+        masks::scan(bytes, &mut Indexer { index: self, escaped: 0, hex_wanted: 0 });
+    }
+
+    /// The first newline from `at` on.
+    pub(crate) fn newline(&self, at: usize) -> Option<usize> {
+        let mut word = at / 64;
+        let mut bits = self.newlines.get(word)? >> (at % 64) << (at % 64);
+        while bits == 0 {
+            word += 1;
+            bits = *self.newlines.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    /// Whether there is an odd byte from `start` to `end`, which is further on.
+    pub(crate) fn is_odd(&self, start: usize, end: usize) -> bool {
+        let (first, last) = (start / 64, (end - 1) / 64);
+        let words = &self.odd[first..=last];
+        let from = u64::MAX << (start % 64);
+        let to = u64::MAX >> (63 - (end - 1) % 64);
+        if let [word] = words {
+            return word & from & to != 0;
+        }
+        let inner = words[1..words.len() - 1].iter().fold(0, |all, word| all | word);
+        words[0] & from | inner | words[words.len() - 1] & to != 0
+    }
+
+    /// The first quote from `at` on that is not escaped, and whether there is a backslash before.
+    #[inline]
+    pub(crate) fn string_end(&self, at: usize) -> Option<(usize, bool)> {
+        let (mut word, shift) = (at / 64, at % 64);
+        let mut quotes = self.quotes.get(word)? >> shift << shift;
+        let mut backslashes = self.backslashes.get(word)? >> shift << shift;
+        let mut seen = 0;
+        while quotes == 0 {
+            seen |= backslashes;
+            word += 1;
+            quotes = *self.quotes.get(word)?;
+            backslashes = *self.backslashes.get(word)?;
+        }
+        // Below the lowest quote.
+        seen |= backslashes & (quotes ^ (quotes - 1));
+        Some((word * 64 + quotes.trailing_zeros() as usize, seen != 0))
+    }
+}
+
+struct Indexer<'a> {
+    index: &'a mut Index,
+    /// 1 if the next byte is escaped.
+    escaped: u64,
+    /// Which of the next bytes (the lowest bits) have to be hexadecimal digits.
+    hex_wanted: u64,
+}
+
+impl Indexer<'_> {
+    #[inline(always)]
+    fn push(&mut self, masks: Masks, quotes: u64, odd: u64) {
+        self.index.quotes.push(quotes);
+        self.index.backslashes.push(masks.backslash);
+        self.index.newlines.push(masks.newline);
+        self.index.odd.push(odd);
+    }
+}
+
+impl MaskSink for Indexer<'_> {
+    #[inline(always)]
+    fn needs_escapes(&self) -> bool {
+        self.escaped | self.hex_wanted != 0
+    }
+
+    #[inline(always)]
+    fn plain(&mut self, masks: Masks) {
+        self.push(masks, masks.quote, masks.odd);
+    }
+
+    #[inline(always)]
+    fn escaped(&mut self, masks: Masks, escapes: EscapeMasks) {
+        const EVEN: u64 = u64::MAX / 3;
+        // A backslash that is itself escaped escapes nothing. In each run of the others every second
+        // one does. Adding the start of a run to the run carries to the place behind it: for runs
+        // that start at an odd place that is the wrong parity, which is then turned round.
+        let backslash = masks.backslash & !self.escaped;
+        let behind = backslash << 1 | self.escaped;
+        let odd_starts = backslash & !EVEN & !behind;
+        let (sum, carry) = odd_starts.overflowing_add(backslash);
+        let escaped = (EVEN ^ sum << 1) & behind;
+        self.escaped = u64::from(carry);
+
+        let u = escaped & escapes.u;
+        let hex_wanted = u << 1 | u << 2 | u << 3 | u << 4 | self.hex_wanted;
+        self.hex_wanted = u >> 63 | u >> 62 | u >> 61 | u >> 60;
+        let illegal = escaped & !escapes.escape | hex_wanted & !escapes.hex;
+        self.push(masks, masks.quote & !escaped, masks.odd | illegal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bit(bits: &[u64], at: usize) -> bool {
+        bits[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    proptest! {
+        /// In each line, quotes are found as a reader from left to right finds them, and lines with
+        /// an illegal escape or an odd byte are marked.
+        #[test]
+        fn lines_are_indexed(bytes in proptest::collection::vec(prop_oneof![
+            4 => Just(&b"\\"[..]), 2 => Just(&b"\""[..]), 1 => Just(&b"\n"[..]), 3 => Just(&b"\\u00e9"[..]),
+            1 => Just(&b"\\ud"[..]), 1 => Just(&b"u"[..]), 1 => Just(&b"n"[..]), 1 => Just(&b"x"[..]),
+            1 => Just(&b"\xe9"[..]), 1 => Just(&b"\0"[..]), 6 => Just(&b"abcdef 0123456789"[..]),
+        ], 0..80)) {
+            let bytes = bytes.concat();
+            let mut index = Index::default();
+            index.set(&bytes);
+            let mut start = 0;
+            for line in bytes.split_inclusive(|&b| b == b'\n') {
+                let end = start + line.len();
+                let text = line.strip_suffix(b"\n").unwrap_or(line);
+                let mut is_odd = text.iter().any(|b| !(b' '..=b'~').contains(b));
+                let mut at = 0;
+                while at < text.len() {
+                    match text[at] {
+                        b'\\' => {
+                            prop_assert!(bit(&index.backslashes, start + at));
+                            let rest = &text[at + 1..];
+                            let legal = match rest.first() {
+                                Some(b'u') => rest.len() >= 5 && rest[1..5].iter().all(u8::is_ascii_hexdigit),
+                                Some(b) => b"\"\\/bfnrt".contains(b),
+                                None => false,
+                            };
+                            is_odd |= !legal;
+                            if rest.first() == Some(&b'"') {
+                                prop_assert!(!bit(&index.quotes, start + at + 1));
+                            }
+                            at += 2;
+                        }
+                        byte => {
+                            prop_assert_eq!(bit(&index.quotes, start + at), byte == b'"');
+                            at += 1;
+                        }
+                    }
+                }
+                // The newline belongs to its line: an escape that it cuts short is marked there. One
+                // that the end of the text cuts short is not: no string ends behind it.
+                let found = index.is_odd(start, end) || text.len() == line.len();
+                prop_assert!(found || !is_odd, "{:?}", String::from_utf8_lossy(line));
+                prop_assert_eq!(index.newline(start), (text.len() < line.len()).then_some(end - 1));
+                start = end;
+            }
+        }
+
+        /// The end of a string, from any place on, and whether there is an escape in it.
+        #[test]
+        fn strings_end(text in "[a\"\\\\]{0,200}", from in any::<prop::sample::Index>()) {
+            let bytes = text.as_bytes();
+            let mut index = Index::default();
+            index.set(bytes);
+            let from = from.index(bytes.len() + 1);
+            let expected = (from..bytes.len()).find(|&at| {
+                bytes[at] == b'"' && bytes[..at].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 0
+            });
+            let expected = expected.map(|at| (at, bytes[from..at].contains(&b'\\')));
+            prop_assert_eq!(index.string_end(from), expected);
+        }
+    }
+}
