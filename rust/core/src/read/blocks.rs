@@ -2,24 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::{Error, Result};
 
 use super::gzip::{self, GzipSource};
+use super::input::{Input, Pipe, read_some};
 use super::{Example, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
-pub const MAX_LINE_BYTES: usize = 64 << 20;
+pub const MAX_LINE_BYTES: usize = 32 << 20;
 
 /// How much is read at a time. Reading, not mapping: a file that shrinks under a mapping would
 /// kill the process.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
-
-/// From this length on, a line that may consist of lines of old (ended by a carriage return) is
-/// divided there.
-const LONG_LINE_BYTES: usize = 4 << 20;
 
 /// Whole lines of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub struct Block {
     /// Where the block begins in the (decompressed) log.
     pub offset: u64,
     /// The lines; the last one of a log, or of what could be read before a damage, may lack its
-    /// newline.
+    /// newline. A block may also end at a NUL byte, which no record spans.
     pub bytes: Vec<u8>,
 }
 
@@ -44,10 +43,48 @@ pub(super) enum Chunk {
 
 enum Source {
     Plain(File),
+    Pipe(Pipe),
+    /// A pipe of which nothing is known yet.
+    UnknownPipe(Pipe),
     Gzip(Box<GzipSource>),
 }
 
-/// Reads a log, plain or compressed: its content decides, not its name.
+/// What a log is, found out when it is opened.
+pub(super) enum Opened {
+    /// Plain text in a regular file.
+    Plain(File),
+    /// Gzip in a regular file.
+    Gzip(File),
+    /// A pipe, which can be read once, from front to back.
+    Pipe(File),
+}
+
+/// Opens a log and looks at its beginning: its content decides what it is, not its name.
+pub(super) fn open(path: &Path) -> Result<Opened> {
+    let failed = |source| Error::io("open", path, source);
+    // Opening a device may have effects, opening a socket fails in its own way: look first.
+    require_file_or_pipe(path, &std::fs::metadata(path).map_err(failed)?)?;
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    require_file_or_pipe(path, &metadata)?;
+    if !metadata.is_file() {
+        return Ok(Opened::Pipe(file));
+    }
+    let mut head = [0; HEAD_BYTES];
+    let length = read_full(&mut file, &mut head).map_err(|e| Error::io("read", path, e))?;
+    io::Seek::rewind(&mut file).map_err(|e| Error::io("read", path, e))?;
+    let is_gzip = gzip::looks_compressed(path, &head[..length]);
+    Ok(if is_gzip { Opened::Gzip(file) } else { Opened::Plain(file) })
+}
+
+/// So much of a file tells whether it is compressed.
+const HEAD_BYTES: usize = 512;
+
+/// Reads a log from front to back, plain or compressed.
 pub struct Blocks {
     path: PathBuf,
     source: Source,
@@ -57,43 +94,50 @@ pub struct Blocks {
     offset: u64,
     spare: Vec<u8>,
     too_long: Skipped,
+    /// Whether an overlong line is being passed over.
+    overlong: bool,
     ended: bool,
 }
 
 impl Blocks {
-    /// Opens a log.
+    /// Opens a log: a regular file, or a pipe.
     ///
     /// # Errors
-    /// There is no such file, it may not be read, or it is no regular file; a FIFO is refused
-    /// without waiting for its writer.
+    /// There is no such file, it may not be read, or it is neither; a FIFO is opened without waiting
+    /// for its writer.
     pub fn open(path: &Path) -> Result<Self> {
-        let failed = |source| Error::io("open", path, source);
-        // Opening a device may have effects, opening a socket fails in its own way: look first.
-        require_regular_file(path, &std::fs::metadata(path).map_err(failed)?)?;
-        let mut file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)
-            .map_err(failed)?;
-        require_regular_file(path, &file.metadata().map_err(failed)?)?;
-        let mut head = [0; 512];
-        let length = read_full(&mut file, &mut head).map_err(|e| Error::io("read", path, e))?;
-        let head = &head[..length];
-        io::Seek::rewind(&mut file).map_err(|e| Error::io("read", path, e))?;
-        let source = if gzip::looks_compressed(path, head) {
-            Source::Gzip(Box::new(GzipSource::new(file)))
-        } else {
-            Source::Plain(file)
+        Ok(Self::of(path, open(path)?, &Arc::default()))
+    }
+
+    /// Reads what was opened; ends as if at the end of the log once `stop` is set, as far as it
+    /// would have to wait.
+    pub(super) fn of(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Self {
+        let source = match opened {
+            Opened::Plain(file) => Source::Plain(file),
+            Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::file(file, 0)))),
+            Opened::Pipe(file) => Source::UnknownPipe(Pipe::new(file, stop)),
         };
-        Ok(Self {
+        Self::new(path, source, 0)
+    }
+
+    /// Reads a compressed log on from byte `position` of the file, where a member begins and a line
+    /// does: the one at `offset` of the decompressed log.
+    pub(super) fn resume_gzip(path: &Path, file: File, position: u64, offset: u64) -> Self {
+        let source = Source::Gzip(Box::new(GzipSource::new(Input::file(file, position))));
+        Self::new(path, source, offset)
+    }
+
+    fn new(path: &Path, source: Source, offset: u64) -> Self {
+        Self {
             path: path.to_owned(),
             source,
             carry: Vec::new(),
-            offset: 0,
+            offset,
             spare: Vec::new(),
             too_long: Skipped::default(),
+            overlong: false,
             ended: false,
-        })
+        }
     }
 
     /// The next lines, or `None` at the end.
@@ -102,56 +146,76 @@ impl Blocks {
     /// The operating system refused to read on.
     pub fn next_block(&mut self) -> Result<Option<Block>> {
         let mut bytes = std::mem::take(&mut self.spare);
-        bytes.clear();
-        bytes.append(&mut self.carry);
-        let mut overlong = false;
+        loop {
+            bytes.clear();
+            bytes.append(&mut self.carry);
+            self.fill(&mut bytes)?;
+            // Only the first line can have become that long.
+            let first_end = first_break(&bytes);
+            let first_length = first_end.map_or(bytes.len(), |end| end - 1);
+            if first_length > MAX_LINE_BYTES {
+                self.note_too_long();
+                let cut = first_end.unwrap_or(bytes.len());
+                self.pass_over(&mut bytes, cut);
+            }
+            if !bytes.is_empty() {
+                let offset = self.offset;
+                self.offset += bytes.len() as u64;
+                return Ok(Some(Block { offset, bytes }));
+            }
+            if self.ended && self.carry.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads until `bytes` ends with a line, or there is nothing more to join to it.
+    fn fill(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
         while !self.ended {
             let known = bytes.len();
-            match self.read_chunk(&mut bytes)? {
+            match self.read_chunk(bytes)? {
                 Chunk::Data => {}
-                Chunk::Gap if bytes.is_empty() => {
-                    overlong = false;
-                    continue;
+                Chunk::Gap => {
+                    self.overlong = false;
+                    if bytes.is_empty() {
+                        continue;
+                    }
+                    break;
                 }
-                Chunk::Gap => break,
                 Chunk::End => {
                     self.ended = true;
                     break;
                 }
             }
-            if overlong {
-                // Drop the line up to its newline, which stays, so that lines count right.
-                let cut = memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len());
-                bytes.drain(..cut);
-                self.offset += cut as u64;
-                overlong = bytes.is_empty();
-                if overlong {
-                    continue;
-                }
+            if self.overlong {
+                let cut = first_break(bytes);
+                self.overlong = cut.is_none();
+                self.pass_over(bytes, cut.unwrap_or(bytes.len()));
             }
-            if let Some(end) = last_break(&bytes, known.min(bytes.len())) {
+            if let Some(end) = last_break(bytes, known.min(bytes.len())) {
                 self.carry.extend_from_slice(&bytes[end..]);
                 bytes.truncate(end);
                 break;
             }
             if bytes.len() > MAX_LINE_BYTES {
                 self.note_too_long();
-                self.offset += bytes.len() as u64;
-                bytes.clear();
-                overlong = true;
+                self.overlong = true;
+                self.pass_over(bytes, bytes.len());
             }
         }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let offset = self.offset;
-        self.offset += bytes.len() as u64;
-        Ok(Some(Block { offset, bytes }))
+        Ok(())
+    }
+
+    /// Drops the first bytes, all of an overlong line; its newline counts as a line.
+    fn pass_over(&mut self, bytes: &mut Vec<u8>, cut: usize) {
+        self.too_long.lines += u64::from(bytes[..cut].ends_with(b"\n"));
+        self.offset += cut as u64;
+        bytes.drain(..cut);
     }
 
     /// Gives back the memory of a block, for the next one.
     pub fn recycle(&mut self, block: Block) {
-        if block.bytes.capacity() <= LONG_LINE_BYTES {
+        if block.bytes.capacity() <= 4 * CHUNK_BYTES {
             self.spare = block.bytes;
         }
     }
@@ -173,48 +237,71 @@ impl Blocks {
         &self.path
     }
 
+    /// How far the file itself was read, in bytes.
+    pub(super) fn position(&self) -> u64 {
+        match &self.source {
+            Source::Plain(_) | Source::Pipe(_) | Source::UnknownPipe(_) => self.offset + self.carry.len() as u64,
+            Source::Gzip(source) => source.position(),
+        }
+    }
+
     fn note_too_long(&mut self) {
-        self.too_long.too_long_lines += 1;
         // It follows the lines of the last block.
-        let example = Example { line: 1, byte: self.offset, reason: "longer than 64 MiB" };
-        self.too_long.first.get_or_insert(example);
+        self.too_long.merge(&too_long(self.offset));
     }
 
     fn read_chunk(&mut self, bytes: &mut Vec<u8>) -> Result<Chunk> {
+        if let Source::UnknownPipe(pipe) = &mut self.source {
+            let mut head = Vec::new();
+            while head.len() < gzip::MAGIC.len()
+                && pipe.read(&mut head).map_err(|e| Error::io("read", &self.path, e))? > 0
+            {}
+            let pipe = pipe.take();
+            if head.starts_with(gzip::MAGIC) {
+                self.source = Source::Gzip(Box::new(GzipSource::new(Input::pipe(pipe, &head))));
+            } else {
+                self.source = Source::Pipe(pipe);
+                bytes.append(&mut head);
+                return Ok(if bytes.is_empty() { Chunk::End } else { Chunk::Data });
+            }
+        }
         let outcome = match &mut self.source {
             Source::Plain(file) => read_plain(file, bytes),
+            Source::Pipe(pipe) | Source::UnknownPipe(pipe) => pipe.read(bytes).map(|read| match read {
+                0 => Chunk::End,
+                _ => Chunk::Data,
+            }),
             Source::Gzip(source) => source.read_chunk(bytes),
         };
         outcome.map_err(|error| Error::io("read", &self.path, error))
     }
 }
 
+/// What is told of an overlong line that begins at `byte`, the newline not counted.
+pub(super) fn too_long(byte: u64) -> Skipped {
+    let example = Example { line: 1, byte, reason: "longer than 32 MiB" };
+    Skipped { too_long_lines: 1, first: Some(example), ..Skipped::default() }
+}
+
 fn read_plain(file: &File, bytes: &mut Vec<u8>) -> io::Result<Chunk> {
     // Room for no more than a chunk, so that a log that grows cannot fill the memory.
     bytes.reserve_exact(CHUNK_BYTES);
-    loop {
-        match rustix::io::read(file, rustix::buffer::spare_capacity(bytes)) {
-            Ok(0) => return Ok(Chunk::End),
-            Ok(_) => return Ok(Chunk::Data),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    Ok(match read_some(file, bytes)? {
+        0 => Chunk::End,
+        _ => Chunk::Data,
+    })
 }
 
-/// The end of the last line of `bytes`, of which `known` bytes are known to hold no newline.
+/// Where a line ends for good: at a newline, or at a NUL byte (of a hole in the file), which no
+/// record spans.
+pub(super) fn first_break(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', 0, bytes).map(|at| at + 1)
+}
+
+/// The end of the last line of `bytes`, of which `known` bytes are known to hold no end.
 fn last_break(bytes: &[u8], known: usize) -> Option<usize> {
     let fresh = &bytes[known..];
-    let found = memchr::memrchr(b'\n', fresh)
-        // A hole in the file: no record spans it.
-        .or_else(|| memchr::memrchr(0, fresh))
-        .map(|at| known + at);
-    let found = match found {
-        None if known > LONG_LINE_BYTES => memchr::memrchr(b'\r', fresh).map(|at| known + at),
-        None if bytes.len() > LONG_LINE_BYTES => memchr::memrchr(b'\r', bytes),
-        found => found,
-    };
-    found.map(|at| at + 1)
+    memchr::memrchr(b'\n', fresh).or_else(|| memchr::memrchr(0, fresh)).map(|at| known + at + 1)
 }
 
 /// Reads until `buffer` is full or the file ends.
@@ -231,9 +318,9 @@ fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-fn require_regular_file(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+fn require_file_or_pipe(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
     let file_type = metadata.file_type();
-    if file_type.is_file() {
+    if file_type.is_file() || file_type.is_fifo() {
         return Ok(());
     }
     let kind = crate::store::kind_of(file_type);

@@ -3,20 +3,19 @@
 //! The members of a gzip file (RFC 1952) are taken apart by hand, because a decoder that just
 //! fails loses what it had decoded, and cannot go on behind the damage.
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use memchr::memmem;
 
 use super::blocks::{CHUNK_BYTES, Chunk};
+use super::input::Input;
 
 /// The first bytes of a member: the magic number, and deflate as the method.
-const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
+pub(super) const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
 const FIXED_HEADER_BYTES: usize = 10;
 const TRAILER_BYTES: usize = 8;
-const INPUT_BYTES: usize = 256 << 10;
 /// A header (it may hold a file name and a comment) longer than this is taken for damage.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// After that many damages the rest of the file is given up: nothing to be found in such noise.
@@ -77,10 +76,10 @@ pub(super) struct GzipSource {
 }
 
 impl GzipSource {
-    /// Reads `file`, which stands at its start.
-    pub(super) fn new(file: File) -> Self {
+    /// Reads from where `input` stands, where a member should begin.
+    pub(super) fn new(input: Input) -> Self {
         Self {
-            input: Input { file, buffer: vec![0; INPUT_BYTES], start: 0, at: 0, end: 0 },
+            input,
             inflate: Decompress::new(false),
             crc: Crc::new(),
             state: State::Header,
@@ -88,6 +87,11 @@ impl GzipSource {
             damage: Damage::default(),
             damages: 0,
         }
+    }
+
+    /// How far the file was read, in bytes.
+    pub(super) fn position(&self) -> u64 {
+        self.input.position()
     }
 
     /// The damage found since this was last asked.
@@ -126,7 +130,7 @@ impl GzipSource {
             // Padding with zeros (tapes, preallocated files) is no damage.
             while self.input.rest().first() == Some(&0) {
                 let zeros = self.input.rest().iter().take_while(|&&byte| byte == 0).count();
-                self.input.at += zeros;
+                self.input.advance(zeros);
                 self.input.fill(MAX_HEADER_BYTES)?;
             }
         }
@@ -137,7 +141,7 @@ impl GzipSource {
         }
         match header_length(self.input.rest()) {
             Header::Length(length) => {
-                self.input.at += length;
+                self.input.advance(length);
                 self.inflate.reset(false);
                 self.crc.reset();
                 self.state = State::Body;
@@ -168,7 +172,7 @@ impl GzipSource {
             let status = self.inflate.decompress_vec(self.input.rest(), out, FlushDecompress::None);
             let consumed = usize::try_from(self.inflate.total_in() - in_before)
                 .expect("no more is consumed than there is in memory");
-            self.input.at += consumed;
+            self.input.advance(consumed);
             self.crc.update(&out[out_before..]);
             let stuck = consumed == 0 && out.len() == out_before;
             match status {
@@ -197,13 +201,13 @@ impl GzipSource {
         let matches = expected_crc == self.crc.sum().to_le_bytes()
             && expected_length == self.crc.amount().to_le_bytes();
         if matches {
-            self.input.at += TRAILER_BYTES;
+            self.input.advance(TRAILER_BYTES);
             self.state = State::Header;
             return Ok(());
         }
         self.damaged(BAD_CHECKSUM, State::Header);
         // Where the next member stands just behind, only the checksum itself can be damaged.
-        self.input.at += TRAILER_BYTES;
+        self.input.advance(TRAILER_BYTES);
         self.input.fill(MAGIC.len())?;
         let rest = self.input.rest();
         let in_order = rest.is_empty() || rest.starts_with(MAGIC);
@@ -222,22 +226,25 @@ impl GzipSource {
 
     /// Moves to the next place, from `from` on, where an intact member seems to begin.
     fn search(&mut self, from: u64) -> io::Result<bool> {
-        self.input.seek(from)?;
+        self.input.seek(from);
         loop {
             self.input.fill(MAX_HEADER_BYTES)?;
             let rest = self.input.rest();
             match memmem::find(rest, MAGIC) {
                 Some(at) => {
-                    self.input.at += at;
+                    self.input.advance(at);
                     self.input.fill(MAX_HEADER_BYTES)?;
                     if is_member(self.input.rest()) {
                         return Ok(true);
                     }
-                    self.input.at += 1;
+                    self.input.advance(1);
                 }
                 None if rest.len() < MAX_HEADER_BYTES => return Ok(false),
                 // The magic number may begin in the last bytes.
-                None => self.input.at += rest.len() - (MAGIC.len() - 1),
+                None => {
+                    let passed = rest.len() - (MAGIC.len() - 1);
+                    self.input.advance(passed);
+                }
             }
         }
     }
@@ -293,51 +300,4 @@ fn header_length(bytes: &[u8]) -> Header {
         length += 2;
     }
     if length <= bytes.len() { Header::Length(length) } else { not_found() }
-}
-
-/// A file read through a buffer, with a position in it.
-struct Input {
-    file: File,
-    buffer: Vec<u8>,
-    /// Where the buffer begins in the file.
-    start: u64,
-    at: usize,
-    end: usize,
-}
-
-impl Input {
-    fn position(&self) -> u64 {
-        self.start + self.at as u64
-    }
-
-    /// What is in memory from the position on.
-    fn rest(&self) -> &[u8] {
-        &self.buffer[self.at..self.end]
-    }
-
-    /// Reads until `wanted` bytes are in memory from the position on, or the file ends.
-    fn fill(&mut self, wanted: usize) -> io::Result<()> {
-        if self.end - self.at >= wanted {
-            return Ok(());
-        }
-        self.buffer.copy_within(self.at..self.end, 0);
-        self.start += self.at as u64;
-        self.end -= self.at;
-        self.at = 0;
-        while self.end < wanted {
-            match io::Read::read(&mut self.file, &mut self.buffer[self.end..]) {
-                Ok(0) => break,
-                Ok(read) => self.end += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn seek(&mut self, position: u64) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(position))?;
-        (self.start, self.at, self.end) = (position, 0, 0);
-        Ok(())
-    }
 }

@@ -41,8 +41,10 @@ struct Fragment {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Divisible {
-    /// At carriage returns (line breaks of old) and NUL bytes (holes of a file system).
-    AtBreaks,
+    /// At NUL bytes (holes of a file system).
+    AtNuls,
+    /// At carriage returns (line breaks of old).
+    AtReturns,
     /// Where a record begins behind a torn one.
     AtRecords,
     No,
@@ -96,8 +98,9 @@ impl LineCursor {
             self.at = newline.map_or(end, |newline| newline + 1);
             let line = skipped.lines + 1;
             skipped.lines += u64::from(newline.is_some());
-            let open_end = newline.is_none();
-            let fragment = Fragment { start, end, divisible: Divisible::AtBreaks, open_end, line };
+            // A NUL byte ends a line, too.
+            let open_end = newline.is_none() && !bytes.ends_with(&[0]);
+            let fragment = Fragment { start, end, divisible: Divisible::AtNuls, open_end, line };
             if !self.full_parser_only
                 && line_fields(bytes, &self.index, start, end, &mut self.fields)
             {
@@ -153,43 +156,34 @@ impl LineCursor {
         let text = &bytes[start..end];
         let parts_before = self.pending.len();
         let mut divisible = fragment.divisible;
-        if divisible == Divisible::AtBreaks {
-            divisible = Divisible::AtRecords;
+        while self.pending.len() == parts_before {
+            // The parts of a break belong to neither side; a record begins with what marks it.
+            let (breaks, break_bytes): (Vec<usize>, usize) = match divisible {
+                Divisible::AtNuls => (memchr::memchr_iter(0, text).collect(), 1),
+                Divisible::AtReturns => (memchr::memchr_iter(b'\r', text).collect(), 1),
+                Divisible::AtRecords => (memmem::find_iter(text, RECORD_START).collect(), 0),
+                Divisible::No => return false,
+            };
+            if divisible == Divisible::AtNuls {
+                skipped.nul_bytes += breaks.len() as u64;
+            }
+            divisible = match divisible {
+                Divisible::AtNuls => Divisible::AtReturns,
+                Divisible::AtReturns => Divisible::AtRecords,
+                Divisible::AtRecords | Divisible::No => Divisible::No,
+            };
             let mut from = start;
-            for at in memchr::memchr2_iter(b'\r', 0, text).map(|at| start + at) {
-                self.push(Fragment {
-                    start: from,
-                    end: at,
-                    divisible,
-                    open_end: false,
-                    ..fragment
-                });
-                skipped.nul_bytes += u64::from(bytes[at] == 0);
-                from = at + 1;
+            for at in breaks.into_iter().map(|at| start + at) {
+                let open_end = false;
+                self.push(Fragment { start: from, end: at, divisible, open_end, ..fragment });
+                from = at + break_bytes;
             }
             if from > start {
-                self.push(Fragment { start: from, divisible, ..fragment });
-            }
-        }
-        if divisible == Divisible::AtRecords && self.pending.len() == parts_before {
-            divisible = Divisible::No;
-            let mut from = start;
-            for at in memmem::find_iter(text, RECORD_START).map(|at| start + at) {
-                self.push(Fragment {
-                    start: from,
-                    end: at,
-                    divisible,
-                    open_end: false,
-                    ..fragment
-                });
-                from = at;
-            }
-            if from > start {
-                self.push(Fragment { start: from, divisible, ..fragment });
+                self.push(Fragment { start: from, end, divisible, ..fragment });
             }
         }
         self.pending[parts_before..].reverse();
-        self.pending.len() > parts_before
+        true
     }
 
     fn push(&mut self, fragment: Fragment) {

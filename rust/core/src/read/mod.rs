@@ -4,12 +4,17 @@
 //! counted in [`Skipped`].
 
 mod blocks;
+mod dealer;
 mod fast;
 mod filter;
 mod gzip;
 mod index;
+mod input;
 pub(crate) mod json;
 mod lines;
+mod members;
+mod parallel;
+mod ranges;
 mod records;
 mod skipped;
 pub(crate) mod wtf8;
@@ -18,6 +23,7 @@ pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
 pub use filter::Filter;
 pub use json::Kind;
 pub use lines::LineCursor;
+pub use parallel::{BlockMap, Part, Progress, Scan, ScanOptions, Step};
 pub use records::{Records, for_each_record};
 pub use skipped::{Example, Skipped};
 pub use wtf8::to_str_lossy;

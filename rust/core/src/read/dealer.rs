@@ -1,0 +1,298 @@
+//! Which part of which log is read next: the order of the work, without the threads that do it.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::{Error, Result};
+
+use super::blocks::{self, Blocks, Opened};
+use super::input::read_at;
+use super::members::{HEAD_BYTES, member_length};
+
+/// What tells a part from others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    pub(super) log: usize,
+    /// Its number among the parts of its log.
+    pub(super) part: u64,
+    /// How often the log had been dealt out anew.
+    generation: u64,
+}
+
+/// A part to be read.
+pub(super) struct Task {
+    pub(super) ticket: Ticket,
+    /// Whether it is the last part; of a stream, that turns out.
+    pub(super) last: bool,
+    pub(super) source: TaskSource,
+}
+
+/// Where a part comes from.
+pub(super) enum TaskSource {
+    /// Lines of a plain log.
+    Range { file: Arc<File>, range: Range<u64> },
+    /// One member of a compressed log.
+    Member { file: Arc<File>, at: MemberAt },
+    /// The next blocks of a stream.
+    Stream(Box<Blocks>),
+    /// Nothing: the log cannot be read.
+    Failed(Error),
+}
+
+/// Where a member is said to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MemberAt {
+    /// In the file.
+    pub(super) position: u64,
+    /// Its length in the file.
+    pub(super) length: u32,
+    /// Where its text begins in the decompressed log.
+    pub(super) offset: u64,
+}
+
+enum Log {
+    Unopened,
+    Opened(Opened),
+    Ranges { file: Arc<File>, length: u64, next: u64 },
+    Members { file: Arc<File>, length: u64, next: MemberAt },
+    /// `None` while a thread has it.
+    Stream(Option<Box<Blocks>>),
+    /// All parts are dealt out.
+    Dealt,
+}
+
+struct Entry {
+    log: Log,
+    /// The number of the next part.
+    part: u64,
+    generation: u64,
+    /// Parts from this one on, dealt out before the last restart, do not count.
+    void_from: u64,
+}
+
+/// Deals out the parts of some logs.
+pub(super) struct Dealer {
+    paths: Vec<PathBuf>,
+    entries: Vec<Entry>,
+    /// The first log that may have parts left.
+    first: usize,
+    block_bytes: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl Dealer {
+    pub(super) fn new(paths: &[PathBuf], block_bytes: u64, stop: &Arc<AtomicBool>) -> Self {
+        let entry = || Entry { log: Log::Unopened, part: 0, generation: 0, void_from: u64::MAX };
+        Self {
+            paths: paths.to_vec(),
+            entries: paths.iter().map(|_| entry()).collect(),
+            first: 0,
+            block_bytes: block_bytes.max(1),
+            stop: Arc::clone(stop),
+        }
+    }
+
+    /// Opens the first log ahead of its turn.
+    pub(super) fn open_first(&mut self) -> Result<()> {
+        if let (Some(path), Some(entry)) = (self.paths.first(), self.entries.first_mut()) {
+            entry.log = Log::Opened(blocks::open(path)?);
+        }
+        Ok(())
+    }
+
+    /// How many logs there are.
+    pub(super) fn logs(&self) -> usize {
+        self.paths.len()
+    }
+
+    pub(super) fn path(&self, log: usize) -> &Path {
+        &self.paths[log]
+    }
+
+    /// Whether no part is left, and none can come back.
+    pub(super) fn is_done(&self) -> bool {
+        self.first == self.entries.len()
+    }
+
+    /// The next part that can be read now. If there is no `room`, only `needed` is dealt out: the
+    /// part (log and number) that is waited for.
+    pub(super) fn deal(&mut self, needed: (usize, u64), room: bool) -> Option<Task> {
+        while matches!(self.entries.get(self.first), Some(Entry { log: Log::Dealt, .. })) {
+            self.first += 1;
+        }
+        let logs = if room { self.first..self.entries.len() } else { needed.0..needed.0 + 1 };
+        for log in logs {
+            let part = self.entries.get(log)?.part;
+            if !room && part != needed.1 {
+                return None;
+            }
+            if let Some((source, last)) = self.next_source(log) {
+                let entry = &mut self.entries[log];
+                let generation = entry.generation;
+                entry.part += 1;
+                return Some(Task { ticket: Ticket { log, part, generation }, last, source });
+            }
+        }
+        None
+    }
+
+    /// Where the next part of a log comes from, and whether it is the last one.
+    fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
+        let path = &self.paths[index];
+        let entry = &mut self.entries[index];
+        if let Log::Unopened = entry.log {
+            match blocks::open(path) {
+                Ok(opened) => entry.log = Log::Opened(opened),
+                Err(error) => {
+                    entry.log = Log::Dealt;
+                    return Some((TaskSource::Failed(error), true));
+                }
+            }
+        }
+        if let Log::Opened(_) = entry.log
+            && let Log::Opened(opened) = std::mem::replace(&mut entry.log, Log::Dealt)
+        {
+            match start(path, opened, &self.stop) {
+                Ok(log) => entry.log = log,
+                Err(error) => {
+                    let error = Error::io("read", path, error);
+                    return Some((TaskSource::Failed(error), true));
+                }
+            }
+        }
+        match &mut entry.log {
+            Log::Ranges { file, length, next } => {
+                let end = next.saturating_add(self.block_bytes).min(*length);
+                let range = *next..end;
+                *next = end;
+                let (file, last) = (Arc::clone(file), end == *length);
+                if last {
+                    entry.log = Log::Dealt;
+                }
+                Some((TaskSource::Range { file, range }, last))
+            }
+            Log::Members { file, length, next } => {
+                let (file, at) = (Arc::clone(file), *next);
+                let end = at.position + u64::from(at.length);
+                let following =
+                    if end == *length { Some(None) } else { member_at(&file, &at).map(Some) };
+                match following {
+                    Some(None) => entry.log = Log::Dealt,
+                    Some(Some(following)) => *next = following,
+                    // What follows is no such member: read as a stream from there on.
+                    None => {
+                        let offset = at.offset + plain_length(&file, &at).unwrap_or(0);
+                        match file.try_clone() {
+                            Ok(file) => {
+                                let blocks = Blocks::resume_gzip(path, file, end, offset);
+                                entry.log = Log::Stream(Some(Box::new(blocks)));
+                            }
+                            Err(error) => {
+                                entry.log = Log::Dealt;
+                                let error = Error::io("read", path, error);
+                                return Some((TaskSource::Failed(error), true));
+                            }
+                        }
+                    }
+                }
+                let last = matches!(entry.log, Log::Dealt);
+                Some((TaskSource::Member { file, at }, last))
+            }
+            Log::Stream(blocks) => blocks.take().map(|blocks| (TaskSource::Stream(blocks), false)),
+            Log::Dealt | Log::Unopened | Log::Opened(_) => None,
+        }
+    }
+
+    /// Takes a stream back that has more to give.
+    pub(super) fn give_back(&mut self, ticket: Ticket, blocks: Box<Blocks>) {
+        let entry = &mut self.entries[ticket.log];
+        if entry.generation == ticket.generation {
+            entry.log = Log::Stream(Some(blocks));
+        }
+    }
+
+    /// A stream has ended: nothing comes back.
+    pub(super) fn end(&mut self, ticket: Ticket) {
+        let entry = &mut self.entries[ticket.log];
+        if entry.generation == ticket.generation {
+            entry.log = Log::Dealt;
+        }
+    }
+
+    /// Deals out a compressed log anew, as a stream, from the member of a task on, which is not what
+    /// its header promised. What was dealt out behind it is void.
+    pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
+        let blocks = Blocks::resume_gzip(&self.paths[ticket.log], file, at.position, at.offset);
+        let entry = &mut self.entries[ticket.log];
+        entry.log = Log::Stream(Some(Box::new(blocks)));
+        entry.generation += 1;
+        entry.part = ticket.part;
+        entry.void_from = ticket.part;
+        self.first = self.first.min(ticket.log);
+    }
+
+    /// Deals out no more of a log; what was dealt out is void.
+    pub(super) fn abandon(&mut self, log: usize) {
+        let entry = &mut self.entries[log];
+        entry.log = Log::Dealt;
+        entry.generation += 1;
+        entry.void_from = 0;
+    }
+
+    /// Whether what a task gave still counts.
+    pub(super) fn is_valid(&self, ticket: Ticket) -> bool {
+        let entry = &self.entries[ticket.log];
+        // Only what was dealt out first are members; all streams that replace them begin at
+        // `void_from` or behind.
+        entry.generation == ticket.generation
+            || (ticket.generation == 0 && ticket.part < entry.void_from)
+    }
+}
+
+/// How an opened log is dealt out.
+fn start(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> io::Result<Log> {
+    Ok(match opened {
+        Opened::Plain(file) => {
+            let length = file.metadata()?.len();
+            Log::Ranges { file: Arc::new(file), length, next: 0 }
+        }
+        Opened::Gzip(file) => {
+            let length = file.metadata()?.len();
+            match member_from(&file, 0, 0) {
+                Some(next) => Log::Members { file: Arc::new(file), length, next },
+                None => stream(path, Opened::Gzip(file), stop),
+            }
+        }
+        Opened::Pipe(file) => stream(path, Opened::Pipe(file), stop),
+    })
+}
+
+fn stream(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Log {
+    Log::Stream(Some(Box::new(Blocks::of(path, opened, stop))))
+}
+
+/// The member behind another one.
+fn member_at(file: &File, previous: &MemberAt) -> Option<MemberAt> {
+    let offset = previous.offset + plain_length(file, previous)?;
+    member_from(file, previous.position + u64::from(previous.length), offset)
+}
+
+/// The member at `position`, if it tells how long it is.
+fn member_from(file: &File, position: u64, offset: u64) -> Option<MemberAt> {
+    let mut head = [0; HEAD_BYTES];
+    let read = read_at(file, &mut head, position).ok()?;
+    let length = member_length(&head[..read])?;
+    Some(MemberAt { position, length, offset })
+}
+
+/// How long the text of a member is, as its trailer tells.
+fn plain_length(file: &File, member: &MemberAt) -> Option<u64> {
+    let mut bytes = [0; 4];
+    let end = member.position + u64::from(member.length);
+    let read = read_at(file, &mut bytes, end.checked_sub(4)?).ok()?;
+    (read == bytes.len()).then(|| u64::from(u32::from_le_bytes(bytes)))
+}

@@ -1,0 +1,153 @@
+//! A plain log in pieces that can be read in any order, by several threads at a time.
+//!
+//! A piece is told by a range of bytes, and consists of the lines that begin in it. Where it really
+//! begins and ends its reader finds out: both neighbours of a border look for the same line break.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
+use super::blocks::{MAX_LINE_BYTES, first_break, too_long};
+use super::{Block, Skipped};
+
+/// What is read beyond a range at first: most lines are shorter.
+const SLACK_BYTES: usize = 4 << 10;
+/// What is read beyond a range once its last line has proved longer.
+const STEP_BYTES: usize = 256 << 10;
+
+/// Reads the lines that begin in `range` of `file` into `block`. Returns what is to be told of an
+/// overlong line behind them.
+///
+/// With `to_end`, the range is the last one: it goes on to the end of the file, as far as the line
+/// does that begins before its end.
+pub(super) fn read_range(
+    file: &File,
+    range: &Range<u64>,
+    to_end: bool,
+    block: &mut Block,
+) -> io::Result<Skipped> {
+    let bytes = &mut block.bytes;
+    bytes.clear();
+    let Some(start) = line_start(file, range)? else {
+        block.offset = range.end;
+        return Ok(Skipped::default());
+    };
+    block.offset = start;
+    let length = usize::try_from(range.end - start).map_err(io::Error::other)?;
+    let is_whole = read_up_to(file, start, length + SLACK_BYTES, bytes)?;
+    if bytes.len() < length {
+        // The file has become shorter.
+        return Ok(Skipped::default());
+    }
+    // The last line ends at the first break from the last byte of the range on.
+    if let Some(end) = first_break(&bytes[length - 1..]) {
+        bytes.truncate(length - 1 + end);
+        return Ok(drop_overlong(block, length));
+    }
+    if is_whole && to_end {
+        return Ok(drop_overlong(block, length));
+    }
+    extend(file, block, length)
+}
+
+/// Where the first line begins that begins in `range`, if one does.
+fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
+    if range.start == 0 {
+        return Ok((range.end > 0).then_some(0));
+    }
+    // The byte before the range may be a break.
+    let mut at = range.start - 1;
+    let mut bytes = Vec::new();
+    let mut step = SLACK_BYTES;
+    while at < range.end - 1 {
+        let wanted = usize::try_from(range.end - 1 - at).unwrap_or(usize::MAX).min(step);
+        bytes.clear();
+        let ended = read_up_to(file, at, wanted, &mut bytes)?;
+        if let Some(end) = first_break(&bytes) {
+            return Ok(Some(at + end as u64));
+        }
+        if ended {
+            return Ok(None);
+        }
+        at += bytes.len() as u64;
+        step = STEP_BYTES;
+    }
+    Ok(None)
+}
+
+/// Reads on to the end of the last line of `block`, of which `length - 1` bytes are in its range.
+fn extend(file: &File, block: &mut Block, length: usize) -> io::Result<Skipped> {
+    let bytes = &mut block.bytes;
+    let line = memchr::memrchr2(b'\n', 0, &bytes[..length - 1]).map_or(0, |at| at + 1);
+    let mut overlong = None;
+    let mut position = block.offset + bytes.len() as u64;
+    loop {
+        let known = bytes.len();
+        let ended = read_up_to(file, position, STEP_BYTES, bytes)?;
+        position += (bytes.len() - known) as u64;
+        let end = first_break(&bytes[known..]).map(|end| known + end);
+        if let Some(mut skipped) = overlong {
+            // Only where it ends is of interest.
+            let newline = end.is_some_and(|end| bytes[end - 1] == b'\n');
+            bytes.truncate(line);
+            if end.is_some() || ended {
+                merge_newline(&mut skipped, newline);
+                return Ok(skipped);
+            }
+            overlong = Some(skipped);
+            continue;
+        }
+        bytes.truncate(end.unwrap_or(bytes.len()));
+        if end.is_some() || ended {
+            return Ok(drop_overlong(block, length));
+        }
+        if bytes.len() - line > MAX_LINE_BYTES {
+            overlong = Some(too_long(block.offset + line as u64));
+            bytes.truncate(line);
+            bytes.shrink_to(STEP_BYTES);
+        }
+    }
+}
+
+/// Drops the last line of a block if it is overlong. It begins in the first `length - 1` bytes.
+fn drop_overlong(block: &mut Block, length: usize) -> Skipped {
+    let bytes = &mut block.bytes;
+    if bytes.len() <= MAX_LINE_BYTES {
+        return Skipped::default();
+    }
+    let line = memchr::memrchr2(b'\n', 0, &bytes[..length - 1]).map_or(0, |at| at + 1);
+    let ends = first_break(&bytes[line..]).is_some();
+    if bytes.len() - line - usize::from(ends) <= MAX_LINE_BYTES {
+        return Skipped::default();
+    }
+    let mut skipped = too_long(block.offset + line as u64);
+    merge_newline(&mut skipped, bytes.ends_with(b"\n"));
+    bytes.truncate(line);
+    skipped
+}
+
+fn merge_newline(skipped: &mut Skipped, newline: bool) {
+    skipped.merge(&Skipped { lines: u64::from(newline), ..Skipped::default() });
+}
+
+/// Appends up to `wanted` bytes from `position` on; true if the file ends there.
+fn read_up_to(file: &File, position: u64, wanted: usize, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let end = bytes.len() + wanted;
+    bytes.reserve_exact(wanted);
+    // As much as there is room for is read: no more than is wanted, then.
+    bytes.shrink_to(end + SLACK_BYTES);
+    let first = bytes.len();
+    while bytes.len() < end {
+        let at = position + (bytes.len() - first) as u64;
+        match rustix::io::pread(file, spare_capacity(bytes), at) {
+            Ok(0) => return Ok(true),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    bytes.truncate(end);
+    Ok(false)
+}
