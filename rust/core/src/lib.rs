@@ -7,6 +7,7 @@ pub mod error;
 pub mod record;
 
 pub mod clock;
+pub(crate) mod gzip_member;
 pub mod id;
 pub(crate) mod sys;
 

@@ -5,9 +5,12 @@
 
 mod blocks;
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gzip;
 pub(crate) mod json;
 mod lines;
+mod members;
 mod records;
 mod skipped;
 pub(crate) mod wtf8;
