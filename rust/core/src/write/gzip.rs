@@ -56,11 +56,9 @@ pub fn compress(
 fn fill_member(source: &mut impl Read, plain: &mut Vec<u8>) -> io::Result<usize> {
     let mut searched = 0;
     loop {
-        let known = plain.len();
-        plain.resize(searched + MEMBER_BYTES, 0);
-        let read = fill(source, &mut plain[known..])?.len();
-        plain.truncate(known + read);
-        if plain.len() < searched + MEMBER_BYTES {
+        let wanted = searched + MEMBER_BYTES;
+        source.by_ref().take((wanted - plain.len()) as u64).read_to_end(plain)?;
+        if plain.len() < wanted {
             return Ok(plain.len());
         }
         if let Some(newline) = memchr::memrchr(b'\n', &plain[searched..]) {
