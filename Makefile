@@ -77,7 +77,7 @@ docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors
 fuzz: ## Fuzz every parser for FUZZ_SECONDS=60 each (needs cargo-fuzz: cargo install cargo-fuzz)
 	@cargo fuzz --version >/dev/null || \
 		{ echo "make fuzz: cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
-	cd rust/fuzz && for target in json_line gzip_blocks anomalies_split; do \
+	cd rust/fuzz && for target in json_line gzip_blocks gzip_member anomalies_split; do \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --sanitizer none $$target -- \
 			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done

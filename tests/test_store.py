@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import platformdirs
 import pytest
 
 import inspect_trace
-from inspect_trace import store
+from inspect_trace import _core, store
 
 RECORD = '{"timestamp": "2026-01-01T00:00:00+00:00", "level": "TRACE", "message": "m"}\n'
 
@@ -137,3 +138,26 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
     """A directory given as a file is refused as one."""
     with pytest.raises(IsADirectoryError):
         inspect_trace.resolve_trace_file(str(tmp_path), tmp_path)
+
+
+def test_compressed_logs_open_anywhere_and_in_parts(directory: Path) -> None:
+    """Python's gzip reads a large log that was compressed, as a whole and each member of it."""
+    log = directory / "trace-1.log"
+    (directory / "trace-1.log.gz").unlink()
+    content = RECORD.encode() * 30_000
+    log.write_bytes(content)
+    os.utime(log, (1, 1))
+    assert _core.housekeep(str(directory), 10).compressed == 1
+    compressed = (directory / "trace-1.log.gz").read_bytes()
+    assert gzip.decompress(compressed) == content
+
+    parts, at = [], 0
+    while at < len(compressed):
+        assert compressed[at : at + 16].endswith(b"IT\x04\0")
+        (length,) = struct.unpack_from("<I", compressed, at + 16)
+        parts.append(gzip.decompress(compressed[at : at + length]))
+        at += length
+    assert b"".join(parts) == content
+    assert len(parts) == 3
+    assert all(part.endswith(b"\n") for part in parts)
+    assert len(list(inspect_trace.scan(directory / "trace-1.log.gz"))) == 30_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -108,3 +109,19 @@ def test_closed(home: Home, program: subprocess.Popen[str]) -> None:
     assert program.returncode == 0
     check(home, home.traces / f"trace-{program.pid}.log", [])
     assert theirs(home, "anomalies", "--json")["running"] == []
+
+
+def test_large_and_compressed(home: Home) -> None:
+    """The reference reads all of a log that is compressed in several parts."""
+    home.traces.mkdir(parents=True)
+    log = home.traces / "trace-2.log"
+    record = {"timestamp": "2026-01-01T00:00:00+00:00", "level": "TRACE", "message": "m"}
+    with log.open("w") as file:
+        for number in range(15_000):
+            file.write(json.dumps({**record, "message": f"record {number}"}) + "\n")
+    os.utime(log, (1, 1))
+    (home.traces / "trace-1.log").write_text("")
+    assert log.stat().st_size > 2**20
+    assert _core.housekeep(str(home.traces), 10).compressed == 1
+    dumped = theirs(home, "dump", log.name + ".gz")
+    assert [row["message"] for row in dumped] == [f"record {number}" for number in range(15_000)]

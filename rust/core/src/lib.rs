@@ -8,6 +8,7 @@ pub(crate) mod fields;
 pub mod record;
 
 pub mod clock;
+pub(crate) mod gzip_member;
 pub mod id;
 pub(crate) mod sys;
 

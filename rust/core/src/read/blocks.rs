@@ -240,7 +240,9 @@ impl Blocks {
     /// How far the file itself was read, in bytes.
     pub(super) fn position(&self) -> u64 {
         match &self.source {
-            Source::Plain(_) | Source::Pipe(_) | Source::UnknownPipe(_) => self.offset + self.carry.len() as u64,
+            Source::Plain(_) | Source::Pipe(_) | Source::UnknownPipe(_) => {
+                self.offset + self.carry.len() as u64
+            }
             Source::Gzip(source) => source.position(),
         }
     }
@@ -253,11 +255,12 @@ impl Blocks {
     fn read_chunk(&mut self, bytes: &mut Vec<u8>) -> Result<Chunk> {
         if let Source::UnknownPipe(pipe) = &mut self.source {
             let mut head = Vec::new();
-            while head.len() < gzip::MAGIC.len()
+            while head.len() < crate::gzip_member::MAGIC.len()
                 && pipe.read(&mut head).map_err(|e| Error::io("read", &self.path, e))? > 0
-            {}
+            {
+            }
             let pipe = pipe.take();
-            if head.starts_with(gzip::MAGIC) {
+            if head.starts_with(crate::gzip_member::MAGIC) {
                 self.source = Source::Gzip(Box::new(GzipSource::new(Input::pipe(pipe, &head))));
             } else {
                 self.source = Source::Pipe(pipe);
@@ -267,10 +270,12 @@ impl Blocks {
         }
         let outcome = match &mut self.source {
             Source::Plain(file) => read_plain(file, bytes),
-            Source::Pipe(pipe) | Source::UnknownPipe(pipe) => pipe.read(bytes).map(|read| match read {
-                0 => Chunk::End,
-                _ => Chunk::Data,
-            }),
+            Source::Pipe(pipe) | Source::UnknownPipe(pipe) => {
+                pipe.read(bytes).map(|read| match read {
+                    0 => Chunk::End,
+                    _ => Chunk::Data,
+                })
+            }
             Source::Gzip(source) => source.read_chunk(bytes),
         };
         outcome.map_err(|error| Error::io("read", &self.path, error))

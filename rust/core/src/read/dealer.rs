@@ -11,7 +11,10 @@ use crate::{Error, Result};
 
 use super::blocks::{self, Blocks, Opened};
 use super::input::read_at;
-use super::members::{HEAD_BYTES, member_length};
+use super::members::member_length;
+
+/// So much of a member's header tells its length.
+const HEAD_BYTES: usize = 64;
 
 /// What tells a part from others.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +60,16 @@ pub(super) struct MemberAt {
 enum Log {
     Unopened,
     Opened(Opened),
-    Ranges { file: Arc<File>, length: u64, next: u64 },
-    Members { file: Arc<File>, length: u64, next: MemberAt },
+    Ranges {
+        file: Arc<File>,
+        length: u64,
+        next: u64,
+    },
+    Members {
+        file: Arc<File>,
+        length: u64,
+        next: MemberAt,
+    },
     /// `None` while a thread has it.
     Stream(Option<Box<Blocks>>),
     /// All parts are dealt out.

@@ -11,13 +11,8 @@ use memchr::memmem;
 
 use super::blocks::{CHUNK_BYTES, Chunk};
 use super::input::Input;
+use crate::gzip_member::{Header, MAGIC, MAX_HEADER_BYTES, TRAILER_BYTES, header_length};
 
-/// The first bytes of a member: the magic number, and deflate as the method.
-pub(super) const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
-const FIXED_HEADER_BYTES: usize = 10;
-const TRAILER_BYTES: usize = 8;
-/// A header (it may hold a file name and a comment) longer than this is taken for damage.
-const MAX_HEADER_BYTES: usize = 64 << 10;
 /// After that many damages the rest of the file is given up: nothing to be found in such noise.
 const MAX_DAMAGES: u64 = 1000;
 
@@ -258,46 +253,4 @@ fn is_member(bytes: &[u8]) -> bool {
     let status =
         Decompress::new(false).decompress_vec(&bytes[length..], &mut out, FlushDecompress::None);
     status.is_ok() && looks_like_text(&out)
-}
-
-enum Header {
-    /// The header has that many bytes.
-    Length(usize),
-    /// The file ends within the header.
-    Cut,
-    Invalid,
-}
-
-/// The length of the member header at the start of `bytes`, which hold all of it, or all there is.
-fn header_length(bytes: &[u8]) -> Header {
-    const HAS_CHECKSUM: u8 = 2;
-    const HAS_EXTRA: u8 = 4;
-    const HAS_NAME: u8 = 8;
-    const HAS_COMMENT: u8 = 16;
-    const RESERVED: u8 = 0xe0;
-    let not_found = || if bytes.len() < MAX_HEADER_BYTES { Header::Cut } else { Header::Invalid };
-    let magic = &bytes[..bytes.len().min(MAGIC.len())];
-    if !MAGIC.starts_with(magic) {
-        return Header::Invalid;
-    }
-    let Some(&flags) = bytes.get(3) else { return Header::Cut };
-    if flags & RESERVED != 0 {
-        return Header::Invalid;
-    }
-    let mut length = FIXED_HEADER_BYTES;
-    if flags & HAS_EXTRA != 0 {
-        let Some(extra) = bytes.get(length..length + 2) else { return not_found() };
-        length += 2 + usize::from(u16::from_le_bytes([extra[0], extra[1]]));
-    }
-    for flag in [HAS_NAME, HAS_COMMENT] {
-        if flags & flag != 0 {
-            let text = bytes.get(length..).unwrap_or_default();
-            let Some(end) = memchr::memchr(0, text) else { return not_found() };
-            length += end + 1;
-        }
-    }
-    if flags & HAS_CHECKSUM != 0 {
-        length += 2;
-    }
-    if length <= bytes.len() { Header::Length(length) } else { not_found() }
 }

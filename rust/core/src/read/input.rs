@@ -117,7 +117,8 @@ impl Input {
         while self.buffer.len() < wanted {
             let read = match &mut self.source {
                 Source::File(file) => {
-                    let (known, position) = (self.buffer.len(), self.start + self.buffer.len() as u64);
+                    let (known, position) =
+                        (self.buffer.len(), self.start + self.buffer.len() as u64);
                     self.buffer.resize(BUFFER_BYTES.max(wanted), 0);
                     let read = read_at(file, &mut self.buffer[known..], position);
                     self.buffer.truncate(known + *read.as_ref().unwrap_or(&0));

@@ -7,6 +7,8 @@ mod blocks;
 mod dealer;
 mod fast;
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gzip;
 mod index;
 mod input;

@@ -223,11 +223,8 @@ impl<M: BlockMap> Scan<M> {
             if self.inline.is_some() {
                 return Step::Pending;
             }
-            let (guard, timeout) = self
-                .shared
-                .ready
-                .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (guard, timeout) =
+                self.shared.ready.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() && !state.done.contains_key(&state.next) {
                 return Step::Pending;
