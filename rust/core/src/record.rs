@@ -168,6 +168,10 @@ pub struct RawValue<'r> {
 }
 
 impl<'r> RawValue<'r> {
+    pub(crate) fn new(raw: &'r [u8], kind: Kind) -> Self {
+        Self { raw, kind }
+    }
+
     /// The JSON text.
     pub fn raw(self) -> &'r [u8] {
         self.raw
@@ -369,9 +373,10 @@ impl Record<'_> {
         self.repaired
     }
 
-    /// Whether the line is known to be printable ASCII.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+    /// The line and its fields, where these are known to be laid out as Python's `json.dumps` does
+    /// by default, in printable ASCII, and without repeated keys.
+    pub(crate) fn plain_fields(&self) -> Option<(&[u8], &[Field])> {
+        (self.plain && !self.fields.may_repeat()).then(|| (&*self.line, self.fields.list()))
     }
 
     /// Whether the record tells of an action.

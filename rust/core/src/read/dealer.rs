@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,6 +12,7 @@ use crate::{Error, Result};
 use super::blocks::{self, Blocks, Opened};
 use super::input::read_at;
 use super::members::member_length;
+use super::parallel::Log;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
@@ -57,7 +58,7 @@ pub(super) struct MemberAt {
     pub(super) offset: u64,
 }
 
-enum Log {
+enum Stage {
     Unopened,
     Opened(Opened),
     Ranges {
@@ -77,7 +78,7 @@ enum Log {
 }
 
 struct Entry {
-    log: Log,
+    stage: Stage,
     /// The number of the next part.
     part: u64,
     generation: u64,
@@ -87,7 +88,7 @@ struct Entry {
 
 /// Deals out the parts of some logs.
 pub(super) struct Dealer {
-    paths: Vec<PathBuf>,
+    logs: Vec<Log>,
     entries: Vec<Entry>,
     /// The first log that may have parts left.
     first: usize,
@@ -96,11 +97,12 @@ pub(super) struct Dealer {
 }
 
 impl Dealer {
-    pub(super) fn new(paths: &[PathBuf], block_bytes: u64, stop: &Arc<AtomicBool>) -> Self {
-        let entry = || Entry { log: Log::Unopened, part: 0, generation: 0, void_from: u64::MAX };
+    pub(super) fn new(logs: &[Log], block_bytes: u64, stop: &Arc<AtomicBool>) -> Self {
+        let entry =
+            || Entry { stage: Stage::Unopened, part: 0, generation: 0, void_from: u64::MAX };
         Self {
-            paths: paths.to_vec(),
-            entries: paths.iter().map(|_| entry()).collect(),
+            logs: logs.to_vec(),
+            entries: logs.iter().map(|_| entry()).collect(),
             first: 0,
             block_bytes: block_bytes.max(1),
             stop: Arc::clone(stop),
@@ -109,19 +111,19 @@ impl Dealer {
 
     /// Opens the first log ahead of its turn.
     pub(super) fn open_first(&mut self) -> Result<()> {
-        if let (Some(path), Some(entry)) = (self.paths.first(), self.entries.first_mut()) {
-            entry.log = Log::Opened(blocks::open(path)?);
+        if let (Some(log), Some(entry)) = (self.logs.first(), self.entries.first_mut()) {
+            entry.stage = Stage::Opened(blocks::open(&log.path)?);
         }
         Ok(())
     }
 
     /// How many logs there are.
     pub(super) fn logs(&self) -> usize {
-        self.paths.len()
+        self.logs.len()
     }
 
     pub(super) fn path(&self, log: usize) -> &Path {
-        &self.paths[log]
+        &self.logs[log].path
     }
 
     /// Whether no part is left, and none can come back.
@@ -132,7 +134,7 @@ impl Dealer {
     /// The next part that can be read now. If there is no `room`, only `needed` is dealt out: the
     /// part (log and number) that is waited for.
     pub(super) fn deal(&mut self, needed: (usize, u64), room: bool) -> Option<Task> {
-        while matches!(self.entries.get(self.first), Some(Entry { log: Log::Dealt, .. })) {
+        while matches!(self.entries.get(self.first), Some(Entry { stage: Stage::Dealt, .. })) {
             self.first += 1;
         }
         let logs = if room { self.first..self.entries.len() } else { needed.0..needed.0 + 1 };
@@ -153,46 +155,46 @@ impl Dealer {
 
     /// Where the next part of a log comes from, and whether it is the last one.
     fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
-        let path = &self.paths[index];
+        let Log { path, start } = &self.logs[index];
         let entry = &mut self.entries[index];
-        if let Log::Unopened = entry.log {
+        if let Stage::Unopened = entry.stage {
             match blocks::open(path) {
-                Ok(opened) => entry.log = Log::Opened(opened),
+                Ok(opened) => entry.stage = Stage::Opened(opened),
                 Err(error) => {
-                    entry.log = Log::Dealt;
+                    entry.stage = Stage::Dealt;
                     return Some((TaskSource::Failed(error), true));
                 }
             }
         }
-        if let Log::Opened(_) = entry.log
-            && let Log::Opened(opened) = std::mem::replace(&mut entry.log, Log::Dealt)
+        if let Stage::Opened(_) = entry.stage
+            && let Stage::Opened(opened) = std::mem::replace(&mut entry.stage, Stage::Dealt)
         {
-            match start(path, opened, &self.stop) {
-                Ok(log) => entry.log = log,
+            match begin(path, opened, *start, &self.stop) {
+                Ok(stage) => entry.stage = stage,
                 Err(error) => {
                     let error = Error::io("read", path, error);
                     return Some((TaskSource::Failed(error), true));
                 }
             }
         }
-        match &mut entry.log {
-            Log::Ranges { file, length, next } => {
+        match &mut entry.stage {
+            Stage::Ranges { file, length, next } => {
                 let end = next.saturating_add(self.block_bytes).min(*length);
                 let range = *next..end;
                 *next = end;
                 let (file, last) = (Arc::clone(file), end == *length);
                 if last {
-                    entry.log = Log::Dealt;
+                    entry.stage = Stage::Dealt;
                 }
                 Some((TaskSource::Range { file, range }, last))
             }
-            Log::Members { file, length, next } => {
+            Stage::Members { file, length, next } => {
                 let (file, at) = (Arc::clone(file), *next);
                 let end = at.position + u64::from(at.length);
                 let following =
                     if end == *length { Some(None) } else { member_at(&file, &at).map(Some) };
                 match following {
-                    Some(None) => entry.log = Log::Dealt,
+                    Some(None) => entry.stage = Stage::Dealt,
                     Some(Some(following)) => *next = following,
                     // What follows is no such member: read as a stream from there on.
                     None => {
@@ -200,21 +202,23 @@ impl Dealer {
                         match file.try_clone() {
                             Ok(file) => {
                                 let blocks = Blocks::resume_gzip(path, file, end, offset);
-                                entry.log = Log::Stream(Some(Box::new(blocks)));
+                                entry.stage = Stage::Stream(Some(Box::new(blocks)));
                             }
                             Err(error) => {
-                                entry.log = Log::Dealt;
+                                entry.stage = Stage::Dealt;
                                 let error = Error::io("read", path, error);
                                 return Some((TaskSource::Failed(error), true));
                             }
                         }
                     }
                 }
-                let last = matches!(entry.log, Log::Dealt);
+                let last = matches!(entry.stage, Stage::Dealt);
                 Some((TaskSource::Member { file, at }, last))
             }
-            Log::Stream(blocks) => blocks.take().map(|blocks| (TaskSource::Stream(blocks), false)),
-            Log::Dealt | Log::Unopened | Log::Opened(_) => None,
+            Stage::Stream(blocks) => {
+                blocks.take().map(|blocks| (TaskSource::Stream(blocks), false))
+            }
+            Stage::Dealt | Stage::Unopened | Stage::Opened(_) => None,
         }
     }
 
@@ -222,7 +226,7 @@ impl Dealer {
     pub(super) fn give_back(&mut self, ticket: Ticket, blocks: Box<Blocks>) {
         let entry = &mut self.entries[ticket.log];
         if entry.generation == ticket.generation {
-            entry.log = Log::Stream(Some(blocks));
+            entry.stage = Stage::Stream(Some(blocks));
         }
     }
 
@@ -230,16 +234,16 @@ impl Dealer {
     pub(super) fn end(&mut self, ticket: Ticket) {
         let entry = &mut self.entries[ticket.log];
         if entry.generation == ticket.generation {
-            entry.log = Log::Dealt;
+            entry.stage = Stage::Dealt;
         }
     }
 
     /// Deals out a compressed log anew, as a stream, from the member of a task on, which is not what
     /// its header promised. What was dealt out behind it is void.
     pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
-        let blocks = Blocks::resume_gzip(&self.paths[ticket.log], file, at.position, at.offset);
+        let blocks = Blocks::resume_gzip(&self.logs[ticket.log].path, file, at.position, at.offset);
         let entry = &mut self.entries[ticket.log];
-        entry.log = Log::Stream(Some(Box::new(blocks)));
+        entry.stage = Stage::Stream(Some(Box::new(blocks)));
         entry.generation += 1;
         entry.part = ticket.part;
         entry.void_from = ticket.part;
@@ -249,7 +253,7 @@ impl Dealer {
     /// Deals out no more of a log; what was dealt out is void.
     pub(super) fn abandon(&mut self, log: usize) {
         let entry = &mut self.entries[log];
-        entry.log = Log::Dealt;
+        entry.stage = Stage::Dealt;
         entry.generation += 1;
         entry.void_from = 0;
     }
@@ -265,16 +269,16 @@ impl Dealer {
 }
 
 /// How an opened log is dealt out.
-fn start(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> io::Result<Log> {
+fn begin(path: &Path, opened: Opened, start: u64, stop: &Arc<AtomicBool>) -> io::Result<Stage> {
     Ok(match opened {
         Opened::Plain(file) => {
             let length = file.metadata()?.len();
-            Log::Ranges { file: Arc::new(file), length, next: 0 }
+            Stage::Ranges { file: Arc::new(file), length, next: start.min(length) }
         }
         Opened::Gzip(file) => {
             let length = file.metadata()?.len();
             match member_from(&file, 0, 0) {
-                Some(next) => Log::Members { file: Arc::new(file), length, next },
+                Some(next) => Stage::Members { file: Arc::new(file), length, next },
                 None => stream(path, Opened::Gzip(file), stop),
             }
         }
@@ -282,8 +286,8 @@ fn start(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> io::Result<Log>
     })
 }
 
-fn stream(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Log {
-    Log::Stream(Some(Box::new(Blocks::of(path, opened, stop))))
+fn stream(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Stage {
+    Stage::Stream(Some(Box::new(Blocks::of(path, opened, stop))))
 }
 
 /// The member behind another one.

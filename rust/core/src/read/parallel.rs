@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -29,14 +29,33 @@ pub trait BlockMap: Send + Sync + 'static {
     /// What some consecutive blocks give.
     type Output: Default + Send + 'static;
 
-    /// Adds what `block` gives to what the blocks before it gave, and counts what it skipped.
+    /// Adds what `block` gives, of the log of that number, to what the blocks before it gave, and
+    /// counts what is skipped.
     fn map(
         &self,
+        log: usize,
         scratch: &mut Self::Scratch,
         block: &Block,
         skipped: &mut Skipped,
         output: &mut Self::Output,
     );
+}
+
+/// A log to be scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where to begin: the start of a record, in bytes of the (decompressed) log. What is before
+    /// does not count; of plain files it is not even read.
+    pub start: u64,
+}
+
+impl Log {
+    /// The whole of a log.
+    pub fn whole(path: &Path) -> Self {
+        Self { path: path.to_owned(), start: 0 }
+    }
 }
 
 /// How logs are read.
@@ -142,18 +161,18 @@ pub struct Scan<M: BlockMap> {
 }
 
 impl<M: BlockMap> Scan<M> {
-    /// Begins to scan `paths`, in this order.
+    /// Begins to scan `logs`, in this order.
     ///
     /// # Errors
-    /// There is just one path, and it cannot be opened. One of several that cannot be opened is told
+    /// There is just one log, and it cannot be opened. One of several that cannot be opened is told
     /// of in its part.
-    pub fn new(paths: &[PathBuf], map: M, options: ScanOptions) -> Result<Self> {
+    pub fn new(logs: &[Log], map: M, options: ScanOptions) -> Result<Self> {
         let stop = Arc::<AtomicBool>::default();
-        let mut dealer = Dealer::new(paths, options.block_bytes, &stop);
-        if let [_] = paths {
+        let mut dealer = Dealer::new(logs, options.block_bytes, &stop);
+        if let [_] = logs {
             dealer.open_first()?;
         }
-        let total_bytes = total_bytes(paths);
+        let total_bytes = total_bytes(logs);
         let threads = match total_bytes {
             Some(bytes) if bytes < SMALL_BYTES => 1,
             _ => options.threads.clamp(1, MAX_THREADS),
@@ -262,10 +281,10 @@ impl<M: BlockMap> Drop for Scan<M> {
     }
 }
 
-fn total_bytes(paths: &[PathBuf]) -> Option<u64> {
-    let mut total = 0;
-    for path in paths {
-        match std::fs::metadata(path) {
+fn total_bytes(logs: &[Log]) -> Option<u64> {
+    let mut total: u64 = 0;
+    for log in logs {
+        match std::fs::metadata(&log.path) {
             Ok(metadata) if metadata.is_file() => total += metadata.len(),
             Ok(_) => return None,
             // It will be told of.
@@ -398,7 +417,7 @@ impl<M: BlockMap> Worker<M> {
             TaskSource::Range { file, range } => {
                 match read_range(&file, &range, last, &mut self.block) {
                     Ok(behind) => {
-                        self.map(&mut done);
+                        self.map(ticket.log, &mut done);
                         done.skipped.merge(&behind);
                     }
                     Err(error) => self.fail(ticket, &mut done, error),
@@ -407,7 +426,7 @@ impl<M: BlockMap> Worker<M> {
             }
             TaskSource::Member { file, at } => match self.decode(&file, &at, last) {
                 Ok(true) => {
-                    self.map(&mut done);
+                    self.map(ticket.log, &mut done);
                     self.shared.read_on(u64::from(at.length));
                 }
                 Ok(false) => match file.try_clone() {
@@ -428,7 +447,7 @@ impl<M: BlockMap> Worker<M> {
                     Ok(Some(block)) => {
                         blocks.recycle(std::mem::replace(&mut self.block, block));
                         self.shared.give_back(ticket, blocks);
-                        self.map(&mut done);
+                        self.map(ticket.log, &mut done);
                     }
                     Ok(None) => {
                         self.shared.end(ticket);
@@ -446,9 +465,9 @@ impl<M: BlockMap> Worker<M> {
         Some(done)
     }
 
-    fn map(&mut self, done: &mut Done<M::Output>) {
+    fn map(&mut self, log: usize, done: &mut Done<M::Output>) {
         let mut skipped = Skipped::default();
-        self.shared.map.map(&mut self.scratch, &self.block, &mut skipped, &mut done.output);
+        self.shared.map.map(log, &mut self.scratch, &self.block, &mut skipped, &mut done.output);
         done.skipped.merge(&skipped);
     }
 

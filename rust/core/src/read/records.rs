@@ -1,14 +1,15 @@
 //! The records of a log as a stream.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Result;
 use crate::record::{OwnedRecord, Record};
 
-use super::{Block, Blocks, Filter, LineCursor, Skipped};
+use super::{Block, BlockMap, Blocks, Filter, LineCursor, Log, Scan, ScanOptions, Skipped, Step};
 
-/// Calls `visit` with every record of the log, wanted or not, in the order of the log; tells what
-/// was skipped.
+/// Calls `visit` with every record of the log, wanted or not, in the order of the log, on the
+/// caller's own thread; tells what was skipped.
 ///
 /// # Errors
 /// The log cannot be opened or read.
@@ -27,12 +28,71 @@ pub fn for_each_record(path: &Path, mut visit: impl FnMut(&Record<'_>)) -> Resul
     Ok(skipped)
 }
 
-/// The records of a log that a filter wants, read as they are asked for, in constant memory.
-pub struct Records {
-    blocks: Blocks,
+/// Which records of some logs are wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
     filter: Filter,
-    cursor: LineCursor,
-    block: Option<Block>,
+    /// Of each log, the offset that records have to have at least.
+    starts: Vec<u64>,
+}
+
+impl Wanted {
+    /// Records that the filter wants, from the starts of the logs on.
+    pub fn of(logs: &[Log], filter: &Filter) -> Self {
+        Self { filter: filter.clone(), starts: logs.iter().map(|log| log.start).collect() }
+    }
+
+    /// Calls `visit` with those of a block, in their order.
+    pub fn for_each(
+        &self,
+        log: usize,
+        cursor: &mut LineCursor,
+        block: &Block,
+        skipped: &mut Skipped,
+        mut visit: impl FnMut(&Record<'_>),
+    ) {
+        let start = self.starts[log];
+        while let Some(record) = cursor.next(block, skipped) {
+            if record.offset() >= start && self.filter.matches(&record) {
+                visit(&record);
+            }
+        }
+    }
+}
+
+struct Collect(Wanted);
+
+impl BlockMap for Collect {
+    type Scratch = LineCursor;
+    type Output = Vec<OwnedRecord>;
+
+    fn map(
+        &self,
+        log: usize,
+        cursor: &mut LineCursor,
+        block: &Block,
+        skipped: &mut Skipped,
+        records: &mut Vec<OwnedRecord>,
+    ) {
+        self.0.for_each(log, cursor, block, skipped, |record| {
+            records.push(record.clone().into_owned());
+        });
+    }
+}
+
+/// What [`Records::next_batch`] gives.
+pub enum Batch {
+    /// The next records; perhaps none.
+    Records(Vec<OwnedRecord>),
+    /// There are no more.
+    End,
+}
+
+/// The records of a log that a filter wants, read as they are asked for and somewhat ahead, in
+/// bounded memory.
+pub struct Records {
+    path: PathBuf,
+    scan: Scan<Collect>,
     skipped: Skipped,
 }
 
@@ -40,57 +100,37 @@ impl Records {
     /// Opens a log.
     ///
     /// # Errors
-    /// As [`Blocks::open`].
+    /// It cannot be opened.
     pub fn open(path: &Path, filter: &Filter) -> Result<Self> {
-        Ok(Self {
-            blocks: Blocks::open(path)?,
-            filter: filter.clone(),
-            cursor: LineCursor::new(),
-            block: None,
-            skipped: Skipped::default(),
+        Self::open_log(&Log::whole(path), filter, ScanOptions::default())
+    }
+
+    /// Opens a log, not necessarily at its beginning.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_log(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Self> {
+        let logs = std::slice::from_ref(log);
+        let scan = Scan::new(logs, Collect(Wanted::of(logs, filter)), options)?;
+        Ok(Self { path: log.path.clone(), scan, skipped: Skipped::default() })
+    }
+
+    /// The next records, waiting for them no longer than `wait`.
+    ///
+    /// # Errors
+    /// The log cannot be read on.
+    pub fn next_batch(&mut self, wait: Duration) -> Result<Batch> {
+        Ok(match self.scan.next(wait) {
+            Step::Part(part) => {
+                self.skipped.merge(&part.skipped);
+                if let Some(error) = part.error {
+                    return Err(error);
+                }
+                Batch::Records(part.output)
+            }
+            Step::Pending => Batch::Records(Vec::new()),
+            Step::End => Batch::End,
         })
-    }
-
-    /// Calls `visit` with the wanted records of the rest of the current block, reading one where
-    /// there is none, until `visit` returns false. Returns false at the end of the log.
-    ///
-    /// # Errors
-    /// The log cannot be read on.
-    pub fn visit(&mut self, mut visit: impl FnMut(&Record<'_>) -> bool) -> Result<bool> {
-        let block = if let Some(block) = self.block.take() {
-            block
-        } else {
-            let next = self.blocks.next_block()?;
-            self.skipped.merge(&self.blocks.take_skipped());
-            let Some(block) = next else { return Ok(false) };
-            block
-        };
-        while let Some(record) = self.cursor.next(&block, &mut self.skipped) {
-            if self.filter.matches(&record) && !visit(&record) {
-                self.block = Some(block);
-                return Ok(true);
-            }
-        }
-        self.blocks.recycle(block);
-        Ok(true)
-    }
-
-    /// Up to `max` (at least one) of the next records; `None` at the end.
-    ///
-    /// # Errors
-    /// The log cannot be read on.
-    pub fn next_batch(&mut self, max: usize) -> Result<Option<Vec<OwnedRecord>>> {
-        let mut batch = Vec::new();
-        while batch.is_empty() {
-            let more = self.visit(|record| {
-                batch.push(record.clone().into_owned());
-                batch.len() < max
-            })?;
-            if !more {
-                return Ok(None);
-            }
-        }
-        Ok(Some(batch))
     }
 
     /// What was skipped so far.
@@ -100,6 +140,6 @@ impl Records {
 
     /// The path that was opened.
     pub fn path(&self) -> &Path {
-        self.blocks.path()
+        &self.path
     }
 }

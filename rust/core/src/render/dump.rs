@@ -1,16 +1,15 @@
 //! The records of a log as JSON: an array, or JSON Lines. No field is lost.
 
-use std::path::Path;
-
 use crate::Result;
-use crate::read::{Filter, Kind, Records};
-use crate::record::{Name, Record};
+use crate::fields::Field;
+use crate::read::{Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, Skipped, Wanted};
+use crate::record::{Name, RawValue, Record};
 
 use super::Report;
-use super::json::{Escape, Layout, new_line, write_number, write_string_text, write_value};
-
-/// About so much is given at once.
-const CHUNK_BYTES: usize = 256 << 10;
+use super::json::{
+    Escape, Layout, new_line, write_number, write_string_text, write_text, write_value,
+};
+use super::logs::{LogScan, Next};
 
 /// How records are dumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +20,108 @@ pub enum DumpFormat {
     JsonLines,
 }
 
-/// The records of a log that `filter` wants, as strict JSON.
+/// What is dumped, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DumpOptions {
+    /// How.
+    pub format: DumpFormat,
+    /// So many records at most.
+    pub limit: Option<u64>,
+}
+
+/// The records of some logs that `filter` wants, as strict JSON.
 ///
 /// All fields of a record are kept, in their order, with their values as they stand in the log;
 /// except: fields that are null are left out; of a repeated key the last value counts, in the
 /// place of the first; `NaN` and the infinities become null; lone surrogates become U+FFFD; the
 /// `start_time` and `duration` of an action record are numbers, even where the log has a text.
 ///
+/// Where there are several logs, each record begins with its log's path as `trace_file`.
+///
 /// # Errors
-/// The log cannot be opened.
-pub fn dump_report(path: &Path, filter: &Filter, format: DumpFormat) -> Result<Box<dyn Report>> {
-    let records = Records::open(path, filter)?;
-    Ok(Box::new(Dump { records, format, any: false, ended: false }))
+/// The one log cannot be opened.
+pub fn dump_report(logs: &[Log], filter: &Filter, options: DumpOptions) -> Result<Box<dyn Report>> {
+    let labels = match logs {
+        [_] => Vec::new(),
+        _ => logs.iter().map(label).collect(),
+    };
+    let map = DumpMap {
+        wanted: Wanted::of(logs, filter),
+        format: options.format,
+        labels,
+        wants_ends: options.limit.is_some(),
+    };
+    Ok(Box::new(Dump {
+        scan: LogScan::new(logs, map)?,
+        format: options.format,
+        left: options.limit,
+        any: false,
+        ended: false,
+    }))
+}
+
+/// The path of a log as JSON text.
+fn label(log: &Log) -> Vec<u8> {
+    let mut label = Vec::new();
+    write_text(&mut label, log.path.as_os_str().as_encoded_bytes());
+    label
+}
+
+/// Renders the records of a block.
+struct DumpMap {
+    wanted: Wanted,
+    format: DumpFormat,
+    /// Of each log, unless there is but one.
+    labels: Vec<Vec<u8>>,
+    wants_ends: bool,
+}
+
+/// Rendered records, each with what stands before or behind it.
+#[derive(Default)]
+struct Rendered {
+    bytes: Vec<u8>,
+    /// Where each record ends, if that is wanted.
+    ends: Vec<usize>,
+}
+
+impl BlockMap for DumpMap {
+    type Scratch = LineCursor;
+    type Output = Rendered;
+
+    fn map(
+        &self,
+        log: usize,
+        cursor: &mut LineCursor,
+        block: &Block,
+        skipped: &mut Skipped,
+        rendered: &mut Rendered,
+    ) {
+        let out = &mut rendered.bytes;
+        let label = self.labels.get(log).map(Vec::as_slice);
+        self.wanted.for_each(log, cursor, block, skipped, |record| {
+            match self.format {
+                // The first comma of all is replaced by the bracket.
+                DumpFormat::JsonArray => {
+                    out.extend_from_slice(b",\n  ");
+                    write_labelled(out, record, self.format, label);
+                }
+                DumpFormat::JsonLines => {
+                    write_labelled(out, record, self.format, label);
+                    out.push(b'\n');
+                }
+            }
+            if self.wants_ends {
+                rendered.ends.push(out.len());
+            }
+        });
+    }
 }
 
 struct Dump {
-    records: Records,
+    scan: LogScan<DumpMap>,
     format: DumpFormat,
+    /// How many records may still follow.
+    left: Option<u64>,
     /// Whether a record was written.
     any: bool,
     ended: bool,
@@ -48,73 +132,197 @@ impl Report for Dump {
         if self.ended {
             return Ok(None);
         }
-        let mut out = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
-        let (format, any) = (self.format, &mut self.any);
-        // One block at most: the caller gets to look for Ctrl-C, and to wait, even where nothing
-        // is wanted of a large log.
-        let more = self.records.visit(|record| {
-            match (format, *any) {
-                (DumpFormat::JsonArray, false) => out.extend_from_slice(b"[\n  "),
-                (DumpFormat::JsonArray, true) => out.extend_from_slice(b",\n  "),
-                (DumpFormat::JsonLines, _) => {}
-            }
-            *any = true;
-            write_record(&mut out, record, format);
-            if format == DumpFormat::JsonLines {
-                out.push(b'\n');
-            }
-            out.len() < CHUNK_BYTES
-        })?;
-        if !more {
-            self.ended = true;
-            match (format, *any) {
-                (DumpFormat::JsonArray, false) => out.extend_from_slice(b"[]\n"),
-                (DumpFormat::JsonArray, true) => out.extend_from_slice(b"\n]\n"),
-                (DumpFormat::JsonLines, _) => {}
-            }
+        if self.left == Some(0) {
+            return Ok(Some(self.end()));
         }
-        Ok(Some(out))
+        match self.scan.next()? {
+            Next::Output { log, output: Rendered { mut bytes, ends }, .. } => {
+                if let Some(left) = &mut self.left {
+                    let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                    if ends.len() >= most {
+                        bytes.truncate(ends[most - 1]);
+                        self.scan.stop_at(log);
+                    }
+                    *left -= ends.len().min(most) as u64;
+                }
+                if !self.any
+                    && self.format == DumpFormat::JsonArray
+                    && let Some(first) = bytes.first_mut()
+                {
+                    *first = b'[';
+                }
+                self.any |= !bytes.is_empty();
+                Ok(Some(bytes))
+            }
+            Next::Pending => Ok(Some(Vec::new())),
+            Next::End => Ok(Some(self.end())),
+        }
+    }
+
+    fn recycle(&mut self, mut chunk: Vec<u8>) {
+        chunk.clear();
+        self.scan.recycle(Rendered { bytes: chunk, ends: Vec::new() });
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Some(self.scan.progress())
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        self.scan.take_notes()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.scan.has_failed()
     }
 
     fn skipped(&self) -> Option<String> {
-        self.records.skipped().summary(self.records.path())
+        self.scan.skipped()
+    }
+}
+
+impl Dump {
+    fn end(&mut self) -> Vec<u8> {
+        self.ended = true;
+        match (self.format, self.any) {
+            (DumpFormat::JsonArray, false) => b"[]\n".to_vec(),
+            (DumpFormat::JsonArray, true) => b"\n]\n".to_vec(),
+            (DumpFormat::JsonLines, _) => Vec::new(),
+        }
     }
 }
 
 /// Appends one record: as an element of an array, or as a line without its end.
 pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat) {
-    let depth = match format {
-        DumpFormat::JsonArray => Some(2),
-        DumpFormat::JsonLines => None,
-    };
+    write_labelled(out, record, format, None);
+}
+
+/// The same, with the JSON text of a string as its first field, `trace_file`.
+fn write_labelled(
+    out: &mut Vec<u8>,
+    record: &Record<'_>,
+    format: DumpFormat,
+    label: Option<&[u8]>,
+) {
     out.push(b'{');
     let mut first = true;
+    if let Some(label) = label {
+        out.extend_from_slice(match format {
+            DumpFormat::JsonArray => b"\n    \"trace_file\": ",
+            DumpFormat::JsonLines => b"\"trace_file\":",
+        });
+        out.extend_from_slice(label);
+        first = false;
+    }
+    if let Some((line, fields)) = record.plain_fields() {
+        out.reserve(line.len() + 8 * fields.len());
+        let is_action = record.event().is_some();
+        for field in fields {
+            write_plain(out, line, field, format, is_action, &mut first);
+        }
+    } else {
+        write_any(out, record, format, &mut first);
+    }
+    if format == DumpFormat::JsonArray && !first {
+        new_line(out, 1);
+    }
+    out.push(b'}');
+}
+
+/// Appends a field of a record in printable ASCII that is laid out as `"key": value`.
+#[inline]
+fn write_plain(
+    out: &mut Vec<u8>,
+    line: &[u8],
+    field: &Field,
+    format: DumpFormat,
+    is_action: bool,
+    first: &mut bool,
+) {
+    let value = field.value.of(line);
+    let as_it_is = match field.kind {
+        Kind::Null => return,
+        Kind::String { escaped } => {
+            !(escaped && may_hold_surrogates(value)) && !is_time(field, is_action)
+        }
+        Kind::Number => !value.iter().any(|byte| matches!(byte, b'e' | b'E')),
+        Kind::True | Kind::False => !is_time(field, is_action),
+        Kind::NonFinite | Kind::Array | Kind::Object => false,
+    };
+    let separator: &[u8] = match (format, *first) {
+        (DumpFormat::JsonArray, true) => b"\n    ",
+        (DumpFormat::JsonArray, false) => b",\n    ",
+        (DumpFormat::JsonLines, true) => b"",
+        (DumpFormat::JsonLines, false) => b",",
+    };
+    *first = false;
+    out.extend_from_slice(separator);
+    let (start, end) = (field.key.start as usize - 1, field.value.end as usize);
+    match format {
+        DumpFormat::JsonArray if as_it_is => {
+            out.extend_from_slice(&line[start..end]);
+            return;
+        }
+        DumpFormat::JsonArray => out.extend_from_slice(&line[start..field.value.start as usize]),
+        DumpFormat::JsonLines => {
+            out.extend_from_slice(&line[start..=field.key.end as usize]);
+            out.push(b':');
+        }
+    }
+    if as_it_is {
+        out.extend_from_slice(value);
+    } else {
+        write_field_value(out, field.name, RawValue::new(value, field.kind), format, is_action);
+    }
+}
+
+/// Whether a field is a time of an action, which is given as a number.
+fn is_time(field: &Field, is_action: bool) -> bool {
+    is_action && matches!(field.name, Name::StartTime | Name::Duration)
+}
+
+/// Whether there may be an escape of half a surrogate pair in a JSON string.
+fn may_hold_surrogates(string: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', string)
+        .any(|at| matches!(string.get(at + 1..at + 3), Some([b'u', b'd' | b'D'])))
+}
+
+fn write_any(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat, first: &mut bool) {
     let is_action = record.event().is_some();
     record.for_each_distinct(|key, name, value| {
         if value.kind() == Kind::Null {
             return;
         }
-        if !first {
+        if !*first {
             out.push(b',');
         }
-        first = false;
-        if let Some(depth) = depth {
-            new_line(out, depth);
+        *first = false;
+        if format == DumpFormat::JsonArray {
+            new_line(out, 2);
         }
         write_string_text(out, key, Escape::Needed);
-        out.extend_from_slice(if depth.is_some() { b": " } else { b":" });
-        let is_time = is_action && matches!(name, Name::StartTime | Name::Duration);
-        let is_other = matches!(value.kind(), Kind::String { .. } | Kind::True | Kind::False);
-        let number = if is_time && is_other { value.number() } else { None };
-        if let Some(number) = number {
-            write_number(out, number);
-        } else {
-            let layout = depth.map_or(Layout::Compact, Layout::Indented);
-            write_value(out, value.raw(), layout, Escape::Needed);
-        }
+        out.extend_from_slice(if format == DumpFormat::JsonArray { b": " } else { b":" });
+        write_field_value(out, name, value, format, is_action);
     });
-    if depth.is_some() && !first {
-        new_line(out, 1);
+}
+
+fn write_field_value(
+    out: &mut Vec<u8>,
+    name: Name,
+    value: RawValue<'_>,
+    format: DumpFormat,
+    is_action: bool,
+) {
+    let is_time = is_action && matches!(name, Name::StartTime | Name::Duration);
+    let is_other = matches!(value.kind(), Kind::String { .. } | Kind::True | Kind::False);
+    let number = if is_time && is_other { value.number() } else { None };
+    match (number, format) {
+        (Some(number), _) => write_number(out, number),
+        (None, DumpFormat::JsonArray) => {
+            write_value(out, value.raw(), Layout::Indented(2), Escape::Needed);
+        }
+        (None, DumpFormat::JsonLines) => {
+            write_value(out, value.raw(), Layout::Compact, Escape::Needed);
+        }
     }
-    out.push(b'}');
 }

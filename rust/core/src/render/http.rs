@@ -1,24 +1,22 @@
 //! HTTP requests as a table or as JSON.
 
-use std::path::Path;
-
 use crate::Result;
 use crate::analyze::{HttpRequest, http_request};
-use crate::read::{Filter, Records};
+use crate::read::{Block, BlockMap, Filter, LineCursor, Log, Progress, Skipped, Wanted};
 
 use super::Report;
 use super::json::{new_line, write_number, write_text};
+use super::logs::{LogScan, Next};
 use super::table::{Column, TableStyle, fit, write_row};
 use super::terminal::cell;
-
-/// About so much is given at once.
-const CHUNK_BYTES: usize = 256 << 10;
 
 /// What is shown of the HTTP requests, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HttpOptions {
     /// Only failed requests.
     pub failed: bool,
+    /// So many requests at most.
+    pub limit: Option<u64>,
     /// JSON instead of a table.
     pub json: bool,
     /// Now, seconds since the epoch: for the JSON envelope.
@@ -27,20 +25,51 @@ pub struct HttpOptions {
     pub style: TableStyle,
 }
 
-/// The HTTP requests of a log that `filter` wants: the JSON object `{trace_file, as_of, requests}`,
-/// or one row each with time and message.
+/// The HTTP requests of some logs that `filter` wants: the JSON object `{trace_file, as_of,
+/// requests}`, or one row each with time and message.
+///
+/// Where there are several logs, the object has `trace_files`, and each request says which one it is
+/// from.
 ///
 /// # Errors
-/// The log cannot be opened.
-pub fn http_report(path: &Path, filter: &Filter, options: &HttpOptions) -> Result<Box<dyn Report>> {
-    let records = Records::open(path, filter)?;
+/// The one log cannot be opened.
+pub fn http_report(
+    logs: &[Log],
+    filter: &Filter,
+    options: &HttpOptions,
+) -> Result<Box<dyn Report>> {
+    let map = HttpMap { wanted: Wanted::of(logs, filter), failed: options.failed };
     Ok(Box::new(HttpReport {
-        records,
+        scan: LogScan::new(logs, map)?,
         options: *options,
         count: 0,
         last_time: None,
         state: State::Start,
     }))
+}
+
+/// Picks the requests out of a block.
+struct HttpMap {
+    wanted: Wanted,
+    failed: bool,
+}
+
+impl BlockMap for HttpMap {
+    type Scratch = LineCursor;
+    type Output = Vec<HttpRequest>;
+
+    fn map(
+        &self,
+        log: usize,
+        cursor: &mut LineCursor,
+        block: &Block,
+        skipped: &mut Skipped,
+        requests: &mut Vec<HttpRequest>,
+    ) {
+        self.wanted.for_each(log, cursor, block, skipped, |record| {
+            requests.extend(http_request(record).filter(|r| r.failed || !self.failed));
+        });
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +80,7 @@ enum State {
 }
 
 struct HttpReport {
-    records: Records,
+    scan: LogScan<HttpMap>,
     options: HttpOptions,
     count: u64,
     /// The time of the last row of the table.
@@ -72,59 +101,114 @@ impl Report for HttpReport {
             State::Rows => {}
             State::End => return Ok(None),
         }
-        let (options, count, last_time) = (&self.options, &mut self.count, &mut self.last_time);
-        let more = self.records.visit(|record| {
-            if let Some(request) = http_request(record).filter(|r| r.failed || !options.failed) {
-                if options.json {
-                    write_json_row(&mut out, &request, *count == 0);
-                } else {
-                    write_table_row(&mut out, &request, options.style, last_time);
-                }
-                *count += 1;
-            }
-            out.len() < CHUNK_BYTES
-        })?;
-        if !more {
-            self.write_end(&mut out);
-            self.state = State::End;
+        if self.options.limit.is_some_and(|limit| self.count >= limit) {
+            return Ok(Some(self.end(out)));
         }
-        Ok(Some(out))
+        match self.scan.next()? {
+            Next::Output { log, output, .. } => {
+                for request in &output {
+                    self.write_request(&mut out, log, request);
+                    if self.options.limit.is_some_and(|limit| self.count >= limit) {
+                        self.scan.stop_at(log);
+                        break;
+                    }
+                }
+                Ok(Some(out))
+            }
+            Next::Pending => Ok(Some(out)),
+            Next::End => Ok(Some(self.end(out))),
+        }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Some(self.scan.progress())
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        self.scan.take_notes()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.scan.has_failed()
     }
 
     fn skipped(&self) -> Option<String> {
-        self.records.skipped().summary(self.records.path())
+        self.scan.skipped()
     }
 }
 
 impl HttpReport {
+    fn write_request(&mut self, out: &mut Vec<u8>, log: usize, request: &HttpRequest) {
+        let logs = self.scan.logs();
+        let log = (logs.len() > 1).then(|| &logs[log]);
+        if self.options.json {
+            write_json_row(out, log, request, self.count == 0);
+        } else {
+            write_table_row(out, log, request, self.options.style, &mut self.last_time);
+        }
+        self.count += 1;
+    }
+
     fn write_head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\n  \"trace_file\": ");
-        write_text(out, self.records.path().as_os_str().as_encoded_bytes());
+        out.extend_from_slice(b"{\n  ");
+        write_trace_files(out, self.scan.logs());
         out.extend_from_slice(b",\n  \"as_of\": ");
         write_number(out, self.options.as_of_s);
         out.extend_from_slice(b",\n  \"requests\": [");
     }
 
-    fn write_end(&self, out: &mut Vec<u8>) {
+    fn end(&mut self, mut out: Vec<u8>) -> Vec<u8> {
+        self.state = State::End;
         if self.options.json {
             if self.count > 0 {
-                new_line(out, 1);
+                new_line(&mut out, 1);
             }
             out.extend_from_slice(b"]\n}\n");
         } else if self.count == 0 {
             let which = if self.options.failed { "failed HTTP requests" } else { "HTTP requests" };
-            out.extend_from_slice(format!("No {which} found in trace log.\n").as_bytes());
+            let logs = if self.scan.logs().len() == 1 { "log" } else { "logs" };
+            out.extend_from_slice(format!("No {which} found in trace {logs}.\n").as_bytes());
         }
+        out
     }
 }
 
-fn write_json_row(out: &mut Vec<u8>, request: &HttpRequest, first: bool) {
+/// Appends `"trace_file": PATH`, or `"trace_files": [PATHS]` where there are several (or none), as
+/// a member at depth 1.
+pub(super) fn write_trace_files(out: &mut Vec<u8>, logs: &[Log]) {
+    let path = |out: &mut Vec<u8>, log: &Log| {
+        write_text(out, log.path.as_os_str().as_encoded_bytes());
+    };
+    if let [log] = logs {
+        out.extend_from_slice(b"\"trace_file\": ");
+        return path(out, log);
+    }
+    out.extend_from_slice(b"\"trace_files\": [");
+    for (index, log) in logs.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        new_line(out, 2);
+        path(out, log);
+    }
+    if !logs.is_empty() {
+        new_line(out, 1);
+    }
+    out.push(b']');
+}
+
+fn write_json_row(out: &mut Vec<u8>, log: Option<&Log>, request: &HttpRequest, first: bool) {
     if !first {
         out.push(b',');
     }
     new_line(out, 2);
     out.push(b'{');
     new_line(out, 3);
+    if let Some(log) = log {
+        write_trace_files(out, std::slice::from_ref(log));
+        out.push(b',');
+        new_line(out, 3);
+    }
     out.extend_from_slice(b"\"timestamp\": ");
     write_text(out, &request.timestamp);
     out.push(b',');
@@ -148,20 +232,28 @@ fn write_json_row(out: &mut Vec<u8>, request: &HttpRequest, first: bool) {
 
 fn write_table_row(
     out: &mut Vec<u8>,
+    log: Option<&Log>,
     request: &HttpRequest,
     style: TableStyle,
     last_time: &mut Option<String>,
 ) {
-    const COLUMNS: [Column; 2] = [Column::Right, Column::Wrapped];
+    const COLUMNS: [Column; 3] = [Column::Left, Column::Right, Column::Wrapped];
     let time = format!("[{}]", cell(whole_seconds(&request.timestamp)));
     // A terminal is for the eye: what repeats is left out. A pipe may end in grep.
     let repeats = style.width.is_some() && last_time.as_deref() == Some(&time);
     let shown = if repeats { " ".repeat(time.len()) } else { time.clone() };
-    let row = [shown, cell(&request.message)];
-    let mut widths = [row[0].len(), usize::MAX];
-    fit(&COLUMNS, &mut widths, style.width);
+    let mut row = vec![shown, cell(&request.message)];
+    let mut columns = &COLUMNS[1..];
+    if let Some(log) = log {
+        let name = log.path.file_name().unwrap_or(log.path.as_os_str());
+        row.insert(0, cell(name.as_encoded_bytes()));
+        columns = &COLUMNS;
+    }
+    let mut widths: Vec<_> = row.iter().map(String::len).collect();
+    widths[row.len() - 1] = usize::MAX;
+    fit(columns, &mut widths, style.width);
     let mut text = String::new();
-    write_row(&mut text, &COLUMNS, &widths, &row, style.width.is_some());
+    write_row(&mut text, columns, &widths, &row, style.width.is_some());
     out.extend_from_slice(text.as_bytes());
     *last_time = Some(time);
 }

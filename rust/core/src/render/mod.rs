@@ -5,13 +5,14 @@ mod dump;
 mod http;
 mod json;
 mod list;
+mod logs;
 mod report;
 mod table;
 mod terminal;
 mod time;
 
 pub use anomalies::{AnomaliesOptions, anomalies_json, anomalies_report, anomalies_table};
-pub use dump::{DumpFormat, dump_report, write_record};
+pub use dump::{DumpFormat, DumpOptions, dump_report, write_record};
 pub use http::{HttpOptions, http_report};
 pub use list::{list_json, list_table};
 pub use report::Report;

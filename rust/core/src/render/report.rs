@@ -1,15 +1,35 @@
 //! A command's output as a stream of chunks.
 
 use crate::Result;
+use crate::read::Progress;
 
 /// What one command prints.
 pub trait Report: Send {
-    /// The next bytes for standard output; `None` at the end. Memory is bounded by what a command
-    /// has to hold back, not by the log; between two chunks the caller can look for Ctrl-C.
+    /// The next bytes for standard output, perhaps none; `None` at the end. Memory is bounded by
+    /// what a command has to hold back, not by the log; between two chunks, of which there are
+    /// several a second, the caller can look for Ctrl-C.
     ///
     /// # Errors
     /// The log cannot be read on.
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>>;
+
+    /// Gives back a chunk that has been written, for its memory to be used again.
+    fn recycle(&mut self, _chunk: Vec<u8>) {}
+
+    /// How far the reading has come.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    /// Lines for standard error on what has happened meanwhile, each told once.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether something failed that is told in a note, and did not keep the rest from being shown.
+    fn has_failed(&self) -> bool {
+        false
+    }
 
     /// One line for standard error on what was skipped or repaired, once the chunks have ended.
     fn skipped(&self) -> Option<String>;

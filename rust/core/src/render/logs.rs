@@ -1,0 +1,104 @@
+//! What all reports share that read logs: the scan, and the notes on what was skipped.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::read::{BlockMap, Log, Progress, Scan, ScanOptions, Skipped, Step};
+
+/// How long a report waits for its next chunk before it gives an empty one.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// A scan over some logs, for one report.
+pub(super) struct LogScan<M: BlockMap> {
+    logs: Vec<Log>,
+    scan: Scan<M>,
+    /// What was skipped in the current log.
+    skipped: Skipped,
+    /// What was skipped, in words, where there is but one log.
+    summary: Option<String>,
+    notes: Vec<String>,
+    has_failed: bool,
+}
+
+/// What comes next.
+pub(super) enum Next<O> {
+    /// What some blocks of a log gave.
+    Output { log: usize, output: O, last: bool },
+    /// Nothing yet.
+    Pending,
+    /// Nothing more.
+    End,
+}
+
+impl<M: BlockMap> LogScan<M> {
+    pub(super) fn new(logs: &[Log], map: M) -> Result<Self> {
+        Ok(Self {
+            logs: logs.to_vec(),
+            scan: Scan::new(logs, map, ScanOptions::default())?,
+            skipped: Skipped::default(),
+            summary: None,
+            notes: Vec::new(),
+            has_failed: false,
+        })
+    }
+
+    /// What comes next. One log of several that cannot be read is told of in the notes.
+    pub(super) fn next(&mut self) -> Result<Next<M::Output>> {
+        let part = match self.scan.next(WAIT) {
+            Step::Part(part) => *part,
+            Step::Pending => return Ok(Next::Pending),
+            Step::End => return Ok(Next::End),
+        };
+        self.skipped.merge(&part.skipped);
+        if let Some(error) = part.error {
+            if self.logs.len() == 1 {
+                return Err(error);
+            }
+            self.has_failed = true;
+            self.notes.push(error.to_string());
+        }
+        if part.last {
+            let summary = std::mem::take(&mut self.skipped).summary(&self.logs[part.log].path);
+            if self.logs.len() == 1 {
+                self.summary = summary;
+            } else {
+                self.notes.extend(summary);
+            }
+        }
+        Ok(Next::Output { log: part.log, output: part.output, last: part.last })
+    }
+
+    /// Reads no further; what was skipped so far is told.
+    pub(super) fn stop_at(&mut self, log: usize) {
+        let summary = std::mem::take(&mut self.skipped).summary(&self.logs[log].path);
+        if self.logs.len() == 1 {
+            self.summary = self.summary.take().or(summary);
+        } else {
+            self.notes.extend(summary);
+        }
+    }
+
+    pub(super) fn recycle(&mut self, output: M::Output) {
+        self.scan.recycle(output);
+    }
+
+    pub(super) fn logs(&self) -> &[Log] {
+        &self.logs
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.scan.progress()
+    }
+
+    pub(super) fn skipped(&self) -> Option<String> {
+        self.summary.clone()
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+}
