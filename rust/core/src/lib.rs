@@ -9,6 +9,7 @@ pub mod record;
 pub mod clock;
 pub mod id;
 pub(crate) mod sys;
+pub mod timestamp;
 
 pub mod store;
 pub mod write;
