@@ -38,6 +38,15 @@ pub enum WrongValue {
     Event(String),
 }
 
+/// The event that a person names, in upper or lower case.
+///
+/// # Errors
+/// There is no such event.
+pub fn parse_event(text: &str) -> Result<Event, WrongValue> {
+    Event::of(text.trim().to_ascii_lowercase().as_bytes())
+        .ok_or_else(|| WrongValue::Event(text.to_owned()))
+}
+
 /// What is asked for: each condition that is given has to hold, in a list one of them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FilterOptions {

@@ -17,7 +17,7 @@ mod when;
 pub(crate) mod wtf8;
 
 pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
-pub use filter::{ActionSpan, Filter, FilterOptions, WrongValue};
+pub use filter::{ActionSpan, Filter, FilterOptions, WrongValue, parse_event};
 pub use json::Kind;
 pub use lines::LineCursor;
 pub use records::{Records, for_each_record};
