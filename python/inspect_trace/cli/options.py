@@ -65,26 +65,27 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
     ),
     click.option(
         "--event",
+        metavar="EVENT",
         type=click.Choice(EVENTS, case_sensitive=False),
         multiple=True,
         callback=_text,
-        help="Only this of actions. May be repeated.",
+        help="Only action records of EVENT: enter, exit, cancel, error, timeout. May be repeated.",
     ),
     click.option(
         "--since",
         metavar="WHEN",
         callback=_checked,
-        help="Only from this time on: 2026-11-23T10:22 (local, or with an offset), 14:30, -3h, "
-        "-1h30m, @SECONDS.",
+        help="Only from this time on: 2026-11-23T10:22 (local time, or with an offset), 2026-11-23, "
+        "14:30, -3h, -1h30m, now, @SECONDS.",
     ),
     click.option(
         "--until", metavar="WHEN", callback=_checked, help="Only before this time, given likewise."
     ),
     click.option(
         "--min-duration",
-        metavar="TIME",
+        metavar="SECONDS",
         callback=_checked,
-        help="Only actions that took so many seconds (or 5m, 1h30m) or longer.",
+        help="Only actions that took so long, or longer; also 90s, 5m, 1h30m.",
     ),
     click.option(
         "--sample",

@@ -169,17 +169,29 @@ fn is_inside_escape(content: &[u8], at: usize) -> bool {
     run % 2 == 1 && at < backslash + length
 }
 
-/// The code points of the escapes that stand for what has a shorter form, or for no ASCII.
+/// The code points of the escapes that may stand for ASCII in lower case, and have a shorter form.
 fn long_escapes(content: &[u8]) -> impl Iterator<Item = u32> {
     let mut rest = content;
     std::iter::from_fn(move || {
         loop {
-            rest = &rest[memchr::memchr(b'\\', rest)?..];
-            let is_long = matches!(rest.get(1), Some(b'u' | b'/'));
-            let (code_point, length) = wtf8::escape(rest);
-            rest = &rest[length..];
-            if is_long {
-                return Some(code_point);
+            // Escapes often follow each other: one for each character of some scripts.
+            if rest.first() != Some(&b'\\') {
+                rest = &rest[memchr::memchr(b'\\', rest)?..];
+            }
+            let escape = rest;
+            match escape.get(1) {
+                Some(b'/') => {
+                    rest = &escape[2..];
+                    return Some(u32::from(b'/'));
+                }
+                Some(b'u') => {
+                    rest = escape.get(6..).unwrap_or_default();
+                    // ASCII, the dotted I and the Kelvin sign begin so.
+                    if matches!(escape.get(2..4), Some(b"00" | b"01" | b"21")) {
+                        return Some(wtf8::unicode_escape(escape).0);
+                    }
+                }
+                _ => rest = escape.get(2..).unwrap_or_default(),
             }
         }
     })

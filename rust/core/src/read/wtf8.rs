@@ -52,7 +52,7 @@ pub(crate) fn unescapes_to(content: &[u8], text: &str) -> bool {
 }
 
 /// The code point of the escape at the start of `bytes`, of whatever form, and its length.
-pub(crate) fn escape(bytes: &[u8]) -> (u32, usize) {
+fn escape(bytes: &[u8]) -> (u32, usize) {
     let simple = match bytes.get(1) {
         Some(b'u') => return unicode_escape(bytes),
         Some(b'b') => 0x08,
