@@ -32,9 +32,8 @@ def anomalies_command(
     These are actions that still run (or that the process died in), that were cancelled and, on
     demand, that failed or timed out.
 
-    --event, --since, --until and --min-duration choose among them by what is known of each at
-    last: by how it ended (enter: it has not), by when it lasted, and by how long. The other
-    filters choose records.
+    --event, --since, --until and --min-duration choose whole actions: by how they ended (enter:
+    not yet), by when they ran, and by how long they took. The other filters choose records.
     """
     from inspect_trace import _core
     from inspect_trace.store import resolve_trace_file

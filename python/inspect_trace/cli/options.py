@@ -75,8 +75,8 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
         "--since",
         metavar="WHEN",
         callback=_checked,
-        help="Only from this time on: 2026-11-23T10:22 (local time, or with an offset), 2026-11-23, "
-        "14:30, -3h, -1h30m, now, @SECONDS.",
+        help="Only from this time on: 2026-11-23T10:22 (local time, or with an offset), "
+        "2026-11-23, 14:30, -3h, -1h30m, now, @SECONDS.",
     ),
     click.option(
         "--until", metavar="WHEN", callback=_checked, help="Only before this time, given likewise."

@@ -160,9 +160,9 @@ fn zones_are_followed() {
         "America/Santiago", // its clocks skip midnight
         "Pacific/Kiritimati",
     ] {
-        let test = ["--exact", "local_times_are_those_of_the_zone"];
+        let arguments = ["--exact", "local_times_are_those_of_the_zone"];
         let program = std::env::current_exe().unwrap();
-        let done = Command::new(program).args(test).env("TZ", zone).output().unwrap();
+        let done = Command::new(program).args(arguments).env("TZ", zone).output().unwrap();
         let text = String::from_utf8_lossy(&done.stdout);
         assert!(done.status.success() && text.contains("1 passed"), "{zone}: {text}");
     }
