@@ -1,12 +1,13 @@
 """The compiled core: the typed border that the rest of the package is built on."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, final
 
 __all__ = [
     "Action",
     "Anomalies",
+    "Filter",
     "HousekeepingReport",
     "LogWriter",
     "Records",
@@ -222,7 +223,41 @@ class Records(Iterator[TraceRecord]):
     def __iter__(self) -> Records: ...
     def __next__(self) -> TraceRecord: ...
 
-def scan(path: str, *, filter: str | None = None) -> Records:
+@final
+class Filter:
+    """A choice of records, or of actions: every condition that is given has to hold."""
+
+    def __new__(
+        cls,
+        message: str | None = None,
+        *,
+        level: str | None = None,
+        actions: Sequence[str] | None = None,
+        events: Sequence[str] | None = None,
+        since: str | float | None = None,
+        until: str | float | None = None,
+        min_duration: str | float | None = None,
+        samples: Sequence[str] | None = None,
+        tasks: Sequence[str] | None = None,
+    ) -> Filter:
+        """The records that all conditions select, in a list of values any of them.
+
+        Args:
+            message: A text in the message, upper and lower case being equal.
+            level: A level, for it and those above; with a `=` before it, for it alone.
+            actions: Kinds of action, upper and lower case being equal.
+            events: What action records tell: enter, exit, cancel, error, timeout.
+            since: The first moment: seconds since the epoch, or a text as the commands take it.
+            until: The moment after the last.
+            min_duration: The least duration: seconds, or a text as the commands take it.
+            samples: Values of `sample_id`: texts, or the JSON text of numbers and booleans.
+            tasks: Values of `task`.
+
+        Raises:
+            ValueError: A value is none of its kind; the one line says what is.
+        """
+
+def scan(path: str, *, filter: Filter | None = None) -> Records:
     """The records of the log at a path; see `inspect_trace.scan`."""
 
 @final
@@ -314,7 +349,7 @@ class Anomalies:
     def skipped(self) -> str | None:
         """One line on what was skipped or repaired while reading, or None."""
 
-def anomalies(path: str, *, filter: str | None = None, as_of: float | None = None) -> Anomalies:
+def anomalies(path: str, *, filter: Filter | None = None, as_of: float | None = None) -> Anomalies:
     """The anomalies of the log at a path; see `inspect_trace.anomalies`."""
 
 @final
@@ -327,13 +362,13 @@ class Report(Iterator[bytes]):
     def __iter__(self) -> Report: ...
     def __next__(self) -> bytes: ...
 
-def dump_report(path: str, *, filter: str | None = None, jsonl: bool = False) -> Report:
+def dump_report(path: str, *, filter: Filter | None = None, jsonl: bool = False) -> Report:
     """All records of a log as a JSON array, or as JSON Lines."""
 
 def http_report(
     path: str,
     *,
-    filter: str | None = None,
+    filter: Filter | None = None,
     failed: bool = False,
     json: bool = False,
     as_of: float,
@@ -345,7 +380,7 @@ def http_report(
 def anomalies_report(
     path: str,
     *,
-    filter: str | None = None,
+    filter: Filter | None = None,
     show_all: bool = False,
     json: bool = False,
     as_of: float,

@@ -3,24 +3,59 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from . import _core
 from ._core import Action, Anomalies, Records, TraceRecord
+from .filters import record_filter
 from .store import resolve_trace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
 
 __all__ = ["Action", "Anomalies", "Records", "TraceRecord", "anomalies", "scan"]
 
 
-def scan(file: str | os.PathLike[str] | None = None, *, filter: str | None = None) -> Records:  # noqa: A002
+def scan(
+    file: str | os.PathLike[str] | None = None,
+    *,
+    filter: str | None = None,  # noqa: A002
+    level: str | None = None,
+    action: str | Sequence[str] | None = None,
+    event: str | Sequence[str] | None = None,
+    since: str | date | float | None = None,
+    until: str | date | float | None = None,
+    min_duration: str | float | None = None,
+    sample: str | float | Sequence[str | float] | None = None,
+    task: str | float | Sequence[str | float] | None = None,
+) -> Records:
     """The records of a trace log, one after the other.
 
     The log is read as the records are asked for, in constant memory. Lines that are no records
     are skipped and counted: see `Records.skipped`, once the records have ended.
 
+    Every condition that is given has to hold; of several values for one, any may.
+
     Args:
         file: A path or a name as `resolve_trace_file` takes it; default: the most recent log.
             Plain and gzip-compressed logs are told apart by their content.
         filter: Only records whose message contains this text, upper and lower case being equal.
+        level: Only records of this level (`"WARNING"`, `"30"`) and of those above; with a `=`
+            before it, of this level alone. A level without a number that is known stands for
+            itself alone.
+        action: Only records of these kinds of action, upper and lower case being equal.
+        event: Only action records that tell of one of these: `enter`, `exit`, `cancel`, `error`,
+            `timeout`.
+        since: Only records made at this moment or later: seconds since the epoch, a `datetime`
+            (without a zone: local time), a `date` (its start), or a text as the commands take it:
+            `"2026-11-23T10:22"`, `"14:30"`, `"-1h30m"`, `"now"`.
+        until: Only records made before this moment.
+        min_duration: Only records of actions that took so long, or longer: seconds, or a text
+            (`"1h30m"`).
+        sample: Only records whose field `sample_id` is one of these values, exactly; a number
+            also finds the text that it is written as, and the reverse.
+        task: Only records whose field `task` is one of these values, exactly.
 
     Returns:
         An iterator of `TraceRecord`.
@@ -28,27 +63,62 @@ def scan(file: str | os.PathLike[str] | None = None, *, filter: str | None = Non
     Raises:
         FileNotFoundError: There is no such log.
         OSError: The log cannot be read.
+        ValueError: A condition is none of its kind; the one line says what is.
 
     Example:
         ```python
-        for record in inspect_trace.scan("trace-4242.log"):
+        for record in inspect_trace.scan("trace-4242.log", level="WARNING", since="-3h"):
             print(record.timestamp, record.message)
         ```
     """
-    return _core.scan(os.fspath(resolve_trace_file(file)), filter=filter)
+    return _core.scan(
+        os.fspath(resolve_trace_file(file)),
+        filter=record_filter(
+            message=filter,
+            level=level,
+            action=action,
+            event=event,
+            since=since,
+            until=until,
+            min_duration=min_duration,
+            sample=sample,
+            task=task,
+        ),
+    )
 
 
 def anomalies(
     file: str | os.PathLike[str] | None = None,
     *,
     filter: str | None = None,  # noqa: A002
+    level: str | None = None,
+    action: str | Sequence[str] | None = None,
+    event: str | Sequence[str] | None = None,
+    since: str | date | float | None = None,
+    until: str | date | float | None = None,
+    min_duration: str | float | None = None,
+    sample: str | float | Sequence[str | float] | None = None,
+    task: str | float | Sequence[str | float] | None = None,
     as_of: float | None = None,
 ) -> Anomalies:
     """The actions of a trace log that still run, were cut off, cancelled, failed or timed out.
 
+    The conditions are those of `scan`. `filter`, `level`, `action`, `sample` and `task` choose the
+    records that count; the others choose actions, once all is known of them.
+
     Args:
         file: A path or a name as `resolve_trace_file` takes it; default: the most recent log.
         filter: Only records whose message contains this text, upper and lower case being equal.
+        level: Only records of this level and of those above, or with a `=` of this level alone.
+        action: Only these kinds of action, upper and lower case being equal.
+        event: Only actions of which one of these is the last that is known: `enter` of those that
+            still run or were cut off, `cancel`, `error`, `timeout`.
+        since: Only actions that ended at this moment or later, or still run (see `as_of`).
+        until: Only actions that began before this moment. Of an action whose start is not known
+            the end counts.
+        min_duration: Only actions whose `duration` is so long, or longer.
+        sample: Only actions whose records have one of these values as `sample_id`.
+        task: Only actions whose records have one of these values as `task`.
         as_of: The moment that the durations of running actions are dated to, in seconds since
             the epoch; default: now. Those of interrupted actions are dated to the last record
             that their process wrote.
@@ -59,6 +129,7 @@ def anomalies(
     Raises:
         FileNotFoundError: There is no such log.
         OSError: The log cannot be read.
+        ValueError: A condition is none of its kind; the one line says what is.
 
     Example:
         ```python
@@ -67,4 +138,18 @@ def anomalies(
             print(action.action, action.detail, action.duration)
         ```
     """
-    return _core.anomalies(os.fspath(resolve_trace_file(file)), filter=filter, as_of=as_of)
+    return _core.anomalies(
+        os.fspath(resolve_trace_file(file)),
+        filter=record_filter(
+            message=filter,
+            level=level,
+            action=action,
+            event=event,
+            since=since,
+            until=until,
+            min_duration=min_duration,
+            sample=sample,
+            task=task,
+        ),
+        as_of=as_of,
+    )

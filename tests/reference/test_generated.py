@@ -198,7 +198,9 @@ def test_anomalies(
         _, traces = reference._read_traces(str(path), None, text)
     found = reference.trace_anomalies(traces)
     theirs = parse(json.dumps(reference.anomaly_buckets_json(found, as_of)))
-    report = b"".join(_core.anomalies_report(str(path), filter=text, json=True, as_of=as_of))
+    report = b"".join(
+        _core.anomalies_report(str(path), filter=_core.Filter(text), json=True, as_of=as_of)
+    )
     ours = json.loads(report, parse_constant=pytest.fail)
     for bucket in BUCKETS:
         assert len(ours[bucket]) == len(theirs[bucket])
@@ -218,9 +220,11 @@ def test_dump(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str 
         theirs = parse(printed(reference.dump_command_impl, str(path), text))
     except ValueError:  # a lone surrogate: it has no answer
         theirs = None
-    dumped = b"".join(_core.dump_report(str(path), filter=text))
+    dumped = b"".join(_core.dump_report(str(path), filter=_core.Filter(text)))
     ours = json.loads(dumped, parse_constant=pytest.fail)
-    lines = b"".join(_core.dump_report(str(path), filter=text, jsonl=True)).splitlines()
+    lines = b"".join(
+        _core.dump_report(str(path), filter=_core.Filter(text), jsonl=True)
+    ).splitlines()
     assert [json.loads(line, parse_constant=pytest.fail) for line in lines] == ours
     assert dumped.decode() == json.dumps(ours, indent=2, ensure_ascii=True) + "\n" or (
         not dumped.isascii()
@@ -269,7 +273,9 @@ def test_http(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str 
     """`http --json` has the reference's requests, and beside them only what it skips."""
     path = written(tmp_path, log)
     theirs = parse(printed(reference.http_command_impl, str(path), text, failed=False, json=True))
-    report = b"".join(_core.http_report(str(path), filter=text, json=True, as_of=time.time()))
+    report = b"".join(
+        _core.http_report(str(path), filter=_core.Filter(text), json=True, as_of=time.time())
+    )
     ours = json.loads(report, parse_constant=pytest.fail)
     remaining = iter(ours["requests"])
     for their_row in theirs["requests"]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import file_argument, filter_option, json_option
+from inspect_trace.cli.options import file_argument, filter_options, json_option
 from inspect_trace.cli.output import stdout_terminal, write_report
+
+if TYPE_CHECKING:
+    from inspect_trace._core import Filter
 
 
 @click.command("anomalies")
 @file_argument
-@filter_option
+@filter_options
 @click.option(
     "--all",
     "show_all",
@@ -21,12 +25,15 @@ from inspect_trace.cli.output import stdout_terminal, write_report
 )
 @json_option("an object {trace_file, as_of, process, running, cancelled, errors, timeouts}")
 def anomalies_command(
-    file: str | None, filter_text: str | None, *, show_all: bool, as_json: bool
+    file: str | None, record_filter: Filter | None, *, show_all: bool, as_json: bool
 ) -> None:
     """Show the actions that did not simply end.
 
     These are actions that still run (or that the process died in), that were cancelled and, on
     demand, that failed or timed out.
+
+    --event, --since, --until and --min-duration choose whole actions: by how they ended (enter:
+    not yet), by when they ran, and by how long they took. The other filters choose records.
     """
     from inspect_trace import _core
     from inspect_trace.store import resolve_trace_file
@@ -36,7 +43,7 @@ def anomalies_command(
     write_report(
         _core.anomalies_report(
             path,
-            filter=filter_text,
+            filter=record_filter,
             show_all=show_all,
             json=as_json,
             as_of=time.time(),

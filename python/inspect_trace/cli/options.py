@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,14 +11,97 @@ from inspect_trace.cli.output import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _filter_text(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """The text to look for; an empty one is none."""
-    return encodable(value) if value else None
+EVENTS = ("enter", "exit", "cancel", "error", "timeout")
+
+
+def _text(
+    _ctx: click.Context, _param: click.Parameter, value: str | tuple[str, ...] | None
+) -> str | tuple[str, ...] | None:
+    """What the core can take as text; several of them for an option that may be repeated."""
+    if isinstance(value, tuple):
+        return tuple(map(encodable, value)) or None
+    return None if value is None else encodable(value)
+
+
+def _checked(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """The value, if the core can make something of it."""
+    text = _text(ctx, param, value)
+    if text is not None:
+        from inspect_trace.filters import record_filter
+
+        condition: dict[str, Any] = {str(param.name): text}
+        try:
+            record_filter(**condition)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+    return text
+
+
+_FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    click.option(
+        "--filter",
+        "message",
+        metavar="TEXT",
+        callback=_text,
+        help="Only records whose message contains TEXT, in upper or lower case.",
+    ),
+    click.option(
+        "--level",
+        metavar="LEVEL",
+        callback=_checked,
+        help="Only this level (TRACE, HTTP, INFO, WARNING, ...) and those above; =LEVEL: only it.",
+    ),
+    click.option(
+        "--action",
+        metavar="NAME",
+        multiple=True,
+        callback=_text,
+        help="Only this kind of action, in upper or lower case. May be repeated.",
+    ),
+    click.option(
+        "--event",
+        metavar="EVENT",
+        type=click.Choice(EVENTS, case_sensitive=False),
+        multiple=True,
+        callback=_text,
+        help="Only action records of EVENT: enter, exit, cancel, error, timeout. May be repeated.",
+    ),
+    click.option(
+        "--since",
+        metavar="WHEN",
+        callback=_checked,
+        help="Only from this time on: 2026-11-23T10:22 (local time, or with an offset), "
+        "2026-11-23, 14:30, -3h, -1h30m, now, @SECONDS.",
+    ),
+    click.option(
+        "--until", metavar="WHEN", callback=_checked, help="Only before this time, given likewise."
+    ),
+    click.option(
+        "--min-duration",
+        metavar="SECONDS",
+        callback=_checked,
+        help="Only actions that took so long, or longer; also 90s, 5m, 1h30m.",
+    ),
+    click.option(
+        "--sample",
+        metavar="ID",
+        multiple=True,
+        callback=_text,
+        help="Only records whose sample_id is ID, exactly. May be repeated.",
+    ),
+    click.option(
+        "--task",
+        metavar="NAME",
+        multiple=True,
+        callback=_text,
+        help="Only records whose task is NAME, exactly. May be repeated.",
+    ),
+)
 
 
 def file_argument(command: Command) -> Command:
@@ -25,15 +109,42 @@ def file_argument(command: Command) -> Command:
     return click.argument("file", metavar="[FILE]", required=False)(command)
 
 
-def filter_option(command: Command) -> Command:
-    """Add `--filter`."""
-    return click.option(
-        "--filter",
-        "filter_text",
-        metavar="TEXT",
-        callback=_filter_text,
-        help="Only records whose message contains TEXT, in upper or lower case.",
-    )(command)
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose records; the command gets one `record_filter` for them."""
+
+    @functools.wraps(command)
+    def filtered(
+        *args: Any,
+        message: str | None,
+        level: str | None,
+        action: tuple[str, ...] | None,
+        event: tuple[str, ...] | None,
+        since: str | None,
+        until: str | None,
+        min_duration: str | None,
+        sample: tuple[str, ...] | None,
+        task: tuple[str, ...] | None,
+        **kwargs: Any,
+    ) -> Any:
+        from inspect_trace.filters import record_filter
+
+        chosen = record_filter(
+            message=message,
+            level=level,
+            action=action,
+            event=event,
+            since=since,
+            until=until,
+            min_duration=min_duration,
+            sample=sample,
+            task=task,
+        )
+        return command(*args, record_filter=chosen, **kwargs)
+
+    decorated: Callable[..., Any] = filtered
+    for option in reversed(_FILTER_OPTIONS):
+        decorated = option(decorated)
+    return decorated
 
 
 def json_option(what: str) -> Callable[[Command], Command]:

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use inspect_trace_core::analyze::{DatedAction, Diagnosis, DiagnosisScan};
 use inspect_trace_core::clock;
-use inspect_trace_core::read::Filter;
 use inspect_trace_core::record::Text;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::error::to_python;
+use crate::filter::Filter;
 use crate::record::{json_to_python, text_to_python};
 
 /// A traced action and how it ended.
@@ -178,10 +178,10 @@ impl Anomalies {
 pub(crate) fn anomalies(
     py: Python<'_>,
     path: PathBuf,
-    filter: Option<&str>,
+    filter: Option<&Bound<'_, Filter>>,
     as_of: Option<f64>,
 ) -> PyResult<Anomalies> {
-    let filter = Filter::new(filter);
+    let filter = Filter::of(filter);
     let failed = |error| to_python(&error);
     let mut scan = py.detach(|| DiagnosisScan::open(&path, &filter)).map_err(failed)?;
     // Step by step, so that Ctrl-C is answered.

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::error::to_python;
+use crate::filter::Filter;
 
 /// Records fetched from the core at a time.
 const BATCH: usize = 256;
@@ -200,8 +201,12 @@ impl Records {
 /// The records of the log at a path.
 #[pyfunction]
 #[pyo3(signature = (path, *, filter = None))]
-pub(crate) fn scan(py: Python<'_>, path: PathBuf, filter: Option<&str>) -> PyResult<Records> {
-    let filter = read::Filter::new(filter);
+pub(crate) fn scan(
+    py: Python<'_>,
+    path: PathBuf,
+    filter: Option<&Bound<'_, Filter>>,
+) -> PyResult<Records> {
+    let filter = Filter::of(filter);
     py.detach(|| read::Records::open(&path, &filter))
         .map(|records| Records(Mutex::new(Stream { records, batch: VecDeque::new() })))
         .map_err(|error| to_python(&error))

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use inspect_trace_core::read::Filter;
 use inspect_trace_core::render::{self, AnomaliesOptions, DumpFormat, HttpOptions, TableStyle};
 use inspect_trace_core::{Result, store};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::to_python;
+use crate::filter::Filter;
 
 /// The output of a command, in chunks.
 #[pyclass(frozen, module = "inspect_trace._core")]
@@ -50,10 +50,10 @@ fn open(
 pub(crate) fn dump_report(
     py: Python<'_>,
     path: PathBuf,
-    filter: Option<&str>,
+    filter: Option<&Bound<'_, Filter>>,
     jsonl: bool,
 ) -> PyResult<Report> {
-    let filter = Filter::new(filter);
+    let filter = Filter::of(filter);
     let format = if jsonl { DumpFormat::JsonLines } else { DumpFormat::JsonArray };
     open(py, || render::dump_report(&path, &filter, format))
 }
@@ -67,14 +67,14 @@ pub(crate) fn dump_report(
 pub(crate) fn http_report(
     py: Python<'_>,
     path: PathBuf,
-    filter: Option<&str>,
+    filter: Option<&Bound<'_, Filter>>,
     failed: bool,
     json: bool,
     as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
-    let filter = Filter::new(filter);
+    let filter = Filter::of(filter);
     let options = HttpOptions { failed, json, as_of_s: as_of, style: TableStyle { width, color } };
     open(py, || render::http_report(&path, &filter, &options))
 }
@@ -88,14 +88,14 @@ pub(crate) fn http_report(
 pub(crate) fn anomalies_report(
     py: Python<'_>,
     path: PathBuf,
-    filter: Option<&str>,
+    filter: Option<&Bound<'_, Filter>>,
     show_all: bool,
     json: bool,
     as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
-    let filter = Filter::new(filter);
+    let filter = Filter::of(filter);
     let options =
         AnomaliesOptions { show_all, json, as_of_s: as_of, style: TableStyle { width, color } };
     open(py, || render::anomalies_report(&path, &filter, &options))

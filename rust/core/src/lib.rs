@@ -11,6 +11,7 @@ pub mod clock;
 pub(crate) mod gzip_member;
 pub mod id;
 pub(crate) mod sys;
+pub mod timestamp;
 
 pub mod store;
 pub mod write;

@@ -182,10 +182,15 @@ impl<'r> RawValue<'r> {
         self.kind
     }
 
+    /// What stands between the quotes of a string.
+    pub(crate) fn string_content(self) -> &'r [u8] {
+        &self.raw[1..self.raw.len() - 1]
+    }
+
     /// The decoded text of a string.
     pub fn text(self) -> Option<Cow<'r, [u8]>> {
         let Kind::String { escaped } = self.kind else { return None };
-        let content = &self.raw[1..self.raw.len() - 1];
+        let content = self.string_content();
         Some(if escaped { Cow::Owned(wtf8::unescape(content)) } else { Cow::Borrowed(content) })
     }
 

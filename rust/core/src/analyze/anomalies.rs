@@ -32,6 +32,8 @@ pub struct Action {
     pub parent_id: Option<Text>,
     /// When it began, seconds since the epoch.
     pub start_time_s: Option<f64>,
+    /// When the record was made, seconds since the epoch.
+    pub timestamp_s: Option<f64>,
     /// How long it took, as recorded, seconds.
     pub duration_s: Option<f64>,
     /// What the exception said.
@@ -80,6 +82,7 @@ impl Action {
             trace_id: owned(Name::TraceId)?,
             parent_id: owned(Name::ParentId),
             start_time_s: kept.start_time_s,
+            timestamp_s: timestamp::parse_epoch_s(&record.timestamp()),
             duration_s: record.duration_s(),
             error: owned(Name::Error),
             error_type: owned(Name::ErrorType),
@@ -253,7 +256,7 @@ impl Partial for AnomaliesPartial {
             }
         }
         let Some(event) = record.event() else { return };
-        if !self.filter.matches(record) {
+        if !self.filter.matches_action_record(record) {
             return;
         }
         let Some(trace_id) = record.trace_id() else { return };

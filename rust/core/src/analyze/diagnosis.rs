@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::Result;
-use crate::read::{Filter, Skipped};
+use crate::read::{ActionSpan, Filter, Skipped};
 use crate::store::{self, LogName, ProcessStatus};
 
 use super::{Action, Anomalies, AnomaliesScan};
@@ -18,8 +18,23 @@ pub struct DatedAction {
     /// As recorded; of an action that runs, until `as_of`; of one that was cut off, until the last
     /// record of its process; 0 where nothing is known.
     pub duration_s: f64,
+    /// When it ended, as far as the log tells; of one that runs, `as_of`; of one that was cut off,
+    /// the last record of its process.
+    pub end_s: Option<f64>,
     /// Whether its process ended while it ran.
     pub interrupted: bool,
+}
+
+impl DatedAction {
+    /// What a filter selects it by.
+    pub fn span(&self) -> ActionSpan {
+        ActionSpan {
+            event: self.action.event,
+            start_s: self.action.start_time_s.filter(|start_s| !start_s.is_nan()),
+            end_s: self.end_s,
+            duration_s: self.duration_s,
+        }
+    }
 }
 
 /// The anomalies of a log, dated. The lists are sorted as those of [`Anomalies`].
@@ -52,6 +67,13 @@ impl Diagnosis {
         self.open.iter().filter(|action| action.interrupted)
     }
 
+    /// Keeps of each list what `filter` selects.
+    pub fn select(&mut self, filter: &Filter) {
+        for list in [&mut self.open, &mut self.cancelled, &mut self.errors, &mut self.timeouts] {
+            list.retain(|action| filter.selects(&action.span()));
+        }
+    }
+
     /// Judges open actions by the state of their processes.
     ///
     /// `process` is the process of the log, `is_alive` tells of the forked children that records
@@ -82,6 +104,7 @@ impl Diagnosis {
             DatedAction {
                 action,
                 duration_s: duration_s.unwrap_or(0.0),
+                end_s: until_s,
                 interrupted: ended.is_some(),
             }
         });
@@ -102,7 +125,8 @@ fn dated(actions: Vec<Action>, as_of_s: f64) -> Vec<DatedAction> {
     let dated = |action: Action| {
         let duration_s =
             action.duration_s.or_else(|| Some(as_of_s - action.start_time_s?)).unwrap_or(0.0);
-        DatedAction { action, duration_s, interrupted: false }
+        let end_s = action.timestamp_s.or_else(|| Some(action.start_time_s? + action.duration_s?));
+        DatedAction { action, duration_s, end_s, interrupted: false }
     };
     actions.into_iter().map(dated).collect()
 }
@@ -119,7 +143,8 @@ pub struct DiagnosisScan {
 }
 
 impl DiagnosisScan {
-    /// Opens a log to find the anomalies among the records that `filter` wants.
+    /// Opens a log to find the anomalies that `filter` selects, among the actions of the records
+    /// that it lets count (see [`Filter::matches_action_record`]).
     ///
     /// # Errors
     /// The log cannot be opened.
@@ -168,7 +193,10 @@ impl DiagnosisScan {
             .map(|since| since.as_secs_f64());
         let children = self.children.unwrap_or_default();
         let is_alive = |pid| children.get(&pid).copied().flatten();
-        Diagnosis::of(self.scan.finish(), self.process, &is_alive, mtime_s, as_of_s)
+        let mut diagnosis =
+            Diagnosis::of(self.scan.finish(), self.process, &is_alive, mtime_s, as_of_s);
+        diagnosis.select(&self.filter);
+        diagnosis
     }
 }
 

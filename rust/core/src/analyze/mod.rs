@@ -6,11 +6,12 @@
 pub mod anomalies;
 pub mod diagnosis;
 pub mod http;
-pub mod timestamp;
 
 pub use anomalies::{Action, Anomalies, AnomaliesPartial, AnomaliesScan, scan_anomalies};
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use http::{HttpRequest, http_request};
+
+pub use crate::timestamp;
 
 use crate::record::Record;
 

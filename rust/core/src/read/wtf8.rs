@@ -31,6 +31,42 @@ pub(crate) fn unescape(content: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether the content of a well-formed JSON string decodes to `text`; allocates nothing.
+pub(crate) fn unescapes_to(content: &[u8], text: &str) -> bool {
+    let (mut rest, mut expected) = (content, text.as_bytes());
+    loop {
+        let at = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+        let Some(tail) = expected.strip_prefix(&rest[..at]) else { return false };
+        (rest, expected) = (&rest[at..], tail);
+        if rest.is_empty() {
+            return expected.is_empty();
+        }
+        let (code_point, length) = escape(rest);
+        let Some(character) = char::from_u32(code_point) else { return false };
+        let Some(tail) = expected.strip_prefix(character.encode_utf8(&mut [0; 4]).as_bytes())
+        else {
+            return false;
+        };
+        (rest, expected) = (&rest[length..], tail);
+    }
+}
+
+/// The code point of the escape at the start of `bytes`, of whatever form, and its length.
+fn escape(bytes: &[u8]) -> (u32, usize) {
+    let simple = match bytes.get(1) {
+        Some(b'u') => return unicode_escape(bytes),
+        Some(b'b') => 0x08,
+        Some(b'f') => 0x0c,
+        Some(b'n') => b'\n',
+        Some(b'r') => b'\r',
+        Some(b't') => b'\t',
+        Some(&other) => other,
+        // Not reached for well-formed text.
+        None => return (0xfffd, bytes.len()),
+    };
+    (u32::from(simple), 2)
+}
+
 /// The code point of the `\uXXXX` escape at the start of `bytes` (two of them for a surrogate
 /// pair) and its length. A surrogate without its half is given as it is.
 pub(crate) fn unicode_escape(bytes: &[u8]) -> (u32, usize) {
