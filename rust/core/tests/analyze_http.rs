@@ -7,7 +7,7 @@ use inspect_trace_core::analyze::http_request;
 use inspect_trace_core::read::Filter;
 use inspect_trace_core::record::parse_record;
 use inspect_trace_core::render::{HttpOptions, TableStyle, http_report};
-use read_support::{Log, line, print};
+use read_support::{Log, line, print, whole};
 
 fn http(message: &str) -> String {
     let message = serde_json::to_string(message).unwrap();
@@ -86,7 +86,13 @@ fn other_levels_are_no_requests() {
 }
 
 fn options(json: bool, failed: bool, width: Option<usize>) -> HttpOptions {
-    HttpOptions { failed, json, as_of_s: 1.5, style: TableStyle { width, color: false } }
+    HttpOptions {
+        failed,
+        limit: None,
+        json,
+        as_of_s: 1.5,
+        style: TableStyle { width, color: false },
+    }
 }
 
 fn log() -> Log {
@@ -100,7 +106,7 @@ fn log() -> Log {
 }
 
 fn report(log: &Log, filter: Option<&str>, options: &HttpOptions) -> (String, Option<String>) {
-    print(http_report(&log.path, &Filter::new(filter), options).unwrap())
+    print(http_report(&[whole(&log.path)], &Filter::new(filter), options).unwrap())
 }
 
 /// The JSON has the reference's envelope and rows, with status and failure added, in ASCII.

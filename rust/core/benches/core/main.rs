@@ -9,8 +9,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use inspect_trace_core::analyze::anomalies::scan_anomalies;
-use inspect_trace_core::read::{Filter, for_each_record};
-use inspect_trace_core::render::{DumpFormat, Report, dump_report};
+use inspect_trace_core::read::{Filter, Log, for_each_record};
+use inspect_trace_core::render::{DumpFormat, DumpOptions, Report, dump_report};
 use inspect_trace_core::write::writer::LogWriter;
 use tempfile::TempDir;
 
@@ -50,6 +50,8 @@ fn read(c: &mut Criterion) {
     let path = directory.path().join("trace.log");
     let text = log::log(LOG_BYTES);
     fs::write(&path, &text).unwrap();
+    let logs = [Log::whole(&path)];
+    let options = DumpOptions { format: DumpFormat::JsonArray, limit: None };
     let all = Filter::new(None);
     let few = Filter::new(Some("sample=s-25\n"));
 
@@ -61,10 +63,10 @@ fn read(c: &mut Criterion) {
     });
     group.bench_function("anomalies", |b| b.iter(|| scan_anomalies(&path, &all).unwrap()));
     group.bench_function("dump", |b| {
-        b.iter(|| drain(dump_report(&path, &all, DumpFormat::JsonArray).unwrap()));
+        b.iter(|| drain(dump_report(&logs, &all, options).unwrap()));
     });
     group.bench_function("dump filtered", |b| {
-        b.iter(|| drain(dump_report(&path, &few, DumpFormat::JsonArray).unwrap()));
+        b.iter(|| drain(dump_report(&logs, &few, options).unwrap()));
     });
     group.finish();
 }

@@ -5,15 +5,18 @@
 //! (in its place), any other record removes the running one, gives it its place in the dictionary
 //! of its ending, and takes over the start time of the `enter` record it closes.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Result;
-use crate::read::{Blocks, Filter, Kind, LineCursor, Skipped};
-use crate::record::{Event, Name, Record, Text, parse_record};
+use crate::read::{Block, BlockMap, Filter, Kind, Log, Progress, Scan, ScanOptions, Skipped, Step};
+use crate::record::{Event, Name, Text, parse_record};
+use crate::timestamp;
 
-use super::{Partial, timestamp};
+use super::Partial as _;
+use super::anomalies_block::BlockScan;
+use super::anomalies_partial::{AnomaliesPartial, Kept};
 
 /// An action as the last record about it tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,13 +64,13 @@ impl Action {
     }
 
     /// When it ended, as far as its records tell: what actions are sorted by.
-    fn end_s(&self) -> f64 {
+    pub(crate) fn end_s(&self) -> f64 {
         let end = self.start_time_s.unwrap_or(0.0) + self.duration_s.unwrap_or(0.0);
         // The place of what is no number is the end of the list.
         if end.is_nan() { f64::NEG_INFINITY } else { end }
     }
 
-    fn of(kept: &Kept) -> Option<Self> {
+    pub(super) fn of(kept: &Kept) -> Option<Self> {
         let record = parse_record(&kept.line).ok()?;
         let owned = |name| record.text(name).map(std::borrow::Cow::into_owned);
         let json = |name| {
@@ -121,213 +124,35 @@ pub struct Anomalies {
     pub skipped: Skipped,
 }
 
-/// A line that is kept until the end, when it is decoded: most are dropped before.
-#[derive(Debug, Clone, PartialEq)]
-struct Kept {
-    line: Box<[u8]>,
-    offset: u64,
-    start_time_s: Option<f64>,
-    /// Its place among the entries of its map.
-    place: u64,
-    /// Closing records: whether the start time may still come from an earlier part of the log.
-    awaits_start: bool,
-}
-
-type Map = HashMap<Text, Kept>;
-
-/// The state of [`scan_anomalies`] after some consecutive records.
-///
-/// Memory: the open and the reported actions. A part that does not begin at the start of the log
-/// also remembers the ids of the actions that ended in it, until it is merged.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AnomaliesPartial {
+/// What a scan does with each block.
+struct AnomaliesMap {
     filter: Filter,
-    running: Map,
-    cancelled: Map,
-    errors: Map,
-    timeouts: Map,
-    /// The ids with a closing record; `None` at the start of a log, where nothing can be open.
-    closed: Option<HashSet<Text>>,
-    next_place: u64,
-    last_timestamp_s: Option<f64>,
-    last_main_timestamp_s: Option<f64>,
-    last_timestamps_by_pid: HashMap<u32, f64>,
-    records: u64,
+    start: u64,
 }
 
-impl AnomaliesPartial {
-    /// The state before the first record of a log.
-    pub fn at_start(filter: &Filter) -> Self {
-        Self {
-            filter: filter.clone(),
-            running: Map::new(),
-            cancelled: Map::new(),
-            errors: Map::new(),
-            timeouts: Map::new(),
-            closed: None,
-            next_place: 0,
-            last_timestamp_s: None,
-            last_main_timestamp_s: None,
-            last_timestamps_by_pid: HashMap::new(),
-            records: 0,
+impl BlockMap for AnomaliesMap {
+    type Scratch = BlockScan;
+    type Output = Option<AnomaliesPartial>;
+
+    fn map(
+        &self,
+        _log: usize,
+        scratch: &mut BlockScan,
+        block: &Block,
+        skipped: &mut Skipped,
+        output: &mut Option<AnomaliesPartial>,
+    ) {
+        let partial = scratch.scan(&self.filter, self.start, block, skipped);
+        match output {
+            Some(earlier) => earlier.merge(partial),
+            None => *output = Some(partial),
         }
     }
-
-    /// The state before a record in the middle of a log.
-    pub fn in_the_middle(filter: &Filter) -> Self {
-        Self { closed: Some(HashSet::new()), ..Self::at_start(filter) }
-    }
-
-    /// What was found; `skipped` is what was skipped on the way.
-    pub fn finish(self, skipped: Skipped) -> Anomalies {
-        Anomalies {
-            running: sorted(self.running),
-            cancelled: sorted(self.cancelled),
-            errors: sorted(self.errors),
-            timeouts: sorted(self.timeouts),
-            last_timestamp_s: self.last_timestamp_s,
-            last_main_timestamp_s: self.last_main_timestamp_s,
-            last_timestamps_by_pid: self.last_timestamps_by_pid,
-            records: self.records,
-            skipped,
-        }
-    }
-
-    fn enter(&mut self, record: &Record<'_>, trace_id: Text, offset: u64) {
-        let place = self.next_place;
-        self.next_place += 1;
-        let kept = Kept {
-            line: record.json().into(),
-            offset,
-            start_time_s: record.start_time_s(),
-            place,
-            awaits_start: false,
-        };
-        put(&mut self.running, trace_id, kept);
-    }
-
-    fn close(&mut self, record: &Record<'_>, event: Event, trace_id: &[u8], offset: u64) {
-        let opened = self.running.remove(trace_id);
-        // Once an id was closed here, nothing before this part can be open under it.
-        let closed_here = match &mut self.closed {
-            Some(closed) => !closed.insert(trace_id.to_vec()),
-            None => true,
-        };
-        let bucket = match event {
-            Event::Cancel => &mut self.cancelled,
-            Event::Error => &mut self.errors,
-            Event::Timeout => &mut self.timeouts,
-            Event::Exit | Event::Enter => return,
-        };
-        let place = self.next_place;
-        self.next_place += 1;
-        let awaits_start = opened.is_none() && !closed_here;
-        let start_time_s =
-            opened.map_or_else(|| record.start_time_s(), |opened| opened.start_time_s);
-        let line = record.json().into();
-        let kept = Kept { line, offset, start_time_s, place, awaits_start };
-        put(bucket, trace_id.to_vec(), kept);
-    }
-}
-
-/// Replaces the value of a key in its place, or adds it.
-fn put(map: &mut Map, key: Text, mut kept: Kept) {
-    match map.entry(key) {
-        std::collections::hash_map::Entry::Occupied(mut entry) => {
-            kept.place = entry.get().place;
-            entry.insert(kept);
-        }
-        std::collections::hash_map::Entry::Vacant(entry) => {
-            entry.insert(kept);
-        }
-    }
-}
-
-impl Partial for AnomaliesPartial {
-    fn observe(&mut self, record: &Record<'_>, offset: u64) {
-        self.records += 1;
-        if let Some(epoch_s) = timestamp::parse_epoch_s(&record.timestamp()) {
-            self.last_timestamp_s = Some(epoch_s);
-            match record.pid() {
-                None => self.last_main_timestamp_s = Some(epoch_s),
-                Some(pid) => {
-                    self.last_timestamps_by_pid.insert(pid, epoch_s);
-                }
-            }
-        }
-        let Some(event) = record.event() else { return };
-        if !self.filter.matches_action_record(record) {
-            return;
-        }
-        let Some(trace_id) = record.trace_id() else { return };
-        match event {
-            Event::Enter => self.enter(record, trace_id.into_owned(), offset),
-            _ => self.close(record, event, &trace_id, offset),
-        }
-    }
-
-    fn merge(&mut self, later: Self) {
-        let resolve = |mut kept: Kept, trace_id: &Text, earlier: &Self| {
-            if kept.awaits_start {
-                if let Some(opened) = earlier.running.get(trace_id) {
-                    kept.start_time_s = opened.start_time_s;
-                    kept.awaits_start = false;
-                } else {
-                    kept.awaits_start =
-                        earlier.closed.as_ref().is_some_and(|closed| !closed.contains(trace_id));
-                }
-            }
-            kept.place += earlier.next_place;
-            kept
-        };
-        for (theirs, which) in [
-            (later.cancelled, Event::Cancel),
-            (later.errors, Event::Error),
-            (later.timeouts, Event::Timeout),
-        ] {
-            for (trace_id, kept) in theirs {
-                let kept = resolve(kept, &trace_id, self);
-                let ours = match which {
-                    Event::Cancel => &mut self.cancelled,
-                    Event::Error => &mut self.errors,
-                    _ => &mut self.timeouts,
-                };
-                put(ours, trace_id, kept);
-            }
-        }
-        if let Some(closed) = later.closed {
-            for trace_id in &closed {
-                self.running.remove(trace_id);
-            }
-            if let Some(ours) = &mut self.closed {
-                ours.extend(closed);
-            }
-        }
-        for (trace_id, mut kept) in later.running {
-            kept.place += self.next_place;
-            put(&mut self.running, trace_id, kept);
-        }
-        self.next_place += later.next_place;
-        self.last_timestamp_s = later.last_timestamp_s.or(self.last_timestamp_s);
-        self.last_main_timestamp_s = later.last_main_timestamp_s.or(self.last_main_timestamp_s);
-        self.last_timestamps_by_pid.extend(later.last_timestamps_by_pid);
-        self.records += later.records;
-    }
-}
-
-/// The actions of a map, the latest end first; of equal ones, the one that came first.
-fn sorted(map: Map) -> Vec<Action> {
-    let mut kept: Vec<_> = map.into_values().collect();
-    kept.sort_unstable_by_key(|kept| kept.place);
-    let mut actions: Vec<_> = kept.iter().filter_map(Action::of).collect();
-    actions.sort_by(|a, b| b.end_s().partial_cmp(&a.end_s()).unwrap_or(Ordering::Equal));
-    actions
 }
 
 /// A scan for anomalies, a step at a time: so that the caller can look for Ctrl-C in between.
 pub struct AnomaliesScan {
-    blocks: Blocks,
-    cursor: LineCursor,
+    scan: Scan<AnomaliesMap>,
     partial: AnomaliesPartial,
     skipped: Skipped,
 }
@@ -337,34 +162,44 @@ impl AnomaliesScan {
     ///
     /// # Errors
     /// The log cannot be opened.
-    pub fn open(path: &Path, filter: &Filter) -> Result<Self> {
+    pub fn open(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Self> {
+        let map = AnomaliesMap { filter: filter.clone(), start: log.start };
         Ok(Self {
-            blocks: Blocks::open(path)?,
-            cursor: LineCursor::new(),
+            scan: Scan::new(std::slice::from_ref(log), map, options)?,
             partial: AnomaliesPartial::at_start(filter),
             skipped: Skipped::default(),
         })
     }
 
-    /// Reads on a bit; false at the end of the log.
+    /// Reads on a bit, waiting no longer than `wait`; false at the end of the log.
     ///
     /// # Errors
     /// The log cannot be read on.
-    pub fn step(&mut self) -> Result<bool> {
-        let next = self.blocks.next_block()?;
-        self.skipped.merge(&self.blocks.take_skipped());
-        let Some(block) = next else { return Ok(false) };
-        while let Some(record) = self.cursor.next(&block, &mut self.skipped) {
-            self.partial.observe(&record, record.offset());
+    pub fn step(&mut self, wait: Duration) -> Result<bool> {
+        match self.scan.next(wait) {
+            Step::Part(part) => {
+                self.skipped.merge(&part.skipped);
+                if let Some(error) = part.error {
+                    return Err(error);
+                }
+                if let Some(later) = part.output {
+                    self.partial.merge(later);
+                }
+                Ok(true)
+            }
+            Step::Pending => Ok(true),
+            Step::End => Ok(false),
         }
-        self.blocks.recycle(block);
-        Ok(true)
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        self.scan.progress()
     }
 
     /// The forked children whose actions are open so far.
     pub(crate) fn open_pids(&self) -> HashSet<u32> {
-        let kept = self.partial.running.values();
-        kept.filter_map(|kept| parse_record(&kept.line).ok()?.pid()).collect()
+        self.partial.open_pids()
     }
 
     /// What was found so far.
@@ -378,7 +213,16 @@ impl AnomaliesScan {
 /// # Errors
 /// The log cannot be opened or read.
 pub fn scan_anomalies(path: &Path, filter: &Filter) -> Result<Anomalies> {
-    let mut scan = AnomaliesScan::open(path, filter)?;
-    while scan.step()? {}
+    scan_anomalies_with(&Log::whole(path), filter, ScanOptions::default())
+}
+
+/// The same, for a log that is not necessarily read from its beginning, and in a given way: which
+/// changes nothing in what is found.
+///
+/// # Errors
+/// The log cannot be opened or read.
+pub fn scan_anomalies_with(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Anomalies> {
+    let mut scan = AnomaliesScan::open(log, filter, options)?;
+    while scan.step(Duration::from_secs(1))? {}
     Ok(scan.finish())
 }

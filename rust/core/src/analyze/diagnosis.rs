@@ -1,11 +1,11 @@
 //! What anomalies mean now: whether open actions run, or were cut off when their process ended.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::Result;
-use crate::read::{ActionSpan, Filter, Skipped};
+use crate::read::{ActionSpan, Filter, Log, Progress, ScanOptions, Skipped};
 use crate::store::{self, LogName, ProcessStatus};
 
 use super::{Action, Anomalies, AnomaliesScan};
@@ -133,7 +133,8 @@ fn dated(actions: Vec<Action>, as_of_s: f64) -> Vec<DatedAction> {
 
 /// A scan for a diagnosis, a step at a time: so that the caller can look for Ctrl-C in between.
 pub struct DiagnosisScan {
-    path: PathBuf,
+    log: Log,
+    options: ScanOptions,
     filter: Filter,
     process: ProcessStatus,
     scan: AnomaliesScan,
@@ -148,20 +149,21 @@ impl DiagnosisScan {
     ///
     /// # Errors
     /// The log cannot be opened.
-    pub fn open(path: &Path, filter: &Filter) -> Result<Self> {
-        let scan = AnomaliesScan::open(path, filter)?;
+    pub fn open(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Self> {
         // Asked before the records are read: of a process that ended before, they are all there;
         // one that ends in the meantime is taken for alive.
-        let process = main_process(path);
-        Ok(Self { path: path.to_owned(), filter: filter.clone(), process, scan, children: None })
+        let process = main_process(&log.path);
+        let scan = AnomaliesScan::open(log, filter, options)?;
+        let (log, filter) = (log.clone(), filter.clone());
+        Ok(Self { log, options, filter, process, scan, children: None })
     }
 
-    /// Reads on a bit; false at the end of the log.
+    /// Reads on a bit, waiting no longer than `wait`; false at the end of the log.
     ///
     /// # Errors
     /// The log cannot be read on.
-    pub fn step(&mut self) -> Result<bool> {
-        if self.scan.step()? {
+    pub fn step(&mut self, wait: Duration) -> Result<bool> {
+        if self.scan.step(wait)? {
             return Ok(true);
         }
         if self.children.is_some() {
@@ -171,7 +173,7 @@ impl DiagnosisScan {
             .scan
             .open_pids()
             .into_iter()
-            .map(|pid| (pid, store::writer_alive(&self.path, pid)))
+            .map(|pid| (pid, store::writer_alive(&self.log.path, pid)))
             .collect();
         let was_asked_too_late =
             alive.values().any(|&alive| alive == Some(false)) && self.process.alive != Some(false);
@@ -179,14 +181,19 @@ impl DiagnosisScan {
         if was_asked_too_late {
             // A child that is dead by now may have ended its actions after we read its records:
             // only what is read after its death is all there is.
-            self.scan = AnomaliesScan::open(&self.path, &self.filter)?;
+            self.scan = AnomaliesScan::open(&self.log, &self.filter, self.options)?;
         }
         Ok(was_asked_too_late)
     }
 
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        self.scan.progress()
+    }
+
     /// What was found, as of a moment (seconds since the epoch).
     pub fn finish(self, as_of_s: f64) -> Diagnosis {
-        let mtime_s = std::fs::metadata(&self.path)
+        let mtime_s = std::fs::metadata(&self.log.path)
             .and_then(|metadata| metadata.modified())
             .ok()
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
@@ -217,7 +224,7 @@ fn main_process(path: &Path) -> ProcessStatus {
 /// # Errors
 /// The log cannot be opened or read.
 pub fn diagnose(path: &Path, filter: &Filter, as_of_s: f64) -> Result<Diagnosis> {
-    let mut scan = DiagnosisScan::open(path, filter)?;
-    while scan.step()? {}
+    let mut scan = DiagnosisScan::open(&Log::whole(path), filter, ScanOptions::default())?;
+    while scan.step(Duration::from_secs(1))? {}
     Ok(scan.finish(as_of_s))
 }

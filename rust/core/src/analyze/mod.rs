@@ -4,10 +4,16 @@
 //! consecutive parts merge into the state of the whole.
 
 pub mod anomalies;
+mod anomalies_block;
+mod anomalies_partial;
+pub mod diagnoses;
 pub mod diagnosis;
 pub mod http;
+mod ids;
 
-pub use anomalies::{Action, Anomalies, AnomaliesPartial, AnomaliesScan, scan_anomalies};
+pub use anomalies::{Action, Anomalies, AnomaliesScan, scan_anomalies, scan_anomalies_with};
+pub use anomalies_partial::AnomaliesPartial;
+pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use http::{HttpRequest, http_request};
 

@@ -1,14 +1,17 @@
 //! Anomalies as tables or as JSON.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Result;
-use crate::analyze::{DatedAction, Diagnosis, DiagnosisScan};
-use crate::read::{Filter, Skipped};
+use crate::analyze::{DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan};
+use crate::read::{Filter, Log, Progress, ScanOptions};
 use crate::record::Event;
 
 use super::Report;
+use super::http::write_trace_files;
 use super::json::{Escape, Layout, new_line, write_number, write_text, write_value};
 use super::table::{Column, TableStyle, layout};
 use super::terminal::{cell, shell_quote};
@@ -19,6 +22,8 @@ use super::time::local_clock;
 pub struct AnomaliesOptions {
     /// Errors and timeouts, too (JSON always has them).
     pub show_all: bool,
+    /// So many rows of each sort at most.
+    pub limit: Option<u64>,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -27,102 +32,241 @@ pub struct AnomaliesOptions {
     pub style: TableStyle,
 }
 
-/// The anomalies of a log, among the records that `filter` wants.
+/// The anomalies of some logs that `filter` selects. Where there are several, each row says which
+/// log it is from, and one that cannot be read does not keep the others from being shown.
 ///
 /// # Errors
-/// The log cannot be opened.
+/// The one log cannot be opened.
 pub fn anomalies_report(
-    path: &Path,
+    logs: &[Log],
     filter: &Filter,
     options: &AnomaliesOptions,
 ) -> Result<Box<dyn Report>> {
-    let scan = DiagnosisScan::open(path, filter)?;
+    let how = ScanOptions::default();
+    let scan = match logs {
+        [log] => Scanning::One(Box::new(DiagnosisScan::open(log, filter, how)?)),
+        _ => Scanning::Many(DiagnosesScan::new(logs, filter, options.as_of_s, how)),
+    };
     Ok(Box::new(AnomaliesReport {
-        path: path.to_owned(),
+        logs: logs.to_vec(),
         options: *options,
         scan: Some(scan),
-        skipped: Skipped::default(),
+        progress: None,
+        summary: None,
+        notes: Vec::new(),
+        has_failed: false,
     }))
 }
 
+enum Scanning {
+    One(Box<DiagnosisScan>),
+    Many(DiagnosesScan),
+}
+
 struct AnomaliesReport {
-    path: PathBuf,
+    logs: Vec<Log>,
     options: AnomaliesOptions,
     /// `None` once the report is out.
-    scan: Option<DiagnosisScan>,
-    skipped: Skipped,
+    scan: Option<Scanning>,
+    progress: Option<Progress>,
+    /// What was skipped in the one log.
+    summary: Option<String>,
+    notes: Vec<String>,
+    has_failed: bool,
 }
+
+/// How long a report waits before it gives an empty chunk.
+const WAIT: Duration = Duration::from_millis(50);
 
 impl Report for AnomaliesReport {
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(mut scan) = self.scan.take() else { return Ok(None) };
-        if scan.step()? {
+        let more = match &mut scan {
+            Scanning::One(scan) => {
+                let more = scan.step(WAIT)?;
+                self.progress = Some(scan.progress());
+                more
+            }
+            Scanning::Many(scan) => {
+                let more = scan.step(WAIT);
+                self.progress = Some(scan.progress());
+                more
+            }
+        };
+        if more {
             // Nothing to show before the end, but the caller may look for Ctrl-C.
             self.scan = Some(scan);
             return Ok(Some(Vec::new()));
         }
-        let diagnosis = scan.finish(self.options.as_of_s);
-        let text = if self.options.json {
-            anomalies_json(&self.path, &diagnosis, self.options.as_of_s)
-        } else {
-            anomalies_table(&self.path, &diagnosis, self.options.show_all, self.options.style)
+        let found = match scan {
+            Scanning::One(scan) => {
+                let diagnosis = scan.finish(self.options.as_of_s);
+                self.summary = diagnosis.skipped.summary(&self.logs[0].path);
+                vec![Diagnosed { path: self.logs[0].path.clone(), diagnosis }]
+            }
+            Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
-        self.skipped = diagnosis.skipped;
+        let text = if self.options.json {
+            anomalies_json(&found, &self.options)
+        } else {
+            anomalies_table(&found, &self.options)
+        };
         Ok(Some(text.into_bytes()))
     }
 
-    fn skipped(&self) -> Option<String> {
-        self.skipped.summary(&self.path)
+    fn progress(&self) -> Option<Progress> {
+        self.progress
     }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    fn skipped(&self) -> Option<String> {
+        self.summary.clone()
+    }
+}
+
+impl AnomaliesReport {
+    /// Puts what could not be read, or was skipped, into the notes.
+    fn sort_out(&mut self, found: Vec<Result<Diagnosis>>) -> Vec<Diagnosed> {
+        let mut diagnosed = Vec::new();
+        for (log, outcome) in self.logs.iter().zip(found) {
+            match outcome {
+                Ok(diagnosis) => {
+                    self.notes.extend(diagnosis.skipped.summary(&log.path));
+                    diagnosed.push(Diagnosed { path: log.path.clone(), diagnosis });
+                }
+                Err(error) => {
+                    self.has_failed = true;
+                    self.notes.push(error.to_string());
+                }
+            }
+        }
+        diagnosed
+    }
+}
+
+/// What was found in a log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnosed {
+    /// The log.
+    pub path: PathBuf,
+    /// What was found.
+    pub diagnosis: Diagnosis,
+}
+
+/// Rows of one bucket of all logs, each with the log it is from: the latest end first, and no more
+/// than are wanted.
+fn rows<'d>(
+    found: &'d [Diagnosed],
+    limit: Option<u64>,
+    bucket: impl Fn(&'d Diagnosis) -> Vec<&'d DatedAction>,
+) -> Vec<(&'d Path, &'d DatedAction)> {
+    let mut rows: Vec<_> = found
+        .iter()
+        .flat_map(|log| bucket(&log.diagnosis).into_iter().map(|row| (log.path.as_path(), row)))
+        .collect();
+    if found.len() > 1 {
+        let end_s = |row: &DatedAction| row.action.end_s();
+        rows.sort_by(|a, b| end_s(b.1).partial_cmp(&end_s(a.1)).unwrap_or(Ordering::Equal));
+    }
+    rows.truncate(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX));
+    rows
 }
 
 /// The JSON object `{trace_file, as_of, running, cancelled, errors, timeouts, process}`, ended by a
 /// newline. Interrupted actions stand among the running ones, for readers that know only those,
-/// and say so.
-pub fn anomalies_json(path: &Path, diagnosis: &Diagnosis, as_of_s: f64) -> String {
-    let mut out = b"{\n  \"trace_file\": ".to_vec();
-    write_text(&mut out, path.as_os_str().as_encoded_bytes());
+/// and say so. Where there is not just one log, `trace_files` and `processes` are lists, and each
+/// row has its `trace_file`.
+pub fn anomalies_json(found: &[Diagnosed], options: &AnomaliesOptions) -> String {
+    let logs: Vec<_> = found.iter().map(|log| Log::whole(&log.path)).collect();
+    let is_one = logs.len() == 1;
+    let mut out = b"{\n  ".to_vec();
+    write_trace_files(&mut out, &logs);
     out.extend_from_slice(b",\n  \"as_of\": ");
-    write_number(&mut out, as_of_s);
-    for (name, actions) in [
-        ("running", &diagnosis.open),
-        ("cancelled", &diagnosis.cancelled),
-        ("errors", &diagnosis.errors),
-        ("timeouts", &diagnosis.timeouts),
-    ] {
+    write_number(&mut out, options.as_of_s);
+    type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
+    let buckets: [(&str, Bucket); 4] = [
+        ("running", |found| found.open.iter().collect()),
+        ("cancelled", |found| found.cancelled.iter().collect()),
+        ("errors", |found| found.errors.iter().collect()),
+        ("timeouts", |found| found.timeouts.iter().collect()),
+    ];
+    for (name, bucket) in buckets {
+        let actions = rows(found, options.limit, bucket);
         key(&mut out, 1, true, name);
         out.push(b'[');
-        for (index, action) in actions.iter().enumerate() {
+        for (index, (path, action)) in actions.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            write_row(&mut out, action);
+            write_row(&mut out, (!is_one).then_some(path), action);
         }
         if !actions.is_empty() {
             new_line(&mut out, 1);
         }
         out.push(b']');
     }
-    key(&mut out, 1, true, "process");
-    let null = || "null".to_owned();
-    let process = diagnosis.process;
-    out.push(b'{');
-    key(&mut out, 2, false, "pid");
-    out.extend_from_slice(process.pid.map_or_else(null, |pid| pid.to_string()).as_bytes());
-    key(&mut out, 2, true, "alive");
-    out.extend_from_slice(process.alive.map_or_else(null, |alive| alive.to_string()).as_bytes());
-    key(&mut out, 2, true, "ended_at");
-    write_number_or_null(&mut out, diagnosis.ended_at_s);
-    out.extend_from_slice(b"\n  }\n}\n");
+    key(&mut out, 1, true, if is_one { "process" } else { "processes" });
+    if is_one {
+        write_process(&mut out, None, &found[0].diagnosis, 1);
+    } else {
+        out.push(b'[');
+        for (index, log) in found.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            new_line(&mut out, 2);
+            write_process(&mut out, Some(&log.path), &log.diagnosis, 2);
+        }
+        if !found.is_empty() {
+            new_line(&mut out, 1);
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"\n}\n");
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The process that wrote a log, as an object at a depth.
+fn write_process(out: &mut Vec<u8>, path: Option<&Path>, diagnosis: &Diagnosis, depth: usize) {
+    let null = || "null".to_owned();
+    let process = diagnosis.process;
+    out.push(b'{');
+    if let Some(path) = path {
+        write_path(out, path, depth + 1);
+        out.push(b',');
+    }
+    key(out, depth + 1, false, "pid");
+    out.extend_from_slice(process.pid.map_or_else(null, |pid| pid.to_string()).as_bytes());
+    key(out, depth + 1, true, "alive");
+    out.extend_from_slice(process.alive.map_or_else(null, |alive| alive.to_string()).as_bytes());
+    key(out, depth + 1, true, "ended_at");
+    write_number_or_null(out, diagnosis.ended_at_s);
+    new_line(out, depth);
+    out.push(b'}');
+}
+
+fn write_path(out: &mut Vec<u8>, path: &Path, depth: usize) {
+    key(out, depth, false, "trace_file");
+    write_text(out, path.as_os_str().as_encoded_bytes());
+}
+
 /// One row of a bucket, as an object at depth 2.
-fn write_row(out: &mut Vec<u8>, dated: &DatedAction) {
+fn write_row(out: &mut Vec<u8>, path: Option<&&Path>, dated: &DatedAction) {
     const DEPTH: usize = 3;
     let action = &dated.action;
     out.push(b'{');
+    if let Some(path) = path {
+        write_path(out, path, DEPTH);
+        out.push(b',');
+    }
     key(out, DEPTH, false, "action");
     write_text(out, &action.action);
     key(out, DEPTH, true, "detail");
@@ -180,35 +324,45 @@ fn write_number_or_null(out: &mut Vec<u8>, value: Option<f64>) {
 }
 
 /// A heading with the name of the log, and one table for each sort of anomaly that there is; errors
-/// and timeouts only with `show_all`.
-pub fn anomalies_table(
-    path: &Path,
-    diagnosis: &Diagnosis,
-    show_all: bool,
-    style: TableStyle,
-) -> String {
-    const COLUMNS: [Column; 4] = [Column::Left, Column::Right, Column::Wrapped, Column::Right];
-    let path = cell(shell_quote(&path.to_string_lossy()).as_bytes());
-    let mut out = format!("{}\n", style.bold(&format!("TRACE: {path}")));
-    let mut sections: Vec<(&str, Vec<&DatedAction>)> = vec![
-        ("Running Actions", diagnosis.running().collect()),
-        ("Interrupted Actions", diagnosis.interrupted().collect()),
-        ("Cancelled Actions", diagnosis.cancelled.iter().collect()),
+/// and timeouts only on demand. Where there is not just one log, the rows say which one they are
+/// from.
+pub fn anomalies_table(found: &[Diagnosed], options: &AnomaliesOptions) -> String {
+    const COLUMNS: [Column; 5] =
+        [Column::Left, Column::Left, Column::Right, Column::Wrapped, Column::Right];
+    let (show_all, style) = (options.show_all, options.style);
+    let only = if let [log] = found { Some(log) } else { None };
+    let heading = match only {
+        Some(log) => cell(shell_quote(&log.path.to_string_lossy()).as_bytes()),
+        None => format!("{} logs", found.len()),
+    };
+    let mut out = format!("{}\n", style.bold(&format!("TRACE: {heading}")));
+    let mut sections: Vec<(&str, Vec<(&Path, &DatedAction)>)> = vec![
+        ("Running Actions", rows(found, options.limit, |found| found.running().collect())),
+        ("Interrupted Actions", rows(found, options.limit, |found| found.interrupted().collect())),
+        ("Cancelled Actions", rows(found, options.limit, |found| found.cancelled.iter().collect())),
     ];
     if show_all {
-        sections.push(("Error Actions", diagnosis.errors.iter().collect()));
-        sections.push(("Timeout Actions", diagnosis.timeouts.iter().collect()));
+        let errors = rows(found, options.limit, |found| found.errors.iter().collect());
+        let timeouts = rows(found, options.limit, |found| found.timeouts.iter().collect());
+        sections.push(("Error Actions", errors));
+        sections.push(("Timeout Actions", timeouts));
     }
     if sections.iter().all(|(_, actions)| actions.is_empty()) {
-        out.push_str(if show_all {
-            "\nNothing to report: every action in this log ended well.\n"
+        let which = if only.is_some() { "this log" } else { "these logs" };
+        if show_all {
+            let _ = writeln!(out, "\nNothing to report: every action in {which} ended well.");
         } else {
-            "\nNo running, interrupted or cancelled actions (--all shows errors and timeouts, too).\n"
-        });
+            out.push_str(
+                "\nNo running, interrupted or cancelled actions (--all shows errors and timeouts, \
+                 too).\n",
+            );
+        }
         return out;
     }
-    if let Some(clock) = diagnosis.ended_at_s.and_then(local_clock) {
-        let pid = diagnosis.process.pid.map_or_else(String::new, |pid| format!(" {pid}"));
+    if let Some(log) = only
+        && let Some(clock) = log.diagnosis.ended_at_s.and_then(local_clock)
+    {
+        let pid = log.diagnosis.process.pid.map_or_else(String::new, |pid| format!(" {pid}"));
         let _ = writeln!(out, "Process{pid} ended at {clock}.");
     }
     for (title, actions) in sections {
@@ -218,8 +372,21 @@ pub fn anomalies_table(
         out.push('\n');
         out.push_str(&style.bold(title));
         out.push('\n');
-        let rows: Vec<_> = actions.into_iter().map(row).collect();
-        out.push_str(&layout(&COLUMNS, &rows, style));
+        if only.is_some() {
+            let rows: Vec<_> = actions.into_iter().map(|(_, action)| row(action)).collect();
+            out.push_str(&layout(&COLUMNS[1..], &rows, style));
+        } else {
+            let rows: Vec<_> = actions
+                .into_iter()
+                .map(|(path, action)| {
+                    let name = path.file_name().unwrap_or(path.as_os_str());
+                    let mut row = row(action);
+                    row.insert(0, cell(name.as_encoded_bytes()));
+                    row
+                })
+                .collect();
+            out.push_str(&layout(&COLUMNS, &rows, style));
+        }
     }
     out
 }

@@ -136,7 +136,7 @@ impl Report for Dump {
             return Ok(Some(self.end()));
         }
         match self.scan.next()? {
-            Next::Output { log, output: Rendered { mut bytes, ends }, .. } => {
+            Next::Output { log, output: Rendered { mut bytes, ends } } => {
                 if let Some(left) = &mut self.left {
                     let most = usize::try_from(*left).unwrap_or(usize::MAX);
                     if ends.len() >= most {

@@ -105,7 +105,7 @@ impl Report for HttpReport {
             return Ok(Some(self.end(out)));
         }
         match self.scan.next()? {
-            Next::Output { log, output, .. } => {
+            Next::Output { log, output } => {
                 for request in &output {
                     self.write_request(&mut out, log, request);
                     if self.options.limit.is_some_and(|limit| self.count >= limit) {

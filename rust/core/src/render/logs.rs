@@ -23,7 +23,7 @@ pub(super) struct LogScan<M: BlockMap> {
 /// What comes next.
 pub(super) enum Next<O> {
     /// What some blocks of a log gave.
-    Output { log: usize, output: O, last: bool },
+    Output { log: usize, output: O },
     /// Nothing yet.
     Pending,
     /// Nothing more.
@@ -65,7 +65,7 @@ impl<M: BlockMap> LogScan<M> {
                 self.notes.extend(summary);
             }
         }
-        Ok(Next::Output { log: part.log, output: part.output, last: part.last })
+        Ok(Next::Output { log: part.log, output: part.output })
     }
 
     /// Reads no further; what was skipped so far is told.

@@ -11,7 +11,9 @@ mod table;
 mod terminal;
 mod time;
 
-pub use anomalies::{AnomaliesOptions, anomalies_json, anomalies_report, anomalies_table};
+pub use anomalies::{
+    AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
+};
 pub use dump::{DumpFormat, DumpOptions, dump_report, write_record};
 pub use http::{HttpOptions, http_report};
 pub use list::{list_json, list_table};

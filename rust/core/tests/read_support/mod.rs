@@ -3,10 +3,11 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use inspect_trace_core::read::{Filter, Records, Skipped};
+use inspect_trace_core::read::{self, Batch, Filter, Records, Skipped};
 use inspect_trace_core::record::{OwnedRecord, Record};
-use inspect_trace_core::render::{DumpFormat, Report, dump_report};
+use inspect_trace_core::render::{DumpFormat, DumpOptions, Report, dump_report};
 
 /// A file of its own directory, which lives as long as this does.
 pub struct Log {
@@ -42,11 +43,15 @@ impl Log {
     }
 }
 
+/// The whole of a log.
+pub fn whole(path: &Path) -> read::Log {
+    read::Log::whole(path)
+}
+
 pub fn read(path: &Path) -> (Vec<OwnedRecord>, Skipped) {
     let mut stream = Records::open(path, &Filter::default()).unwrap();
     let mut records = Vec::new();
-    while let Some(batch) = stream.next_batch(7).unwrap() {
-        assert!((1..=7).contains(&batch.len()));
+    while let Batch::Records(batch) = stream.next_batch(Duration::from_secs(9)).unwrap() {
         records.extend(batch);
     }
     (records, stream.skipped().clone())
@@ -87,5 +92,9 @@ pub fn print(mut report: Box<dyn Report>) -> (String, Option<String>) {
 }
 
 pub fn dump(path: &Path, format: DumpFormat) -> String {
-    print(dump_report(path, &Filter::default(), format).unwrap()).0
+    print(
+        dump_report(&[whole(path)], &Filter::default(), DumpOptions { format, limit: None })
+            .unwrap(),
+    )
+    .0
 }

@@ -1,0 +1,219 @@
+//! A block of a log, scanned for anomalies at once: what begins and ends in it never leaves it.
+//!
+//! The state that comes out is the one that [`AnomaliesPartial::observe`](super::Partial::observe)
+//! gives record by record, which is the definition (and tested against). It is much faster, as it
+//! copies nothing of the actions that end in the block, and looks at the time of the last record
+//! only.
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::read::{Block, Filter, LineCursor, Skipped};
+use crate::record::{Event, Record, parse_record};
+use crate::timestamp;
+
+use super::anomalies_partial::{AnomaliesPartial, Kept, Times};
+use super::ids::hash_id;
+
+/// What a thread keeps from block to block: memory, and nothing else.
+#[derive(Default)]
+pub(super) struct BlockScan {
+    cursor: LineCursor,
+    actions: HashTable<InBlock>,
+    /// Texts that do not stand in the block as they are.
+    texts: Vec<u8>,
+}
+
+/// An action in the block.
+struct InBlock {
+    hash: u64,
+    id: Place,
+    /// Whether it was closed in the block, once at least.
+    closed: bool,
+    /// Its `enter` record, while it is open.
+    open: Option<Open>,
+}
+
+struct Open {
+    line: Place,
+    offset: u64,
+    place: u64,
+}
+
+/// Where a text stands: in the block, or behind its end in `texts`.
+#[derive(Clone, Copy)]
+struct Place {
+    start: usize,
+    end: usize,
+}
+
+/// The texts that places are in.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    block: &'a [u8],
+    others: &'a [u8],
+}
+
+impl<'a> Texts<'a> {
+    fn at(self, Place { start, end }: Place) -> &'a [u8] {
+        match start.checked_sub(self.block.len()) {
+            None => &self.block[start..end],
+            Some(start) => &self.others[start..end - self.block.len()],
+        }
+    }
+}
+
+impl BlockScan {
+    /// The state after the records of `block` from `start` (an offset in the log) on.
+    pub(super) fn scan(
+        &mut self,
+        filter: &Filter,
+        start: u64,
+        block: &Block,
+        skipped: &mut Skipped,
+    ) -> AnomaliesPartial {
+        let Self { cursor, actions, texts } = self;
+        actions.clear();
+        texts.clear();
+        let mut partial = AnomaliesPartial::in_the_middle(filter);
+        let mut times = LastTimes::default();
+        while let Some(record) = cursor.next(block, skipped) {
+            if record.offset() < start {
+                continue;
+            }
+            times.observe(&record, block, texts);
+            let Some(event) = record.event() else { continue };
+            if filter.matches_action_record(&record) {
+                observe(actions, texts, &mut partial, block, &record, event);
+            }
+        }
+        let texts = Texts { block: &block.bytes, others: texts };
+        for action in actions.drain() {
+            let id = texts.at(action.id);
+            if action.closed {
+                partial.put_closed(action.hash, id);
+            }
+            if let Some(Open { line, offset, place }) = action.open {
+                let line = texts.at(line);
+                let kept = Kept {
+                    line: line.into(),
+                    offset,
+                    start_time_s: start_time_s(line),
+                    place,
+                    awaits_start: false,
+                };
+                partial.put_running(action.hash, id, kept);
+            }
+        }
+        partial.times = times.finish(start, block, texts, cursor);
+        partial
+    }
+}
+
+/// Takes in a record that counts.
+fn observe(
+    actions: &mut HashTable<InBlock>,
+    texts: &mut Vec<u8>,
+    partial: &mut AnomaliesPartial,
+    block: &Block,
+    record: &Record<'_>,
+    event: Event,
+) {
+    let Some(id_text) = record.trace_id() else { return };
+    let id = place_of(&id_text, block, texts);
+    let hash = hash_id(&id_text);
+    let all = Texts { block: &block.bytes, others: texts };
+    let entry = actions.entry(hash, |other| all.at(other.id) == &*id_text, |other| other.hash);
+    let action = match entry {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            entry.insert(InBlock { hash, id, closed: false, open: None }).into_mut()
+        }
+    };
+    if event == Event::Enter {
+        let place = partial.place();
+        // Where it is open already, the new record takes the place of the old one.
+        let place = action.open.as_ref().map_or(place, |open| open.place);
+        let line = place_of(record.json(), block, texts);
+        action.open = Some(Open { line, offset: record.offset(), place });
+        return;
+    }
+    let opened = action.open.take();
+    let closed_here = std::mem::replace(&mut action.closed, true);
+    if event == Event::Exit {
+        return;
+    }
+    let kept = Kept {
+        line: record.json().into(),
+        offset: record.offset(),
+        start_time_s: match &opened {
+            Some(open) => start_time_s(all.at(open.line)),
+            None => record.start_time_s(),
+        },
+        place: partial.place(),
+        awaits_start: opened.is_none() && !closed_here,
+    };
+    partial.put_ended(hash, &id_text, event, kept);
+}
+
+/// Where a text of a record stands, in the block if it is a part of that.
+fn place_of(text: &[u8], block: &Block, texts: &mut Vec<u8>) -> Place {
+    let length = text.len();
+    // By address: a text that begins within the block and ends there is a part of it.
+    let distance = text.as_ptr().addr().checked_sub(block.bytes.as_ptr().addr());
+    if let Some(start) = distance.filter(|start| start + length <= block.bytes.len()) {
+        return Place { start, end: start + length };
+    }
+    let start = block.bytes.len() + texts.len();
+    texts.extend_from_slice(text);
+    Place { start, end: start + length }
+}
+
+fn start_time_s(line: &[u8]) -> Option<f64> {
+    parse_record(line).ok()?.start_time_s()
+}
+
+/// The times of a block's records, most of which need not be read.
+#[derive(Default)]
+struct LastTimes {
+    /// Those of records that name a process: these are rare, and read at once.
+    by_pid: Times,
+    records: u64,
+    /// The timestamp of the last record that names none.
+    main: Option<Place>,
+    /// Whether it came after all that name one.
+    main_is_last: bool,
+}
+
+impl LastTimes {
+    fn observe(&mut self, record: &Record<'_>, block: &Block, texts: &mut Vec<u8>) {
+        self.records += 1;
+        if record.pid().is_none() {
+            self.main = Some(place_of(&record.timestamp(), block, texts));
+            self.main_is_last = true;
+        } else if self.by_pid.observe(record) {
+            self.main_is_last = false;
+        }
+    }
+
+    fn finish(self, start: u64, block: &Block, texts: Texts<'_>, cursor: &mut LineCursor) -> Times {
+        let mut times = Times { records: self.records, ..self.by_pid };
+        let Some(main) = self.main else { return times };
+        if let Some(epoch_s) = timestamp::parse_epoch_s(texts.at(main)) {
+            times.last_main_s = Some(epoch_s);
+            if self.main_is_last {
+                times.last_s = Some(epoch_s);
+            }
+            return times;
+        }
+        // It is no time: an earlier one has to be found.
+        let mut times = Times { records: self.records, ..Times::default() };
+        let mut skipped = Skipped::default();
+        while let Some(record) = cursor.next(block, &mut skipped) {
+            if record.offset() >= start {
+                times.observe(&record);
+            }
+        }
+        times
+    }
+}

@@ -1,0 +1,109 @@
+//! Maps and lists by trace id. The ids come from files, so hashing is seeded: nobody can choose ids
+//! that collide. Their hashes are computed once and go with them from state to state.
+
+use std::sync::OnceLock;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+/// The hash of an id, the same in this process wherever it is computed.
+pub(super) fn hash_id(id: &[u8]) -> u64 {
+    static STATE: OnceLock<ahash::RandomState> = OnceLock::new();
+    STATE.get_or_init(ahash::RandomState::new).hash_one(id)
+}
+
+#[derive(Debug, Clone)]
+struct Row<V> {
+    hash: u64,
+    id: Box<[u8]>,
+    value: V,
+}
+
+/// A map from ids.
+#[derive(Debug, Clone)]
+pub(super) struct IdMap<V>(HashTable<Row<V>>);
+
+impl<V> Default for IdMap<V> {
+    fn default() -> Self {
+        Self(HashTable::new())
+    }
+}
+
+impl<V> IdMap<V> {
+    pub(super) fn get(&self, hash: u64, id: &[u8]) -> Option<&V> {
+        self.0.find(hash, |row| *row.id == *id).map(|row| &row.value)
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, id: &[u8]) -> Option<V> {
+        let entry = self.0.find_entry(hash, |row| *row.id == *id).ok()?;
+        Some(entry.remove().0.value)
+    }
+
+    /// Adds a value, or makes of the one that is there and the new one what `replace` says.
+    pub(super) fn put(
+        &mut self,
+        hash: u64,
+        id: impl Into<Box<[u8]>> + AsRef<[u8]>,
+        value: V,
+        replace: impl FnOnce(&mut V, V),
+    ) {
+        match self.0.entry(hash, |row| *row.id == *id.as_ref(), |row| row.hash) {
+            Entry::Occupied(mut entry) => replace(&mut entry.get_mut().value, value),
+            Entry::Vacant(entry) => {
+                entry.insert(Row { hash, id: id.into(), value });
+            }
+        }
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.iter().map(|row| &row.value)
+    }
+
+    /// All of it: hashes, ids and values.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = (u64, Box<[u8]>, V)> {
+        self.0.into_iter().map(|row| (row.hash, row.id, row.value))
+    }
+
+    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
+        self.0.into_iter().map(|row| row.value)
+    }
+}
+
+/// Ids in the order in which they were added, repeated ones too, packed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IdList {
+    bytes: Vec<u8>,
+    /// The hash of each, and where it ends.
+    ends: Vec<(u64, usize)>,
+}
+
+impl IdList {
+    pub(super) fn push(&mut self, hash: u64, id: &[u8]) {
+        self.bytes.extend_from_slice(id);
+        self.ends.push((hash, self.bytes.len()));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(hash, end)| {
+            let id = &self.bytes[start..end];
+            start = end;
+            (hash, id)
+        })
+    }
+
+    pub(super) fn extend(&mut self, other: &Self) {
+        for (hash, id) in other.iter() {
+            self.push(hash, id);
+        }
+    }
+
+    /// A set of them, to look ids up in.
+    pub(super) fn to_set(&self) -> IdMap<()> {
+        let mut set = IdMap::default();
+        for (hash, id) in self.iter() {
+            set.put(hash, id, (), |(), ()| {});
+        }
+        set
+    }
+}
