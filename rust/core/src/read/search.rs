@@ -48,7 +48,9 @@ impl MessageSearch {
             Some(true) if self.needle.is_ascii() => return true,
             _ => {}
         }
-        if !self.needle.is_ascii() && !escaped && content.is_ascii() {
+        let may_go_beyond_ascii =
+            || !content.is_ascii() || (escaped && has_unicode_escape(content));
+        if !self.needle.is_ascii() && !may_go_beyond_ascii() {
             return false;
         }
         message.text().is_some_and(|text| contains(&text, &self.needle))
@@ -195,6 +197,11 @@ fn long_escapes(content: &[u8]) -> impl Iterator<Item = u32> {
             }
         }
     })
+}
+
+/// Whether there is an escape of the form `\uXXXX`, or what looks like one.
+fn has_unicode_escape(content: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', content).any(|at| content.get(at + 1) == Some(&b'u'))
 }
 
 fn has_character(content: &[u8], character: char) -> bool {
