@@ -29,9 +29,9 @@ def anomalies_command(
     demand, that failed or timed out.
     """
     from inspect_trace import _core
-    from inspect_trace.store import resolve_trace_file
+    from inspect_trace.store import find_trace_file
 
-    path = str(resolve_trace_file(file))
+    path = find_trace_file(file)
     terminal = stdout_terminal()
     write_report(
         _core.anomalies_report(

@@ -22,9 +22,9 @@ from inspect_trace.cli.output import stdout_terminal, write_report
 def http_command(file: str | None, filter_text: str | None, *, failed: bool, as_json: bool) -> None:
     """Show the HTTP requests of a trace log."""
     from inspect_trace import _core
-    from inspect_trace.store import resolve_trace_file
+    from inspect_trace.store import find_trace_file
 
-    path = str(resolve_trace_file(file))
+    path = find_trace_file(file)
     terminal = stdout_terminal()
     write_report(
         _core.http_report(
