@@ -85,7 +85,9 @@ def _housekept(log: Path, traces: Path) -> Path:
     copy = traces / f"trace-{ended.pid}.log"
     shutil.copyfile(log, copy)
     # The newest run is left as it is: so that ours is not the newest, there is another.
-    (traces / f"trace-{os.getpid()}.log").touch()
+    newest = traces / f"trace-{os.getpid()}.log"
+    newest.touch()
+    os.utime(copy, (newest.stat().st_mtime - 60,) * 2)
     report = _core.housekeep(str(traces), 2)
     packed = copy.with_name(f"{copy.name}.gz")
     if report.compressed != 1 or not packed.exists():
