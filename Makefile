@@ -60,7 +60,7 @@ lint: $(READY) ## Check format, lints and types, in Rust and in Python
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(READY) ## Measure against the reference and write the results to benches/README.md
+bench: $(READY) ## Measure against yardsticks and the reference, results to benches/README.md
 	cargo bench --locked -p inspect-trace-core --bench core -- --quiet
 	$(BIN)/python benches/run.py $(BENCH_ARGS)
 

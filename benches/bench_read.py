@@ -15,16 +15,15 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from corpus import CORPUS_VERSION, make_corpus, parse_size
-from measure import DATA, Spread, ratio, seconds, table
+from launch import OURS, Taken, memory_of, run, wall_of
+from measure import DATA, ratio, seconds, table
 
-OURS = [str(Path(sysconfig.get_path("scripts"), "inspect-trace"))]
 REFERENCE = [
     sys.executable,
     "-c",
@@ -40,35 +39,8 @@ class Case:
     """One command, to be run by both sides."""
 
     arguments: list[str]
-    ours: list[tuple[float, float]] = field(default_factory=list)
-    reference: list[tuple[float, float]] = field(default_factory=list)
-
-
-# A process that has just been started counts the memory of the one that started it as its own peak:
-# so a small one starts it.
-LAUNCHER = """
-import os, sys, time
-null = os.open(os.devnull, os.O_RDWR)
-to_nowhere = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1)]
-start = time.perf_counter()
-pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=to_nowhere)
-_, status, usage = os.wait4(pid, 0)
-print(os.waitstatus_to_exitcode(status), time.perf_counter() - start, usage.ru_maxrss)
-"""
-
-
-def run(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Runs a command to its end.
-
-    Returns:
-        Its wall time in seconds and its peak memory in MiB.
-    """
-    launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
-    done = subprocess.run(launch, env=environment, stdout=subprocess.PIPE, check=True)
-    code, wall_s, peak_kib = done.stdout.split()
-    if int(code):
-        raise SystemExit(f"{command} failed with exit code {int(code)}")
-    return float(wall_s), int(peak_kib) / 1024
+    ours: list[Taken] = field(default_factory=list)
+    reference: list[Taken] = field(default_factory=list)
 
 
 def answer(command: list[str], environment: dict[str, str]) -> Any:
@@ -125,7 +97,7 @@ def measure(size_bytes: int, seed: int, rounds: int, *, check: bool = True) -> s
             "http --json": Case(["http", "--json", str(log)]),
             "http --json, .gz": Case(["http", "--json", str(packed)]),
         }
-        yardsticks: dict[str, tuple[list[str], list[tuple[float, float]]]] = {
+        yardsticks: dict[str, tuple[list[str], list[Taken]]] = {
             "wc -l": (["wc", "-l", str(log)], []),
             "cat to nowhere": (["cat", str(log)], []),
             "gzip -dc": (["gzip", "-dc", str(packed)], []),
@@ -173,16 +145,6 @@ def measure(size_bytes: int, seed: int, rounds: int, *, check: bool = True) -> s
         "under 9 MiB does not show.\n\n"
         f"{table(head, rows)}"
     )
-
-
-def wall_of(results: list[tuple[float, float]]) -> Spread:
-    """The wall times of several runs."""
-    return Spread(tuple(wall for wall, _ in results))
-
-
-def memory_of(results: list[tuple[float, float]]) -> Spread:
-    """The peak memory of several runs."""
-    return Spread(tuple(memory for _, memory in results))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Runs all benches and writes their results to `benches/README.md`; `make bench` calls it.
 
 python benches/run.py                 # all, with the sizes of the published results
+python benches/run.py --huge          # the peak memory on ten times larger files too
 python benches/run.py --smoke         # tiny, nothing written: do they run at all?
 """
 
@@ -9,9 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 
+import bench_memory
 import bench_read
+import bench_targets
 import bench_write
 from corpus import parse_size
+from logfiles import log_files
 from measure import HERE, facts, table
 
 README = HERE / "README.md"
@@ -61,30 +65,60 @@ def write_results(results: str) -> None:
     README.write_text(f"{before}{BEGIN}\n\n{results}\n{END}{after}", encoding="utf-8")
 
 
+def measure(options: argparse.Namespace) -> str:
+    """Runs the benches.
+
+    Returns:
+        All results in Markdown.
+    """
+    bench_memory.check_space(options.target_bytes, huge=options.huge)
+    with log_files(options.target_bytes, options.seed) as files:
+        targets = bench_targets.measure(files, options.rounds)
+        memory = bench_memory.measure(files, min(options.rounds, 3), huge=options.huge)
+    reading = bench_read.measure(options.bytes, options.seed, options.rounds)
+    writing = bench_write.measure(options.operations, options.rounds)
+    return (
+        f"### Targets\n\n{targets}\n"
+        f"### Reading, beside the reference\n\n{reading}\n"
+        f"### Memory\n\n{memory}\n"
+        f"### Writing\n\n{writing}\n"
+    )
+
+
 def main() -> None:
     """The command line: see the top of the file."""
     parser = argparse.ArgumentParser(description="Runs all benches.")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, write nothing")
-    parser.add_argument("--bytes", type=parse_size, default=100_000_000, help="such as 100MB")
+    parser.add_argument(
+        "--target-bytes",
+        type=parse_size,
+        default=1_000_000_000,
+        help="the log for the targets and the memory, such as 1GB",
+    )
+    parser.add_argument("--huge", action="store_true", help="memory on ten times that size too")
+    parser.add_argument(
+        "--bytes",
+        type=parse_size,
+        default=100_000_000,
+        help="the log that the reference reads too, such as 100MB",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--operations", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.smoke:
-        print(bench_read.measure(200_000, options.seed, 1))
-        print(bench_write.measure(200, 1))
+        tiny = {"target_bytes": 200_000, "bytes": 200_000, "operations": 200, "rounds": 1}
+        print(measure(argparse.Namespace(**{**vars(options), **tiny, "huge": True})))
         return
     asked = "".join(
-        f" --{name} {getattr(options, name)}"
-        for name in ("bytes", "seed", "operations", "rounds")
+        f" --{name.replace('_', '-')} {getattr(options, name)}"
+        for name in ("target_bytes", "bytes", "seed", "operations", "rounds")
         if getattr(options, name) != parser.get_default(name)
     )
+    asked += " --huge" if options.huge else ""
     results = (
-        f"{facts()}\n\n"
-        f"By `python benches/run.py{asked}`.\n\n"
-        f"### Reading\n\n{bench_read.measure(options.bytes, options.seed, options.rounds)}\n"
-        f"### Writing\n\n{bench_write.measure(options.operations, options.rounds)}\n"
-        f"{criterion_results()}"
+        f"{facts()}\n\nBy `python benches/run.py{asked}`.\n\n"
+        f"{measure(options)}{criterion_results()}"
     ).rstrip("\n") + "\n"
     write_results(results)
     print(f"{README}:\n\n{results}")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gzip
 import os
+import pwd
 import struct
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import platformdirs
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 import inspect_trace
 from inspect_trace import _core, store
@@ -41,6 +46,94 @@ def test_trace_dir_defaults_to_the_directory_of_inspect_ai(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert inspect_trace.trace_dir() == platformdirs.user_data_path("inspect_ai") / "traces"
     assert not inspect_trace.trace_dir().exists()
+
+
+PATHS = st.one_of(
+    st.none(),
+    st.sampled_from(["", " ", "/", "//", "//a", "/a//b", "/a/", "/a/.", "/a/../b", "a", "~"]),
+    st.text(alphabet="/.~a \u00e9\udcff", max_size=8),
+)
+
+
+def nobody(uid: int) -> NoReturn:
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+
+@given(data=PATHS, home=PATHS, known=st.booleans())
+@example(data=None, home="//", known=True)
+@example(data=None, home="/a/", known=True)
+@example(data=None, home=None, known=False)
+def test_default_directory_is_what_platformdirs_says(
+    data: str | None, home: str | None, known: bool
+) -> None:
+    """Whatever the environment, the default is `traces` in the directory that `platformdirs` gives.
+
+    Where it gives none, because nobody knows the user's home, the error says what to do.
+    """
+    values = {"XDG_DATA_HOME": data, "HOME": home}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("INSPECT_TRACE_DIR", raising=False)
+        for name, value in values.items():
+            if value is None:
+                patch.delenv(name, raising=False)
+            else:
+                patch.setenv(name, value)
+        if not known:
+            patch.setattr(pwd, "getpwuid", nobody)
+        try:
+            expected = platformdirs.user_data_path("inspect_ai") / "traces"
+        except RuntimeError:
+            with pytest.raises(FileNotFoundError, match="INSPECT_TRACE_DIR"):
+                store.find_trace_dir()
+        else:
+            assert store.find_trace_dir() == str(expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "home"), [("/data", "/home/me"), (None, "/home/me"), ("", "/home/me"), (None, "/")]
+)
+def test_usual_environments_need_no_platformdirs(
+    data: str | None, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the answer is plain on Linux, `platformdirs`, slow to load, is not asked."""
+    expected = platformdirs_says(monkeypatch, data, home)
+    monkeypatch.setitem(sys.modules, "platformdirs", None)  # importing it fails
+    assert store.find_trace_dir() == expected
+
+
+def platformdirs_says(monkeypatch: pytest.MonkeyPatch, data: str | None, home: str) -> str:
+    """Sets the environment, and tells what `platformdirs` makes of it."""
+    for name in ("INSPECT_TRACE_DIR", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", home)
+    if data is not None:
+        monkeypatch.setenv("XDG_DATA_HOME", data)
+    return str(platformdirs.user_data_path("inspect_ai") / "traces")
+
+
+@given(named=st.text(alphabet="/.~a \u00e9\udcff", min_size=1, max_size=8))
+def test_named_directory_is_written_as_pathlib_writes_it(named: str) -> None:
+    """A named directory is made absolute, and `~` expanded, as `pathlib` does both."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INSPECT_TRACE_DIR", named)
+        try:
+            expected = Path(named).expanduser().absolute()
+        except RuntimeError:  # the home of a user that there is not
+            expected = platformdirs.user_data_path("inspect_ai") / "traces"
+        assume(expected.is_dir() or not os.path.lexists(expected))
+        assert store.find_trace_dir() == str(expected)
+
+
+def test_a_trace_dir_that_is_a_dangling_link_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A symbolic link to nothing cannot become a directory: one line, and the default."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nothing")
+    monkeypatch.setenv("INSPECT_TRACE_DIR", str(link))
+    monkeypatch.setattr(store, "_reported", set())
+    assert inspect_trace.trace_dir() == platformdirs.user_data_path("inspect_ai") / "traces"
+    assert "not a directory" in capsys.readouterr().err
 
 
 def test_trace_dir_follows_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """Runtime tracing: what a program is doing right now, what hung, what it did when it was killed."""
 
-from ._core import __version__
-from .action import trace_action, trace_message
-from .handler import TraceHandler
-from .levels import HTTP, TRACE
-from .reader import Action, Anomalies, Records, TraceRecord, anomalies, scan
-from .setup import Tracing, init_tracing
-from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
+# What is public is loaded when it is first asked for (PEP 562): reading, the command line above
+# all, has no use for the writing side, and importing that takes longer than reading a small log.
+
+TYPE_CHECKING = False  # as in `typing`, which takes as long to import as the rest of this module
+if TYPE_CHECKING:
+    from ._core import __version__
+    from .action import trace_action, trace_message
+    from .handler import TraceHandler
+    from .levels import HTTP, TRACE
+    from .reader import Action, Anomalies, Records, TraceRecord, anomalies, scan
+    from .setup import Tracing, init_tracing
+    from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
 
 __all__ = [
     "HTTP",
@@ -28,3 +33,36 @@ __all__ = [
     "trace_dir",
     "trace_message",
 ]
+
+_HOMES = {
+    "_core": ["__version__"],
+    "action": ["trace_action", "trace_message"],
+    "handler": ["TraceHandler"],
+    "levels": ["HTTP", "TRACE"],
+    "reader": ["Action", "Anomalies", "Records", "TraceRecord", "anomalies", "scan"],
+    "setup": ["Tracing", "init_tracing"],
+    "store": ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"],
+}
+"""The public names by the module that they are loaded from."""
+
+
+def _load(name: str) -> object:
+    """Loads a public name, once: the next time it is found without asking."""
+    for module, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module
+
+            value: object = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _names() -> list[str]:
+    """What `dir` shows: the public names too that nobody has asked for yet."""
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # to a type checker it would say that every name exists
+    __getattr__ = _load
+    __dir__ = _names

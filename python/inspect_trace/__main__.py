@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect_trace.cli.main import main
+from inspect_trace.cli.start import main
 
 if __name__ == "__main__":
     main(prog_name="python -m inspect_trace")

@@ -253,7 +253,7 @@ class TraceHandler(logging.Handler):
             with _opening:
                 self._log = _open_in(directory, self._keep_runs)
         except OSError as error:
-            self._directory = str(_default_trace_dir())
+            self._directory = _default_trace_dir()
             value = os.environ.get(DIRECTORY_VARIABLE)
             warn(
                 f"{DIRECTORY_VARIABLE}={value}: {_sentence(error, directory)}; "
@@ -324,9 +324,9 @@ def check_level(level: int | str) -> int:
 
 def _directory(directory: str | os.PathLike[str] | None) -> str:
     if directory is None:
-        from .store import trace_dir  # only here: it may import platformdirs
+        from .store import find_trace_dir  # only here: it may import platformdirs
 
-        directory = trace_dir()
+        directory = find_trace_dir()
     return os.path.abspath(os.fspath(directory))  # noqa: PTH100
 
 

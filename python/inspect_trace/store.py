@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+# `pathlib` and `platformdirs` are imported where they are needed: the commands seldom need them,
+# and importing both takes as long as starting the interpreter.
+import errno
 import os
+import stat
 import sys
-from pathlib import Path
-
-import platformdirs
+from typing import TYPE_CHECKING
 
 from . import _core
 from ._core import TraceFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"]
 
@@ -26,21 +31,13 @@ def trace_dir() -> Path:
 
     Returns:
         The directory. It is not created by asking for it.
+
+    Raises:
+        FileNotFoundError: The directory is not named, and the user has no home directory.
     """
-    named = os.environ.get("INSPECT_TRACE_DIR", "")
-    if named:
-        try:
-            directory = Path(named).expanduser()
-            if directory.is_dir() or not os.path.lexists(directory):
-                return directory.absolute()
-            reason = "it is not a directory"
-        except (OSError, RuntimeError, ValueError) as error:
-            reason = str(error)
-        _report_once(
-            f"inspect-trace: INSPECT_TRACE_DIR={named!a} cannot be used ({reason}): "
-            f"using {_default_trace_dir()}"
-        )
-    return _default_trace_dir()
+    from pathlib import Path
+
+    return Path(find_trace_dir())
 
 
 def list_trace_files(directory: str | os.PathLike[str] | None = None) -> list[TraceFile]:
@@ -80,26 +77,99 @@ def resolve_trace_file(
         IsADirectoryError: The name stands for a directory.
         OSError: The file cannot be looked at, or is no regular file.
     """
-    return Path(
-        _core.resolve_trace_file(
-            None if name is None else os.fspath(name), _directory(directory), _current_directory()
+    from pathlib import Path
+
+    return Path(find_trace_file(name, directory))
+
+
+def find_trace_dir() -> str:
+    """What `trace_dir` tells, as a string."""
+    named = os.environ.get("INSPECT_TRACE_DIR", "")
+    if named:
+        try:
+            directory = _absolute(named)
+            if _may_be_directory(directory):
+                return directory
+            reason = "it is not a directory"
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = str(error)
+        _report_once(
+            f"inspect-trace: INSPECT_TRACE_DIR={named!a} cannot be used ({reason}): "
+            f"using {_default_trace_dir()}"
         )
+    return _default_trace_dir()
+
+
+def find_trace_file(
+    name: str | os.PathLike[str] | None = None,
+    directory: str | os.PathLike[str] | None = None,
+) -> str:
+    """What `resolve_trace_file` tells, as a string."""
+    return _core.resolve_trace_file(
+        None if name is None else os.fspath(name), _directory(directory), _current_directory()
     )
 
 
 def _directory(directory: str | os.PathLike[str] | None) -> str:
-    return os.fspath(trace_dir() if directory is None else directory)
+    return find_trace_dir() if directory is None else os.fspath(directory)
 
 
 def _current_directory() -> str:
     try:
-        return str(Path.cwd())
+        return os.getcwd()  # noqa: PTH109 - see the imports
     except OSError:  # it has been removed
         return os.sep
 
 
-def _default_trace_dir() -> Path:
-    return platformdirs.user_data_path("inspect_ai") / "traces"
+def _absolute(directory: str) -> str:
+    """The path as `pathlib` writes it, with `~` expanded, relative to the current directory."""
+    if _is_plain(directory):
+        return directory
+    from pathlib import Path
+
+    return str(Path(directory).expanduser().absolute())
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path is absolute and has nothing in it that anyone would leave out or resolve."""
+    return path.startswith("/") and not path.startswith("//") and os.path.normpath(path) == path
+
+
+def _may_be_directory(path: str) -> bool:
+    """Whether there is a directory, or nothing yet."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - see the imports
+    except (FileNotFoundError, NotADirectoryError):
+        return not os.path.lexists(path)  # a symbolic link to nothing is something
+
+
+def _default_trace_dir() -> str:
+    """`traces` in the data directory that `platformdirs` gives the application `inspect_ai`."""
+    data = _data_home_of_linux()
+    if data is not None:
+        return os.path.join(data, "inspect_ai", "traces")  # noqa: PTH118 - see the imports
+    import platformdirs
+
+    try:
+        return str(platformdirs.user_data_path("inspect_ai") / "traces")
+    except RuntimeError as error:  # of its newer versions
+        reason = "no home directory is known: name the trace directory in INSPECT_TRACE_DIR"
+        raise FileNotFoundError(errno.ENOENT, reason) from error
+
+
+def _data_home_of_linux() -> str | None:
+    """The directory of the user's data, where every version of `platformdirs` gives the same.
+
+    That is on Linux, for absolute paths. For the rest (another system, a variable that is a
+    relative path, no `HOME`) it has to be asked, which its versions answer differently.
+    """
+    if sys.platform != "linux":
+        return None
+    data = os.environ.get("XDG_DATA_HOME", "")
+    if data:
+        return data if _is_plain(data) else None
+    home = os.environ.get("HOME", "")
+    return os.path.join(home, ".local/share") if _is_plain(home) else None  # noqa: PTH118 - see the imports
 
 
 def _report_once(message: str) -> None:

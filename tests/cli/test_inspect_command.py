@@ -54,7 +54,7 @@ def test_declared_script() -> None:
         group="console_scripts"
     )
     assert {script.name: script.value for script in scripts} == {
-        "inspect-trace": "inspect_trace.cli.main:main",
+        "inspect-trace": "inspect_trace.cli.start:main",
         "inspect": "inspect_trace.cli.inspect_command:main",
     }
 

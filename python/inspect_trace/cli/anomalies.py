@@ -36,9 +36,9 @@ def anomalies_command(
     not yet), by when they ran, and by how long they took. The other filters choose records.
     """
     from inspect_trace import _core
-    from inspect_trace.store import resolve_trace_file
+    from inspect_trace.store import find_trace_file
 
-    path = str(resolve_trace_file(file))
+    path = find_trace_file(file)
     terminal = stdout_terminal()
     write_report(
         _core.anomalies_report(

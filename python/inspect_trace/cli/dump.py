@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def dump_command(file: str | None, record_filter: Filter | None, *, jsonl: bool) -> None:
     """Print the records of a trace log as a JSON array."""
     from inspect_trace import _core
-    from inspect_trace.store import resolve_trace_file
+    from inspect_trace.store import find_trace_file
 
-    path = str(resolve_trace_file(file))
+    path = find_trace_file(file)
     write_report(_core.dump_report(path, filter=record_filter, jsonl=jsonl))

@@ -28,9 +28,9 @@ def http_command(
 ) -> None:
     """Show the HTTP requests of a trace log."""
     from inspect_trace import _core
-    from inspect_trace.store import resolve_trace_file
+    from inspect_trace.store import find_trace_file
 
-    path = str(resolve_trace_file(file))
+    path = find_trace_file(file)
     terminal = stdout_terminal()
     write_report(
         _core.http_report(

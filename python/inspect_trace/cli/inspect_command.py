@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run `inspect`."""
     if sys.argv[1:2] == ["trace"]:
-        from inspect_trace.cli.main import main as trace_main
+        from inspect_trace.cli.start import main as trace_main
 
         trace_main(sys.argv[2:], prog_name="inspect trace")
         return

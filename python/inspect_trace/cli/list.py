@@ -13,11 +13,11 @@ from inspect_trace.cli.output import stdout_terminal, write_report
 def list_command(*, as_json: bool) -> None:
     """List the trace logs, newest first."""
     from inspect_trace import _core
-    from inspect_trace.store import trace_dir
+    from inspect_trace.store import find_trace_dir
 
     terminal = stdout_terminal()
     write_report(
         _core.list_report(
-            str(trace_dir()), json=as_json, width=terminal.width, color=terminal.color
+            find_trace_dir(), json=as_json, width=terminal.width, color=terminal.color
         )
     )

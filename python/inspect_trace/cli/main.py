@@ -12,10 +12,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.anomalies import anomalies_command
-from inspect_trace.cli.dump import dump_command
-from inspect_trace.cli.http import http_command
-from inspect_trace.cli.list import list_command
 from inspect_trace.cli.output import OutputClosed, complain, one_line
 
 if TYPE_CHECKING:
@@ -25,6 +21,26 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+
+COMMANDS = ("anomalies", "dump", "http", "list")
+"""Each is the function `<name>_command` of the module `inspect_trace.cli.<name>`."""
+
+
+class TraceGroup(click.Group):
+    """The commands, each loaded when it is called, or listed in the help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands, in the order of the help."""
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, if there is one."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            from importlib import import_module
+
+            module = import_module(f"inspect_trace.cli.{cmd_name}")
+            self.add_command(getattr(module, f"{cmd_name}_command"))
+        return super().get_command(ctx, cmd_name)
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
@@ -38,6 +54,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 
 @click.group(
     name="trace",
+    cls=TraceGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
@@ -59,12 +76,6 @@ def trace_group(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(EXIT_USAGE)
-
-
-trace_group.add_command(list_command)
-trace_group.add_command(dump_command)
-trace_group.add_command(http_command)
-trace_group.add_command(anomalies_command)
 
 
 def run(args: Sequence[str], prog_name: str) -> int:
