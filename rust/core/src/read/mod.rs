@@ -5,6 +5,8 @@
 
 mod blocks;
 mod filter;
+mod follow;
+mod followed;
 mod gzip;
 pub(crate) mod json;
 mod lines;
@@ -14,6 +16,7 @@ pub(crate) mod wtf8;
 
 pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
 pub use filter::Filter;
+pub use follow::{FollowEnd, FollowEvent, Follower, GONE_POLLS, Lines, Step};
 pub use json::Kind;
 pub use lines::LineCursor;
 pub use records::{Records, for_each_record};

@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod dump;
+mod follow;
 mod http;
 mod json;
 mod list;
@@ -12,6 +13,7 @@ mod time;
 
 pub use anomalies::{AnomaliesOptions, anomalies_json, anomalies_report, anomalies_table};
 pub use dump::{DumpFormat, dump_report, write_record};
+pub use follow::follow_report;
 pub use http::{HttpOptions, http_report};
 pub use list::{list_json, list_table};
 pub use report::Report;

@@ -11,6 +11,12 @@ pub trait Report: Send {
     /// The log cannot be read on.
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>>;
 
+    /// Lines for standard error on what has happened meanwhile, each once: to be asked for after
+    /// each chunk, and after the end. Most reports have none.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// One line for standard error on what was skipped or repaired, once the chunks have ended.
     fn skipped(&self) -> Option<String>;
 }
