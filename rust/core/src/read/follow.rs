@@ -134,15 +134,15 @@ impl Follower {
     /// # Errors
     /// The operating system refused to read on, or to open the new file at the path.
     pub fn poll(&mut self) -> Result<Step> {
+        // What is judged is judged before the reading: then all that was written up to the moment
+        // of replacement or death is in what is read afterwards.
+        let place = if self.end.is_none() { self.look()? } else { Place::Taken };
         if let Some(step) = self.pending.pop_front() {
             return Ok(step);
         }
         if let Some(end) = self.end {
             return Ok(Step::End(end));
         }
-        // What is judged is judged before the reading: then all that was written up to the moment
-        // of replacement or death is in what is read afterwards.
-        let place = self.look()?;
         let mut index = 0;
         loop {
             let file = &mut self.files[index];
