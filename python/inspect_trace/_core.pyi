@@ -17,6 +17,7 @@ __all__ = [
     "anomalies",
     "anomalies_report",
     "dump_report",
+    "follow_report",
     "format_record",
     "housekeep",
     "http_report",
@@ -324,11 +325,28 @@ class Report(Iterator[bytes]):
     @property
     def skipped(self) -> str | None:
         """One line on what was skipped or repaired, once the chunks have ended, or None."""
+    def take_notes(self) -> list[str]:
+        """Lines on what has happened meanwhile, each once: for stderr, after each chunk."""
     def __iter__(self) -> Report: ...
     def __next__(self) -> bytes: ...
 
 def dump_report(path: str, *, filter: str | None = None, jsonl: bool = False) -> Report:
     """All records of a log as a JSON array, or as JSON Lines."""
+
+def follow_report(path: str, *, filter: str | None = None, start_offset: int = 0) -> Report:
+    """The records of a log and then those that are appended to it, as JSON Lines.
+
+    A chunk comes at least ten times a second, an empty one where there is nothing new. It ends
+    when nothing more can come: the log is a finished one, or its process has ended.
+
+    Args:
+        path: The log.
+        filter: Only records whose message contains this text.
+        start_offset: Where to begin, in bytes of the (decompressed) log: the start of a line.
+
+    Raises:
+        OSError: The log cannot be opened.
+    """
 
 def http_report(
     path: str,

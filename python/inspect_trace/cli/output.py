@@ -46,8 +46,8 @@ def write_report(report: Report) -> None:
     if sys.stdout is None:
         raise click.ClickException("standard output is closed")
     for chunk in report:
-        _write(chunk)
-    _write(b"")  # a log of no records may have no chunk at all
+        write_chunk(chunk)
+    write_chunk(b"")  # a log of no records may have no chunk at all
     if report.skipped is not None:
         complain(report.skipped)
 
@@ -82,8 +82,13 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _write(chunk: bytes) -> None:
-    """Write and flush, so that whoever follows the output waits for nothing."""
+def write_chunk(chunk: bytes) -> None:
+    """Write and flush, so that whoever follows the output waits for nothing.
+
+    Raises:
+        OutputClosed: the reader of stdout has gone away.
+        click.ClickException: stdout can't be written for another reason.
+    """
     try:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

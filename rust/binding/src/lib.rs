@@ -27,7 +27,8 @@ mod _core {
     use super::record::{Records, TraceRecord, scan};
     #[pymodule_export]
     use super::report::{
-        Report, anomalies_report, dump_report, http_report, list_report, terminal_safe,
+        Report, anomalies_report, dump_report, follow_report, http_report, list_report,
+        terminal_safe,
     };
     #[pymodule_export]
     use super::store::{

@@ -31,6 +31,10 @@ impl Report {
         }
     }
 
+    fn take_notes(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take_notes())
+    }
+
     #[getter]
     fn skipped(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).skipped())
@@ -56,6 +60,19 @@ pub(crate) fn dump_report(
     let filter = Filter::new(filter);
     let format = if jsonl { DumpFormat::JsonLines } else { DumpFormat::JsonArray };
     open(py, || render::dump_report(&path, &filter, format))
+}
+
+/// The records of a log, from an offset on, and then those that are appended, as JSON Lines.
+#[pyfunction]
+#[pyo3(signature = (path, *, filter = None, start_offset = 0))]
+pub(crate) fn follow_report(
+    py: Python<'_>,
+    path: PathBuf,
+    filter: Option<&str>,
+    start_offset: u64,
+) -> PyResult<Report> {
+    let filter = Filter::new(filter);
+    open(py, || render::follow_report(&path, &filter, start_offset))
 }
 
 /// The HTTP records of a log, as a table or as JSON.
