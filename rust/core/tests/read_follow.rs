@@ -340,6 +340,25 @@ fn a_log_that_is_removed_meanwhile_is_given_whole() {
     assert_eq!((watch.end(), watch.seen), (FollowEnd::WasRemoved, vec!["a".to_owned()]));
 }
 
+/// The reference locks nothing and compresses its log itself before it ends: the log is given
+/// whole, and followed until the process has ended.
+#[test]
+fn a_log_of_the_reference_is_given_whole() {
+    let dir = Dir::new();
+    let helper = Helper::start();
+    let path = dir.plain(&format!("trace-{}.log", helper.pid()), 0, &["a"]);
+    let mut watch = Watch::of(&path);
+    assert_eq!(watch.news(), ["a"]);
+    append(&path, line("b"));
+    let whole = fs::read(&path).unwrap();
+    fs::write(path.with_extension("log.gz"), gzip(&whole)).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(watch.news(), ["b"]);
+    helper.finish();
+    assert_eq!(watch.end(), FollowEnd::WasCompressed);
+    assert_eq!((watch.seen, watch.events), (Vec::new(), Vec::new()));
+}
+
 /// When a process id is used again, the old log is moved aside: it is read to its end, then the new
 /// one is followed.
 #[test]

@@ -99,8 +99,10 @@ pub struct Follower {
     files: Vec<Followed>,
     pending: VecDeque<Step>,
     next_part: u64,
-    /// How many polls in a row found the path empty.
+    /// How many polls in a row found no file at the path, or one that may not be opened.
     gone_polls: u32,
+    /// Why the file at the path could not be opened, at the last look.
+    refused: Option<Error>,
     end: Option<FollowEnd>,
     buffer: Vec<u8>,
 }
@@ -119,6 +121,7 @@ impl Follower {
             pending: VecDeque::new(),
             next_part: 1,
             gone_polls: 0,
+            refused: None,
             end: None,
             buffer: buffer(),
         })
@@ -132,11 +135,12 @@ impl Follower {
     /// Looks for what is new, without waiting for it; reads a bounded amount.
     ///
     /// # Errors
-    /// The operating system refused to read on, or to open the new file at the path.
+    /// The operating system refused to read on, or, after the old file was given, to open the new
+    /// one at the path.
     pub fn poll(&mut self) -> Result<Step> {
         // What is judged is judged before the reading: then all that was written up to the moment
         // of replacement or death is in what is read afterwards.
-        let place = if self.end.is_none() { self.look()? } else { Place::Taken };
+        let place = if self.end.is_none() { self.look() } else { Place::Taken };
         if let Some(step) = self.pending.pop_front() {
             return Ok(step);
         }
@@ -161,7 +165,7 @@ impl Follower {
                 Read::End => {}
             }
             if index + 1 == self.files.len() {
-                return Ok(self.at_end(place, alive));
+                return self.at_end(place, alive);
             }
             if alive == Some(true) {
                 index += 1;
@@ -174,27 +178,30 @@ impl Follower {
 
     /// Looks at the path, and takes a file that is new there to the others, at once: it may be
     /// replaced again before its turn comes.
-    fn look(&mut self) -> Result<Place> {
+    fn look(&mut self) -> Place {
         use io::ErrorKind::{NotADirectory, NotFound};
+        self.refused = None;
         match fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_file() => {
                 if self.is_last(Identity::of(&metadata)) {
-                    return Ok(Place::Taken);
+                    return Place::Taken;
                 }
             }
-            Ok(_) => return Ok(Place::Empty),
-            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => {
-                return Ok(Place::Empty);
-            }
-            // Not a thing that the file has done: it will show at the next look.
-            Err(_) => return Ok(Place::Taken),
+            Ok(_) => return Place::Empty,
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Place::Empty,
+            // Not a thing that the file has done.
+            Err(_) => return Place::Taken,
         }
         let mut file = match Followed::open(&self.path, 0, self.next_part) {
             Ok(file) => file,
             // Gone again, or no file any more.
-            Err(Error::NotAFile { .. }) => return Ok(Place::Empty),
-            Err(Error::Io { source, .. }) if source.kind() == NotFound => return Ok(Place::Empty),
-            Err(error) => return Err(error),
+            Err(Error::NotAFile { .. }) => return Place::Empty,
+            Err(Error::Io { source, .. }) if source.kind() == NotFound => return Place::Empty,
+            // Told once the old file is read; until then its rights may be put in order.
+            Err(error) => {
+                self.refused = Some(error);
+                return Place::Empty;
+            }
         };
         if let Some(index) = self.files.iter().position(|known| known.identity == file.identity) {
             // Back under its name.
@@ -205,7 +212,7 @@ impl Follower {
             file.is_announced = false;
             self.files.push(file);
         }
-        Ok(Place::Taken)
+        Place::Taken
     }
 
     fn is_last(&self, identity: Identity) -> bool {
@@ -225,8 +232,8 @@ impl Follower {
 
     /// The newest file has been read to its end: whether that is the end of all. `place` and
     /// `alive` are from before the reading.
-    fn at_end(&mut self, place: Place, alive: Option<bool>) -> Step {
-        let Some(file) = self.files.last_mut() else { return Step::Idle };
+    fn at_end(&mut self, place: Place, alive: Option<bool>) -> Result<Step> {
+        let Some(file) = self.files.last_mut() else { return Ok(Step::Idle) };
         let is_over = match place {
             Place::Taken => {
                 self.gone_polls = 0;
@@ -237,17 +244,20 @@ impl Follower {
             Place::Empty => {
                 self.gone_polls = self.gone_polls.saturating_add(1);
                 if self.gone_polls < GONE_POLLS {
-                    return Step::Idle;
+                    return Ok(Step::Idle);
+                }
+                if let Some(error) = self.refused.take() {
+                    return Err(error);
                 }
                 if alive != Some(false) && !std::mem::replace(&mut file.is_gone_told, true) {
-                    return Step::Event(FollowEvent::Gone);
+                    return Ok(Step::Event(FollowEvent::Gone));
                 }
                 alive == Some(false)
             }
         };
         // Older files that are still written keep it going.
         if !is_over || self.files.len() > 1 {
-            return Step::Idle;
+            return Ok(Step::Idle);
         }
         let end = match (place, self.files[0].is_compressed()) {
             (Place::Taken, true) => FollowEnd::IsCompressed,
@@ -256,9 +266,7 @@ impl Follower {
             (Place::Empty, _) => FollowEnd::WasRemoved,
         };
         self.end = Some(end);
-        self.pending.push_back(Step::End(end));
-        let rest = self.files[0].take_rest();
-        rest.map(Step::Lines).or_else(|| self.pending.pop_front()).unwrap_or(Step::End(end))
+        Ok(self.files[0].take_rest().map_or(Step::End(end), Step::Lines))
     }
 
     fn compressed_path(&self) -> PathBuf {
