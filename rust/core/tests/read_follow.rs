@@ -16,7 +16,7 @@ use inspect_trace_core::store::{housekeep, liveness};
 use inspect_trace_core::write::writer::LogWriter;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use store_support::{Dir, Helper, eventually, gzip, line, make_fifo, run};
+use store_support::{Dir, Helper, eventually, gzip, line, make_fifo, run, set_age};
 
 /// Serves as the helper process of the other tests.
 #[test]
@@ -319,6 +319,7 @@ fn a_log_that_is_compressed_meanwhile_is_given_whole() {
     assert!(matches!(watch.poll(), Step::Lines(_)));
     helper.ask("append last");
     drop(helper.kill());
+    set_age(&path, 60);
     let _newer = LogWriter::create_in(&dir.path(), &run("newer")).unwrap();
     assert_eq!(housekeep(&dir.path(), 10).compressed, 1);
     assert!(!path.exists());
