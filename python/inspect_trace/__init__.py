@@ -4,7 +4,16 @@ from ._core import __version__
 from .action import trace_action, trace_message
 from .handler import TraceHandler
 from .levels import HTTP, TRACE
-from .reader import Action, Anomalies, Records, TraceRecord, anomalies, scan
+from .reader import (
+    Action,
+    Anomalies,
+    FollowedRecords,
+    Records,
+    TraceRecord,
+    anomalies,
+    follow,
+    scan,
+)
 from .setup import Tracing, init_tracing
 from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
 
@@ -13,6 +22,7 @@ __all__ = [
     "TRACE",
     "Action",
     "Anomalies",
+    "FollowedRecords",
     "Records",
     "TraceFile",
     "TraceHandler",
@@ -20,6 +30,7 @@ __all__ = [
     "Tracing",
     "__version__",
     "anomalies",
+    "follow",
     "init_tracing",
     "list_trace_files",
     "resolve_trace_file",

@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 __all__ = [
     "Action",
     "Anomalies",
+    "FollowedRecords",
     "HousekeepingReport",
     "LogWriter",
     "Records",
@@ -17,6 +18,7 @@ __all__ = [
     "anomalies",
     "anomalies_report",
     "dump_report",
+    "follow",
     "follow_report",
     "format_record",
     "housekeep",
@@ -225,6 +227,34 @@ class Records(Iterator[TraceRecord]):
 
 def scan(path: str, *, filter: str | None = None) -> Records:
     """The records of the log at a path; see `inspect_trace.scan`."""
+
+@final
+class FollowedRecords(Iterator[TraceRecord]):
+    """The records of a log as they are written, one after the other."""
+
+    @property
+    def skipped(self) -> str | None:
+        """One line on what was skipped or repaired so far of the present file, or None."""
+    def take_notes(self) -> list[str]:
+        """One line each on what has happened to the log since this was last asked.
+
+        That it was replaced, truncated or removed; what was skipped of a file that was left; why
+        nothing more will come.
+        """
+    def __iter__(self) -> FollowedRecords: ...
+    def __next__(self) -> TraceRecord: ...
+
+def follow(path: str, *, filter: str | None = None, start_offset: int = 0) -> FollowedRecords:
+    """The records of the log at a path as they are written; see `inspect_trace.follow`.
+
+    Args:
+        path: The log.
+        filter: Only records whose message contains this text.
+        start_offset: Where to begin, in bytes of the (decompressed) log: the start of a line.
+
+    Raises:
+        OSError: The log cannot be opened.
+    """
 
 @final
 class Action:

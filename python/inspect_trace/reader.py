@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 
 from . import _core
-from ._core import Action, Anomalies, Records, TraceRecord
+from ._core import Action, Anomalies, FollowedRecords, Records, TraceRecord
 from .store import resolve_trace_file
 
-__all__ = ["Action", "Anomalies", "Records", "TraceRecord", "anomalies", "scan"]
+__all__ = [
+    "Action",
+    "Anomalies",
+    "FollowedRecords",
+    "Records",
+    "TraceRecord",
+    "anomalies",
+    "follow",
+    "scan",
+]
 
 
 def scan(file: str | os.PathLike[str] | None = None, *, filter: str | None = None) -> Records:  # noqa: A002
@@ -36,6 +45,38 @@ def scan(file: str | os.PathLike[str] | None = None, *, filter: str | None = Non
         ```
     """
     return _core.scan(os.fspath(resolve_trace_file(file)), filter=filter)
+
+
+def follow(
+    file: str | os.PathLike[str] | None = None,
+    *,
+    filter: str | None = None,  # noqa: A002
+) -> FollowedRecords:
+    """The records of a trace log, and then those that are appended to it, as they are written.
+
+    Asking for the next record waits for it, other threads go on meanwhile, and Ctrl-C is heard.
+    The iterator ends when nothing more can come: the log is a compressed one, or its process has
+    ended. A log that is replaced, truncated or compressed meanwhile is followed on without a
+    record being missed or given twice: see `FollowedRecords.take_notes`.
+
+    Args:
+        file: A path or a name as `resolve_trace_file` takes it; default: the most recent log.
+        filter: Only records whose message contains this text, upper and lower case being equal.
+
+    Returns:
+        An iterator of `TraceRecord`.
+
+    Raises:
+        FileNotFoundError: There is no such log.
+        OSError: The log cannot be read.
+
+    Example:
+        ```python
+        for record in inspect_trace.follow("trace-4242.log", filter="retry"):
+            print(record.timestamp, record.message)
+        ```
+    """
+    return _core.follow(os.fspath(resolve_trace_file(file)), filter=filter)
 
 
 def anomalies(

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 mod anomalies;
 mod error;
+mod follow;
 mod log_record;
 mod record;
 mod report;
@@ -21,6 +22,8 @@ mod writer;
 mod _core {
     #[pymodule_export]
     use super::anomalies::{Action, Anomalies, anomalies};
+    #[pymodule_export]
+    use super::follow::{FollowedRecords, follow};
     #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
     #[pymodule_export]

@@ -47,7 +47,7 @@ pub(crate) fn json_to_python<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Boun
 
 /// One record of a trace log.
 #[pyclass(frozen, module = "inspect_trace._core")]
-pub(crate) struct TraceRecord(OwnedRecord);
+pub(crate) struct TraceRecord(pub(crate) OwnedRecord);
 
 impl TraceRecord {
     fn text<'py>(&self, py: Python<'py>, name: Name) -> PyResult<Option<Bound<'py, PyString>>> {

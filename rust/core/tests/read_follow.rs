@@ -7,6 +7,7 @@ mod store_support;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use inspect_trace_core::read::{
     Filter, FollowEnd, FollowEvent, Follower, GONE_POLLS, LineCursor, MAX_LINE_BYTES, Skipped, Step,
@@ -408,6 +409,60 @@ fn a_rotated_log_is_followed_while_its_writer_lives() {
     old.close();
     assert_eq!(watch.end(), FollowEnd::WasRemoved);
     assert_eq!(watch.seen, ["f"]);
+}
+
+/// The same with writers that wait for nobody: every record of every file is seen once, in the order
+/// of its writer, though old and new files are written at the same time.
+#[test]
+fn rotation_by_another_thread_loses_nothing() {
+    const FILES: usize = 60;
+    const RECORDS: usize = 50;
+    let dir = Dir::new();
+    let path = dir.at("app.log");
+    let append = |writer: &LogWriter, file: usize, records: std::ops::Range<usize>| {
+        for record in records {
+            writer.append(line(&format!("{file} {record}")).as_bytes()).unwrap();
+        }
+    };
+    let mut writer = LogWriter::open(&path).unwrap();
+    let mut watch = Watch::of(&path);
+    let polls = AtomicUsize::new(0);
+    let end = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for file in 0..FILES {
+                append(&writer, file, 0..RECORDS / 2);
+                // A file that nobody ever looked at is not seen: one whole poll has to pass.
+                let before = polls.load(Ordering::SeqCst);
+                eventually("a look at the file", || polls.load(Ordering::SeqCst) > before + 1);
+                if file % 2 == 0 {
+                    fs::rename(&path, dir.at("aside.log")).unwrap();
+                } else {
+                    fs::remove_file(&path).unwrap();
+                }
+                let next = (file + 1 < FILES).then(|| LogWriter::open(&path).unwrap());
+                append(&writer, file, RECORDS / 2..RECORDS);
+                writer.close();
+                if let Some(next) = next {
+                    writer = next;
+                }
+            }
+        });
+        loop {
+            if let Step::End(end) = watch.poll() {
+                break end;
+            }
+            polls.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    assert_eq!(end, FollowEnd::WasRemoved);
+    let mut seen = vec![0; FILES];
+    for message in &watch.seen {
+        let (file, record) = message.split_once(' ').unwrap();
+        let file: usize = file.parse().unwrap();
+        assert_eq!(record, seen[file].to_string(), "of file {file}");
+        seen[file] += 1;
+    }
+    assert_eq!(seen, [RECORDS; FILES]);
 }
 
 /// A compressed log is given and ends; one that replaces it in time is given too. Damage counts.

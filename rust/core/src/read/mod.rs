@@ -6,6 +6,7 @@
 mod blocks;
 mod filter;
 mod follow;
+mod follow_records;
 mod followed;
 mod gzip;
 pub(crate) mod json;
@@ -17,6 +18,7 @@ pub(crate) mod wtf8;
 pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
 pub use filter::Filter;
 pub use follow::{FollowEnd, FollowEvent, Follower, GONE_POLLS, Lines, Step};
+pub use follow_records::FollowedRecords;
 pub use json::Kind;
 pub use lines::LineCursor;
 pub use records::{Records, for_each_record};
