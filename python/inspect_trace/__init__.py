@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from .action import trace_action, trace_message
     from .handler import TraceHandler
     from .levels import HTTP, TRACE
-    from .reader import Action, Anomalies, Records, TraceRecord, anomalies, scan
+    from .reader import (
+        Action,
+        Anomalies,
+        FollowedRecords,
+        Records,
+        TraceRecord,
+        anomalies,
+        follow,
+        scan,
+    )
     from .setup import Tracing, init_tracing
     from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
 
@@ -18,6 +27,7 @@ __all__ = [
     "TRACE",
     "Action",
     "Anomalies",
+    "FollowedRecords",
     "Records",
     "TraceFile",
     "TraceHandler",
@@ -25,6 +35,7 @@ __all__ = [
     "Tracing",
     "__version__",
     "anomalies",
+    "follow",
     "init_tracing",
     "list_trace_files",
     "resolve_trace_file",
@@ -39,7 +50,16 @@ _HOMES = {
     "action": ["trace_action", "trace_message"],
     "handler": ["TraceHandler"],
     "levels": ["HTTP", "TRACE"],
-    "reader": ["Action", "Anomalies", "Records", "TraceRecord", "anomalies", "scan"],
+    "reader": [
+        "Action",
+        "Anomalies",
+        "FollowedRecords",
+        "Records",
+        "TraceRecord",
+        "anomalies",
+        "follow",
+        "scan",
+    ],
     "setup": ["Tracing", "init_tracing"],
     "store": ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"],
 }

@@ -8,6 +8,7 @@ __all__ = [
     "Action",
     "Anomalies",
     "Filter",
+    "FollowedRecords",
     "HousekeepingReport",
     "LogWriter",
     "Records",
@@ -18,6 +19,8 @@ __all__ = [
     "anomalies",
     "anomalies_report",
     "dump_report",
+    "follow",
+    "follow_report",
     "format_record",
     "housekeep",
     "http_report",
@@ -25,6 +28,7 @@ __all__ = [
     "list_trace_files",
     "new_trace_id",
     "resolve_trace_file",
+    "resolve_trace_files",
     "scan",
     "spawn_housekeeping",
     "terminal_safe",
@@ -153,6 +157,12 @@ def list_trace_files(directory: str) -> list[TraceFile]:
 def resolve_trace_file(name: str | None, directory: str, cwd: str) -> str:
     """The path of the log that a name stands for; see `inspect_trace.resolve_trace_file`."""
 
+def resolve_trace_files(names: Sequence[str], directory: str, cwd: str) -> list[str]:
+    """The paths of the logs that some names stand for; a directory stands for all logs in it.
+
+    Those of a directory come the least recently written first. No names: the most recent log.
+    """
+
 @final
 class TraceRecord:
     """One record of a trace log. What the record does not have is None."""
@@ -257,8 +267,38 @@ class Filter:
             ValueError: A value is none of its kind; the one line says what is.
         """
 
-def scan(path: str, *, filter: Filter | None = None) -> Records:
+def scan(
+    path: str, *, filter: Filter | None = None, tail: int | None = None, limit: int | None = None
+) -> Records:
     """The records of the log at a path; see `inspect_trace.scan`."""
+
+@final
+class FollowedRecords(Iterator[TraceRecord]):
+    """The records of a log as they are written, one after the other."""
+
+    @property
+    def skipped(self) -> str | None:
+        """One line on what was skipped or repaired so far of the present file, or None."""
+    def take_notes(self) -> list[str]:
+        """One line each on what has happened to the log since this was last asked.
+
+        That it was replaced, truncated or removed; what was skipped of a file that was left; why
+        nothing more will come.
+        """
+    def __iter__(self) -> FollowedRecords: ...
+    def __next__(self) -> TraceRecord: ...
+
+def follow(path: str, *, filter: Filter | None = None, tail: int | None = None) -> FollowedRecords:
+    """The records of the log at a path as they are written; see `inspect_trace.follow`.
+
+    Args:
+        path: The log.
+        filter: Only these records.
+        tail: Of the records that are there already, only the last so many.
+
+    Raises:
+        OSError: The log cannot be opened.
+    """
 
 @final
 class Action:
@@ -349,7 +389,13 @@ class Anomalies:
     def skipped(self) -> str | None:
         """One line on what was skipped or repaired while reading, or None."""
 
-def anomalies(path: str, *, filter: Filter | None = None, as_of: float | None = None) -> Anomalies:
+def anomalies(
+    path: str,
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    as_of: float | None = None,
+) -> Anomalies:
     """The anomalies of the log at a path; see `inspect_trace.anomalies`."""
 
 @final
@@ -359,35 +405,96 @@ class Report(Iterator[bytes]):
     @property
     def skipped(self) -> str | None:
         """One line on what was skipped or repaired, once the chunks have ended, or None."""
+    @property
+    def streams(self) -> bool:
+        """Whether there is output from the beginning on, not only at the end."""
+    @property
+    def progress(self) -> tuple[int, int | None] | None:
+        """How many bytes of the files have been read, and how many there are, where that is known."""
+    @property
+    def failed(self) -> bool:
+        """Whether something failed that is told in a note, such as one log of several."""
+    def write_to(self, fd: int, duration: float) -> bool:
+        """Writes chunks to an open file for about so many seconds.
+
+        Args:
+            fd: The descriptor.
+            duration: How long, in seconds.
+
+        Returns:
+            Whether there is more to write.
+
+        Raises:
+            OSError: A log cannot be read, or the file cannot be written.
+        """
+    def take_notes(self) -> list[str]:
+        """Lines on what has happened meanwhile, each once: for stderr, after each chunk."""
     def __iter__(self) -> Report: ...
     def __next__(self) -> bytes: ...
 
-def dump_report(path: str, *, filter: Filter | None = None, jsonl: bool = False) -> Report:
-    """All records of a log as a JSON array, or as JSON Lines."""
+def dump_report(
+    paths: Sequence[str],
+    *,
+    filter: Filter | None = None,
+    jsonl: bool = False,
+    tail: int | None = None,
+    limit: int | None = None,
+) -> Report:
+    """All records of some logs as a JSON array, or as JSON Lines.
+
+    Args:
+        paths: The logs. Where it is not one, each record begins with its log as `trace_file`.
+        filter: Only these records.
+        jsonl: One record a line.
+        tail: Only the last so many of these records of each log.
+        limit: No more than so many in all.
+
+    Raises:
+        OSError: The one log cannot be read.
+    """
+
+def follow_report(path: str, *, filter: Filter | None = None, tail: int | None = None) -> Report:
+    """The records of a log and then those that are appended to it, as JSON Lines.
+
+    A chunk comes at least ten times a second, an empty one where there is nothing new. It ends
+    when nothing more can come: the log is a finished one, or its process has ended.
+
+    Args:
+        path: The log.
+        filter: Only these records.
+        tail: Of the records that are there already, only the last so many.
+
+    Raises:
+        OSError: The log cannot be opened.
+    """
 
 def http_report(
-    path: str,
+    paths: Sequence[str],
     *,
     filter: Filter | None = None,
     failed: bool = False,
+    tail: int | None = None,
+    limit: int | None = None,
     json: bool = False,
     as_of: float,
     width: int | None = None,
     color: bool = False,
 ) -> Report:
-    """The HTTP records of a log, as a table or as JSON."""
+    """The HTTP records of some logs, as a table or as JSON."""
 
 def anomalies_report(
-    path: str,
+    paths: Sequence[str],
     *,
     filter: Filter | None = None,
     show_all: bool = False,
+    tail: int | None = None,
+    limit: int | None = None,
     json: bool = False,
     as_of: float,
     width: int | None = None,
     color: bool = False,
 ) -> Report:
-    """The anomalies of a log, as tables or as JSON."""
+    """The anomalies of some logs, as tables or as JSON."""
 
 def list_report(
     directory: str, *, json: bool = False, width: int | None = None, color: bool = False

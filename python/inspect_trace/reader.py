@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import _core
-from ._core import Action, Anomalies, Records, TraceRecord
+from ._core import Action, Anomalies, FollowedRecords, Records, TraceRecord
 from .filters import record_filter
 from .store import resolve_trace_file
 
@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-__all__ = ["Action", "Anomalies", "Records", "TraceRecord", "anomalies", "scan"]
+__all__ = [
+    "Action",
+    "Anomalies",
+    "FollowedRecords",
+    "Records",
+    "TraceRecord",
+    "anomalies",
+    "follow",
+    "scan",
+]
 
 
 def scan(
@@ -29,10 +38,13 @@ def scan(
     min_duration: str | float | None = None,
     sample: str | float | Sequence[str | float] | None = None,
     task: str | float | Sequence[str | float] | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
 ) -> Records:
     """The records of a trace log, one after the other.
 
-    The log is read as the records are asked for, in constant memory. Lines that are no records
+    The log is read as the records are asked for, and a few megabytes ahead, on all cores and in
+    constant memory. Lines that are no records
     are skipped and counted: see `Records.skipped`, once the records have ended.
 
     Every condition that is given has to hold; of several values for one, any may.
@@ -56,6 +68,9 @@ def scan(
         sample: Only records whose field `sample_id` is one of these values, exactly; a number
             also finds the text that it is written as, and the reverse.
         task: Only records whose field `task` is one of these values, exactly.
+        tail: Only the last so many of these records. Of a plain log, no more is read than has to
+            be; a compressed one is read twice.
+        limit: No more than so many of these records.
 
     Returns:
         An iterator of `TraceRecord`.
@@ -84,6 +99,73 @@ def scan(
             sample=sample,
             task=task,
         ),
+        tail=tail,
+        limit=limit,
+    )
+
+
+def follow(
+    file: str | os.PathLike[str] | None = None,
+    *,
+    filter: str | None = None,  # noqa: A002
+    level: str | None = None,
+    action: str | Sequence[str] | None = None,
+    event: str | Sequence[str] | None = None,
+    since: str | date | float | None = None,
+    until: str | date | float | None = None,
+    min_duration: str | float | None = None,
+    sample: str | float | Sequence[str | float] | None = None,
+    task: str | float | Sequence[str | float] | None = None,
+    tail: int | None = None,
+) -> FollowedRecords:
+    """The records of a trace log, and then those that are appended to it, as they are written.
+
+    Asking for the next record waits for it, other threads go on meanwhile, and Ctrl-C is heard.
+    The iterator ends when nothing more can come: the log is a compressed one, or its process has
+    ended. A log that is replaced, truncated or compressed meanwhile is followed on without a
+    record being missed or given twice: see `FollowedRecords.take_notes`.
+
+    Args:
+        file: A path or a name as `resolve_trace_file` takes it; default: the most recent log.
+        filter: Only records whose message contains this text, upper and lower case being equal.
+        level: As in `scan`, and so are the next ones.
+        action: Only records of these kinds of action.
+        event: Only action records that tell of one of these.
+        since: Only records made at this moment or later.
+        until: Only records made before this moment.
+        min_duration: Only records of actions that took so long, or longer.
+        sample: Only records with one of these values as `sample_id`.
+        task: Only records with one of these values as `task`.
+        tail: Of the records that are there already, only the last so many.
+
+    Returns:
+        An iterator of `TraceRecord`.
+
+    Raises:
+        FileNotFoundError: There is no such log.
+        OSError: The log cannot be read.
+        ValueError: A condition is none of its kind; the one line says what is.
+
+    Example:
+        ```python
+        for record in inspect_trace.follow("trace-4242.log", filter="retry"):
+            print(record.timestamp, record.message)
+        ```
+    """
+    return _core.follow(
+        os.fspath(resolve_trace_file(file)),
+        filter=record_filter(
+            message=filter,
+            level=level,
+            action=action,
+            event=event,
+            since=since,
+            until=until,
+            min_duration=min_duration,
+            sample=sample,
+            task=task,
+        ),
+        tail=tail,
     )
 
 
@@ -99,6 +181,7 @@ def anomalies(
     min_duration: str | float | None = None,
     sample: str | float | Sequence[str | float] | None = None,
     task: str | float | Sequence[str | float] | None = None,
+    tail: int | None = None,
     as_of: float | None = None,
 ) -> Anomalies:
     """The actions of a trace log that still run, were cut off, cancelled, failed or timed out.
@@ -119,6 +202,7 @@ def anomalies(
         min_duration: Only actions whose `duration` is so long, or longer.
         sample: Only actions whose records have one of these values as `sample_id`.
         task: Only actions whose records have one of these values as `task`.
+        tail: Look only at the last so many records of the log, of whatever kind.
         as_of: The moment that the durations of running actions are dated to, in seconds since
             the epoch; default: now. Those of interrupted actions are dated to the last record
             that their process wrote.
@@ -151,5 +235,6 @@ def anomalies(
             sample=sample,
             task=task,
         ),
+        tail=tail,
         as_of=as_of,
     )

@@ -14,6 +14,7 @@ from . import _core
 from ._core import TraceFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"]
@@ -107,6 +108,18 @@ def find_trace_file(
     """What `resolve_trace_file` tells, as a string."""
     return _core.resolve_trace_file(
         None if name is None else os.fspath(name), _directory(directory), _current_directory()
+    )
+
+
+def find_trace_files(names: Sequence[str]) -> list[str]:
+    """The logs that the commands are to read: those of directories, too; default: the newest.
+
+    `-` is standard input.
+    """
+    return _core.resolve_trace_files(
+        ["/dev/stdin" if name == "-" else name for name in names],
+        find_trace_dir(),
+        _current_directory(),
     )
 
 

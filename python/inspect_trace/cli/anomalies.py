@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import file_argument, filter_options, json_option
+from inspect_trace.cli.options import (
+    files_argument,
+    filter_options,
+    json_option,
+    part_options,
+)
 from inspect_trace.cli.output import stdout_terminal, write_report
 
 if TYPE_CHECKING:
@@ -15,8 +20,11 @@ if TYPE_CHECKING:
 
 
 @click.command("anomalies")
-@file_argument
+@files_argument
 @filter_options
+@part_options(
+    "Look only at the last N records of each log.", "No more than N actions of each sort."
+)
 @click.option(
     "--all",
     "show_all",
@@ -25,7 +33,13 @@ if TYPE_CHECKING:
 )
 @json_option("an object {trace_file, as_of, process, running, cancelled, errors, timeouts}")
 def anomalies_command(
-    file: str | None, record_filter: Filter | None, *, show_all: bool, as_json: bool
+    files: tuple[str, ...],
+    record_filter: Filter | None,
+    *,
+    tail: int | None,
+    limit: int | None,
+    show_all: bool,
+    as_json: bool,
 ) -> None:
     """Show the actions that did not simply end.
 
@@ -34,16 +48,20 @@ def anomalies_command(
 
     --event, --since, --until and --min-duration choose whole actions: by how they ended (enter:
     not yet), by when they ran, and by how long they took. The other filters choose records.
+
+    Of several logs, each action says which one it is from.
     """
     from inspect_trace import _core
-    from inspect_trace.store import find_trace_file
+    from inspect_trace.store import find_trace_files
 
-    path = find_trace_file(file)
+    paths = find_trace_files(files)
     terminal = stdout_terminal()
     write_report(
         _core.anomalies_report(
-            path,
+            paths,
             filter=record_filter,
+            tail=tail,
+            limit=limit,
             show_all=show_all,
             json=as_json,
             as_of=time.time(),

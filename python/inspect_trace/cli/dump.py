@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import file_argument, filter_options
+from inspect_trace.cli.options import files_argument, filter_options, part_options
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -14,13 +14,45 @@ if TYPE_CHECKING:
 
 
 @click.command("dump")
-@file_argument
+@files_argument
 @filter_options
+@part_options("Only the last N of these records of each log.", "No more than N records in all.")
 @click.option("--jsonl", is_flag=True, help="One record a line (JSON Lines), not one array.")
-def dump_command(file: str | None, record_filter: Filter | None, *, jsonl: bool) -> None:
-    """Print the records of a trace log as a JSON array."""
-    from inspect_trace import _core
-    from inspect_trace.store import find_trace_file
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Go on with what is appended to the log, until it is finished (with --jsonl).",
+)
+def dump_command(
+    files: tuple[str, ...],
+    record_filter: Filter | None,
+    *,
+    tail: int | None,
+    limit: int | None,
+    jsonl: bool,
+    follow: bool,
+) -> None:
+    """Print the records of trace logs as a JSON array.
 
-    path = find_trace_file(file)
-    write_report(_core.dump_report(path, filter=record_filter, jsonl=jsonl))
+    Of several logs, each record says in `trace_file` which one it is from.
+    """
+    from inspect_trace import _core
+    from inspect_trace.store import find_trace_files
+
+    if follow and not jsonl:
+        raise click.UsageError("--follow needs --jsonl")
+    if follow and limit is not None:
+        raise click.UsageError("--follow has no end to limit: leave out --limit")
+    paths = find_trace_files(files)
+    if not follow:
+        report = _core.dump_report(
+            paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit
+        )
+        write_report(report)
+        return
+    if len(paths) > 1:
+        raise click.UsageError("--follow reads one log: name one file")
+    from inspect_trace.cli.follow import write_followed
+
+    write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail))

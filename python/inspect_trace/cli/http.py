@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import file_argument, filter_options, json_option
+from inspect_trace.cli.options import (
+    files_argument,
+    filter_options,
+    json_option,
+    part_options,
+)
 from inspect_trace.cli.output import stdout_terminal, write_report
 
 if TYPE_CHECKING:
@@ -15,8 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command("http")
-@file_argument
+@files_argument
 @filter_options
+@part_options("Only the last N of these requests of each log.", "No more than N requests in all.")
 @click.option(
     "--failed",
     is_flag=True,
@@ -24,18 +30,29 @@ if TYPE_CHECKING:
 )
 @json_option("an object {trace_file, as_of, requests}")
 def http_command(
-    file: str | None, record_filter: Filter | None, *, failed: bool, as_json: bool
+    files: tuple[str, ...],
+    record_filter: Filter | None,
+    *,
+    tail: int | None,
+    limit: int | None,
+    failed: bool,
+    as_json: bool,
 ) -> None:
-    """Show the HTTP requests of a trace log."""
-    from inspect_trace import _core
-    from inspect_trace.store import find_trace_file
+    """Show the HTTP requests of trace logs.
 
-    path = find_trace_file(file)
+    Of several logs, each request says which one it is from.
+    """
+    from inspect_trace import _core
+    from inspect_trace.store import find_trace_files
+
+    paths = find_trace_files(files)
     terminal = stdout_terminal()
     write_report(
         _core.http_report(
-            path,
+            paths,
             filter=record_filter,
+            tail=tail,
+            limit=limit,
             failed=failed,
             json=as_json,
             as_of=time.time(),

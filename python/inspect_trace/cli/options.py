@@ -104,9 +104,20 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
 )
 
 
-def file_argument(command: Command) -> Command:
-    """Add the optional FILE."""
-    return click.argument("file", metavar="[FILE]", required=False)(command)
+def files_argument(command: Command) -> Command:
+    """Add any number of FILEs."""
+    return click.argument("files", metavar="[FILE]...", nargs=-1)(command)
+
+
+def part_options(of_each: str, limit: str) -> Callable[[Command], Command]:
+    """Add `--tail` and `--limit`, saying what they do to this command."""
+
+    def decorate(command: Command) -> Command:
+        count = click.IntRange(min=0)
+        command = click.option("--limit", metavar="N", type=count, help=limit)(command)
+        return click.option("--tail", metavar="N", type=count, help=of_each)(command)
+
+    return decorate
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,13 @@ class OutputClosed(Exception):  # noqa: N818 - not an error: the reader had enou
     """The reader of our output has gone away."""
 
 
+class Incomplete(click.ClickException):
+    """Not all logs could be read; what is wrong has been told."""
+
+    def __init__(self) -> None:
+        super().__init__("not all logs could be read")
+
+
 class Terminal(NamedTuple):
     """How tables may look on stdout; nothing but plain, unwrapped text when it is no terminal."""
 
@@ -35,21 +42,67 @@ def stdout_terminal() -> Terminal:
     return Terminal(width=width, color=not plain)
 
 
+PATIENCE_S = 0.9
+"""How long a command works before a person may want to know how far it is."""
+
+STEP_S = 0.1
+"""How long the core writes before it is asked how far it is."""
+
+
 def write_report(report: Report) -> None:
-    """Write a report's chunks to stdout as they come, then what was skipped to stderr.
+    """Write a report to stdout, then what was skipped, and what failed, to stderr.
 
     Raises:
         OutputClosed: the reader of stdout has gone away.
-        click.ClickException: stdout can't be written for another reason.
+        click.ClickException: stdout can't be written for another reason; or one log of several
+            could not be read.
         OSError: the log can't be read.
     """
     if sys.stdout is None:
         raise click.ClickException("standard output is closed")
-    for chunk in report:
-        _write(chunk)
-    _write(b"")  # a log of no records may have no chunk at all
+    fd = _stdout_fd()
+    if fd is None:  # a program that calls the command has put something else in its place
+        for chunk in report:
+            write_chunk(chunk)
+    else:
+        _write_to(fd, report)
+    for note in report.take_notes():
+        complain(note)
     if report.skipped is not None:
         complain(report.skipped)
+    if report.failed:
+        raise Incomplete
+
+
+def _stdout_fd() -> int | None:
+    try:
+        sys.stdout.flush()
+        return sys.stdout.fileno()
+    except BrokenPipeError:
+        raise OutputClosed from None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _write_to(fd: int, report: Report) -> None:
+    """Let the core write, and show how far it is."""
+    from time import monotonic
+
+    start_s = monotonic()
+    if not report.write_to(fd, PATIENCE_S):
+        return
+    from inspect_trace.cli.progress import Progress
+
+    progress = Progress(start_s=start_s, stdout_shows=report.streams and os.isatty(fd))
+    try:
+        while report.write_to(fd, STEP_S):
+            if report.progress is not None:
+                progress.show(*report.progress)
+            for note in report.take_notes():
+                progress.clear()
+                complain(note)
+    finally:
+        progress.clear()
 
 
 def complain(message: str) -> None:
@@ -82,8 +135,13 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _write(chunk: bytes) -> None:
-    """Write and flush, so that whoever follows the output waits for nothing."""
+def write_chunk(chunk: bytes) -> None:
+    """Write and flush, so that whoever follows the output waits for nothing.
+
+    Raises:
+        OutputClosed: the reader of stdout has gone away.
+        click.ClickException: stdout can't be written for another reason.
+    """
     try:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

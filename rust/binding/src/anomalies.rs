@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use inspect_trace_core::analyze::{DatedAction, Diagnosis, DiagnosisScan};
 use inspect_trace_core::clock;
+use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::record::Text;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::error::to_python;
 use crate::filter::Filter;
+use crate::logs::{WAIT, logs};
 use crate::record::{json_to_python, text_to_python};
 
 /// A traced action and how it ended.
@@ -174,18 +176,21 @@ impl Anomalies {
 
 /// The anomalies of the log at a path.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None, as_of = None))]
+#[pyo3(signature = (path, *, filter = None, tail = None, as_of = None))]
 pub(crate) fn anomalies(
     py: Python<'_>,
     path: PathBuf,
     filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
     as_of: Option<f64>,
 ) -> PyResult<Anomalies> {
     let filter = Filter::of(filter);
     let failed = |error| to_python(&error);
-    let mut scan = py.detach(|| DiagnosisScan::open(&path, &filter)).map_err(failed)?;
+    let log = logs(py, vec![path.clone()], tail, |_| true)?.remove(0);
+    let mut scan =
+        py.detach(|| DiagnosisScan::open(&log, &filter, ScanOptions::default())).map_err(failed)?;
     // Step by step, so that Ctrl-C is answered.
-    while py.detach(|| scan.step()).map_err(failed)? {
+    while py.detach(|| scan.step(WAIT)).map_err(failed)? {
         py.check_signals()?;
     }
     let diagnosis = py.detach(|| scan.finish(as_of.unwrap_or_else(clock::now_s)));

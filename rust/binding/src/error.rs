@@ -14,6 +14,7 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
         Error::NotFound { .. } | Error::NoTraceFiles { .. } => libc::ENOENT,
         Error::NotAFile { kind: "directory", .. } => libc::EISDIR,
         Error::NotAFile { .. } => libc::EINVAL,
+        Error::NotSeekable { .. } => libc::ESPIPE,
         _ => libc::EIO,
     };
     os_error(number, error.to_string())

@@ -11,7 +11,9 @@ use pyo3::prelude::*;
 mod anomalies;
 mod error;
 mod filter;
+mod follow;
 mod log_record;
+mod logs;
 mod record;
 mod report;
 mod store;
@@ -25,17 +27,20 @@ mod _core {
     #[pymodule_export]
     use super::filter::Filter;
     #[pymodule_export]
+    use super::follow::{FollowedRecords, follow};
+    #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
     #[pymodule_export]
     use super::record::{Records, TraceRecord, scan};
     #[pymodule_export]
     use super::report::{
-        Report, anomalies_report, dump_report, http_report, list_report, terminal_safe,
+        Report, anomalies_report, dump_report, follow_report, http_report, list_report,
+        terminal_safe,
     };
     #[pymodule_export]
     use super::store::{
         HousekeepingReport, TraceFile, housekeep, list_trace_files, resolve_trace_file,
-        spawn_housekeeping,
+        resolve_trace_files, spawn_housekeeping,
     };
     #[pymodule_export]
     use super::writer::LogWriter;

@@ -1,10 +1,9 @@
 //! `TraceRecord` and the iterator that gives them.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use inspect_trace_core::read;
+use inspect_trace_core::read::{self, Batch, ScanOptions};
 use inspect_trace_core::record::{Name, OwnedRecord, RawValue};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -13,9 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::error::to_python;
 use crate::filter::Filter;
-
-/// Records fetched from the core at a time.
-const BATCH: usize = 256;
+use crate::logs::{WAIT, log};
 
 /// Text of the core (UTF-8 that may hold lone surrogates) as a Python string.
 pub(crate) fn text_to_python<'py>(py: Python<'py>, wtf8: &[u8]) -> PyResult<Bound<'py, PyString>> {
@@ -48,7 +45,7 @@ pub(crate) fn json_to_python<'py>(py: Python<'py>, json: &[u8]) -> PyResult<Boun
 
 /// One record of a trace log.
 #[pyclass(frozen, module = "inspect_trace._core")]
-pub(crate) struct TraceRecord(OwnedRecord);
+pub(crate) struct TraceRecord(pub(crate) OwnedRecord);
 
 impl TraceRecord {
     fn text<'py>(&self, py: Python<'py>, name: Name) -> PyResult<Option<Bound<'py, PyString>>> {
@@ -151,17 +148,36 @@ text_getters! {
 
 struct Stream {
     records: read::Records,
-    batch: VecDeque<OwnedRecord>,
+    batch: std::vec::IntoIter<OwnedRecord>,
+    /// How many records may still be given.
+    left: Option<u64>,
 }
 
 impl Stream {
-    fn next(&mut self) -> inspect_trace_core::Result<Option<OwnedRecord>> {
-        if self.batch.is_empty()
-            && let Some(batch) = self.records.next_batch(BATCH)?
-        {
-            self.batch = batch.into();
+    /// The next record that is there already, if any, and if it may be given.
+    fn pop(&mut self) -> Option<OwnedRecord> {
+        if self.left == Some(0) {
+            return None;
         }
-        Ok(self.batch.pop_front())
+        let record = self.batch.next()?;
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        Some(record)
+    }
+
+    /// Waits a bit for records; false if there are no more.
+    fn fill(&mut self) -> inspect_trace_core::Result<bool> {
+        if self.left == Some(0) {
+            return Ok(false);
+        }
+        if self.batch.as_slice().is_empty() {
+            match self.records.next_batch(WAIT)? {
+                Batch::Records(records) => self.batch = records.into_iter(),
+                Batch::End => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -178,15 +194,24 @@ impl Records {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<TraceRecord>> {
         // The common case first: a record is there, and no other thread is reading.
         if let Ok(mut stream) = self.0.try_lock()
-            && let Some(record) = stream.batch.pop_front()
+            && let Some(record) = stream.pop()
         {
             return Ok(Some(TraceRecord(record)));
         }
-        py.check_signals()?;
-        // Off the interpreter first, then the lock: who holds it may be reading.
-        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next())
-            .map(|record| record.map(TraceRecord))
-            .map_err(|error| to_python(&error))
+        loop {
+            py.check_signals()?;
+            // Off the interpreter first, then the lock: who holds it may be reading.
+            let found = py.detach(|| {
+                let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let more = stream.fill()?;
+                Ok((stream.pop(), more))
+            });
+            match found.map_err(|error| to_python(&error))? {
+                (Some(record), _) => return Ok(Some(TraceRecord(record))),
+                (None, true) => {}
+                (None, false) => return Ok(None),
+            }
+        }
     }
 
     #[getter]
@@ -200,14 +225,19 @@ impl Records {
 
 /// The records of the log at a path.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None))]
+#[pyo3(signature = (path, *, filter = None, tail = None, limit = None))]
 pub(crate) fn scan(
     py: Python<'_>,
     path: PathBuf,
     filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+    limit: Option<u64>,
 ) -> PyResult<Records> {
     let filter = Filter::of(filter);
-    py.detach(|| read::Records::open(&path, &filter))
-        .map(|records| Records(Mutex::new(Stream { records, batch: VecDeque::new() })))
+    let log = log(py, path, tail, &filter)?;
+    py.detach(|| read::Records::open_log(&log, &filter, ScanOptions::default()))
+        .map(|records| {
+            Records(Mutex::new(Stream { records, batch: Vec::new().into_iter(), left: limit }))
+        })
         .map_err(|error| to_python(&error))
 }

@@ -1,15 +1,21 @@
 //! What the commands print, chunk by chunk.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use inspect_trace_core::render::{self, AnomaliesOptions, DumpFormat, HttpOptions, TableStyle};
+use inspect_trace_core::analyze::http_request;
+use inspect_trace_core::render::{
+    self, AnomaliesOptions, DumpFormat, DumpOptions, HttpOptions, Output, TableStyle,
+};
 use inspect_trace_core::{Result, store};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::error::to_python;
+use crate::error::{io_to_python, to_python};
 use crate::filter::Filter;
+use crate::logs::{log, logs};
 
 /// The output of a command, in chunks.
 #[pyclass(frozen, module = "inspect_trace._core")]
@@ -31,9 +37,67 @@ impl Report {
         }
     }
 
+    /// Writes chunks for a while; false once all is written.
+    fn write_to(&self, py: Python<'_>, fd: i32, duration: f64) -> PyResult<bool> {
+        py.check_signals()?;
+        let until = Instant::now() + Duration::from_secs_f64(duration.clamp(0.0, 1e6));
+        py.detach(|| {
+            let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            write_until(&mut **report, fd, until)
+        })
+    }
+
+    #[getter]
+    fn streams(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).streams())
+    }
+
+    #[getter]
+    fn progress(&self, py: Python<'_>) -> Option<(u64, Option<u64>)> {
+        let progress =
+            py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).progress())?;
+        Some((progress.done_bytes, progress.total_bytes))
+    }
+
+    #[getter]
+    fn failed(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).has_failed())
+    }
+
+    fn take_notes(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take_notes())
+    }
+
     #[getter]
     fn skipped(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).skipped())
+    }
+}
+
+/// Without the interpreter.
+fn write_until(report: &mut dyn render::Report, fd: i32, until: Instant) -> PyResult<bool> {
+    let refused = |error: &io::Error| {
+        let reason = inspect_trace_core::error::reason(error);
+        io_to_python(error, format!("cannot write to standard output: {reason}"))
+    };
+    let output = Output::of_fd(fd).map_err(|error| refused(&error))?;
+    loop {
+        let Some(chunk) = report.next_chunk().map_err(|error| to_python(&error))? else {
+            return Ok(false);
+        };
+        let mut interrupted = None;
+        let go_on = || {
+            interrupted = Python::attach(|py| py.check_signals()).err();
+            interrupted.is_none()
+        };
+        let written = output.write_all(&chunk, go_on).map_err(|error| refused(&error))?;
+        report.recycle(chunk);
+        if let (false, Some(interrupted)) = (written, interrupted) {
+            return Err(interrupted);
+        }
+        if Instant::now() >= until {
+            return Ok(true);
+        }
     }
 }
 
@@ -44,61 +108,97 @@ fn open(
     py.detach(make).map(|report| Report(Mutex::new(report))).map_err(|error| to_python(&error))
 }
 
-/// All records of a log as a JSON array, or as JSON Lines.
+/// All records of some logs as a JSON array, or as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None, jsonl = false))]
+#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None))]
 pub(crate) fn dump_report(
     py: Python<'_>,
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     filter: Option<&Bound<'_, Filter>>,
     jsonl: bool,
+    tail: Option<usize>,
+    limit: Option<u64>,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = if jsonl { DumpFormat::JsonLines } else { DumpFormat::JsonArray };
-    open(py, || render::dump_report(&path, &filter, format))
+    let wants = filter.clone();
+    let logs = logs(py, paths, tail, move |record| wants.matches(record))?;
+    open(py, || render::dump_report(&logs, &filter, DumpOptions { format, limit }))
+}
+
+/// The records of a log, and then those that are appended, as JSON Lines.
+#[pyfunction]
+#[pyo3(signature = (path, *, filter = None, tail = None))]
+pub(crate) fn follow_report(
+    py: Python<'_>,
+    path: PathBuf,
+    filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let log = log(py, path, tail, &filter)?;
+    open(py, || render::follow_report(&log.path, &filter, log.start))
 }
 
 /// The HTTP records of a log, as a table or as JSON.
 #[pyfunction]
 #[pyo3(signature = (
-    path, *, filter = None, failed = false, json = false, as_of, width = None, color = false
+    paths, *, filter = None, failed = false, tail = None, limit = None, json = false, as_of,
+    width = None, color = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn http_report(
     py: Python<'_>,
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     filter: Option<&Bound<'_, Filter>>,
     failed: bool,
+    tail: Option<usize>,
+    limit: Option<u64>,
     json: bool,
     as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
-    let options = HttpOptions { failed, json, as_of_s: as_of, style: TableStyle { width, color } };
-    open(py, || render::http_report(&path, &filter, &options))
+    let style = TableStyle { width, color };
+    let options = HttpOptions { failed, limit, json, as_of_s: as_of, style };
+    let wants = filter.clone();
+    let logs = logs(py, paths, tail, move |record| {
+        wants.matches(record) && http_request(record).is_some_and(|r| r.failed || !failed)
+    })?;
+    open(py, || render::http_report(&logs, &filter, &options))
 }
 
 /// The anomalies of a log, as tables or as JSON.
 #[pyfunction]
 #[pyo3(signature = (
-    path, *, filter = None, show_all = false, json = false, as_of, width = None, color = false
+    paths, *, filter = None, show_all = false, tail = None, limit = None, json = false, as_of,
+    width = None, color = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn anomalies_report(
     py: Python<'_>,
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     filter: Option<&Bound<'_, Filter>>,
     show_all: bool,
+    tail: Option<usize>,
+    limit: Option<u64>,
     json: bool,
     as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
-    let options =
-        AnomaliesOptions { show_all, json, as_of_s: as_of, style: TableStyle { width, color } };
-    open(py, || render::anomalies_report(&path, &filter, &options))
+    let options = AnomaliesOptions {
+        show_all,
+        limit,
+        json,
+        as_of_s: as_of,
+        style: TableStyle { width, color },
+    };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::anomalies_report(&logs, &filter, &options))
 }
 
 /// One chunk that is there already.

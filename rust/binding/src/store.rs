@@ -84,6 +84,20 @@ pub(crate) fn resolve_trace_file(
     path_text(py, &path)
 }
 
+/// The paths of the logs that some names stand for, those of a directory's logs included.
+#[pyfunction]
+pub(crate) fn resolve_trace_files(
+    py: Python<'_>,
+    names: Vec<PathBuf>,
+    directory: PathBuf,
+    cwd: PathBuf,
+) -> PyResult<Vec<Bound<'_, PyAny>>> {
+    let paths = py
+        .detach(|| store::resolve_all(&names, &directory, &cwd))
+        .map_err(|error| to_python(&error))?;
+    paths.iter().map(|path| path_text(py, path)).collect()
+}
+
 /// What one housekeeping of a trace directory did.
 #[pyclass(frozen, module = "inspect_trace._core")]
 pub(crate) struct HousekeepingReport(store::HousekeepingReport);

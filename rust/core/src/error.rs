@@ -27,6 +27,12 @@ pub enum Error {
         /// What it is instead ("directory", "FIFO", "socket", "device").
         kind: &'static str,
     },
+    /// What has to be read twice, or from its end, is a pipe.
+    #[error("cannot look for the last records of {}: it is a pipe: give a file", path.display())]
+    NotSeekable {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// No file of that name.
     #[error("no trace file '{name}' in {searched} (the list command shows what there is)")]
     NotFound {

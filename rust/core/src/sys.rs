@@ -287,3 +287,14 @@ pub(crate) fn block_signals() {
         libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
     }
 }
+
+/// A descriptor of our own for what `raw_fd` stands for, or why there is none.
+pub(crate) fn duplicate_fd(raw_fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: a number that is no open descriptor is an error (EBADF), and touches no memory.
+    let fd = unsafe { libc::fcntl(raw_fd, libc::F_DUPFD_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just opened it, for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -10,7 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::Result;
-use crate::read::{Block, BlockMap, Filter, Kind, Log, Progress, Scan, ScanOptions, Skipped, Step};
+use crate::read::{
+    Block, BlockMap, Filter, Kind, Log, Progress, Scan, ScanOptions, ScanStep, Skipped,
+};
 use crate::record::{Event, Name, Text, parse_record};
 use crate::timestamp;
 
@@ -177,7 +179,7 @@ impl AnomaliesScan {
     /// The log cannot be read on.
     pub fn step(&mut self, wait: Duration) -> Result<bool> {
         match self.scan.next(wait) {
-            Step::Part(part) => {
+            ScanStep::Part(part) => {
                 self.skipped.merge(&part.skipped);
                 if let Some(error) = part.error {
                     return Err(error);
@@ -187,8 +189,8 @@ impl AnomaliesScan {
                 }
                 Ok(true)
             }
-            Step::Pending => Ok(true),
-            Step::End => Ok(false),
+            ScanStep::Pending => Ok(true),
+            ScanStep::End => Ok(false),
         }
     }
 

@@ -96,7 +96,7 @@ pub struct Part<O> {
 
 /// What [`Scan::next`] gives.
 #[derive(Debug)]
-pub enum Step<O> {
+pub enum ScanStep<O> {
     /// The next part.
     Part(Box<Part<O>>),
     /// Nothing yet.
@@ -213,13 +213,13 @@ impl<M: BlockMap> Scan<M> {
 
     /// The next part, for which it waits no longer than `wait` (a bit longer where the caller's own
     /// thread does the work).
-    pub fn next(&mut self, wait: Duration) -> Step<M::Output> {
+    pub fn next(&mut self, wait: Duration) -> ScanStep<M::Output> {
         if let Some(worker) = &mut self.inline {
             let state = self.shared.lock();
             let is_ready = state.done.contains_key(&state.next);
             drop(state);
             if !is_ready && !worker.step() {
-                return Step::End;
+                return ScanStep::End;
             }
         }
         let mut state = self.shared.lock();
@@ -233,20 +233,20 @@ impl<M: BlockMap> Scan<M> {
                     state.forget(next);
                 }
                 self.shared.work.notify_all();
-                return Step::Part(Box::new(part));
+                return ScanStep::Part(Box::new(part));
             }
             if next.0 == state.dealer.logs() {
-                return Step::End;
+                return ScanStep::End;
             }
             assert!(!state.panicked, "a thread that reads logs panicked");
             if self.inline.is_some() {
-                return Step::Pending;
+                return ScanStep::Pending;
             }
             let (guard, timeout) =
                 self.shared.ready.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() && !state.done.contains_key(&state.next) {
-                return Step::Pending;
+                return ScanStep::Pending;
             }
         }
     }

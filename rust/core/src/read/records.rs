@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::Result;
 use crate::record::{OwnedRecord, Record};
 
-use super::{Block, BlockMap, Blocks, Filter, LineCursor, Log, Scan, ScanOptions, Skipped, Step};
+use super::{
+    Block, BlockMap, Blocks, Filter, LineCursor, Log, Scan, ScanOptions, ScanStep, Skipped,
+};
 
 /// Calls `visit` with every record of the log, wanted or not, in the order of the log, on the
 /// caller's own thread; tells what was skipped.
@@ -121,15 +123,15 @@ impl Records {
     /// The log cannot be read on.
     pub fn next_batch(&mut self, wait: Duration) -> Result<Batch> {
         Ok(match self.scan.next(wait) {
-            Step::Part(part) => {
+            ScanStep::Part(part) => {
                 self.skipped.merge(&part.skipped);
                 if let Some(error) = part.error {
                     return Err(error);
                 }
                 Batch::Records(part.output)
             }
-            Step::Pending => Batch::Records(Vec::new()),
-            Step::End => Batch::End,
+            ScanStep::Pending => Batch::Records(Vec::new()),
+            ScanStep::End => Batch::End,
         })
     }
 

@@ -114,6 +114,10 @@ impl Report for AnomaliesReport {
         Ok(Some(text.into_bytes()))
     }
 
+    fn streams(&self) -> bool {
+        false
+    }
+
     fn progress(&self) -> Option<Progress> {
         self.progress
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Result;
-use crate::read::{BlockMap, Log, Progress, Scan, ScanOptions, Skipped, Step};
+use crate::read::{BlockMap, Log, Progress, Scan, ScanOptions, ScanStep, Skipped};
 
 /// How long a report waits for its next chunk before it gives an empty one.
 const WAIT: Duration = Duration::from_millis(50);
@@ -45,9 +45,9 @@ impl<M: BlockMap> LogScan<M> {
     /// What comes next. One log of several that cannot be read is told of in the notes.
     pub(super) fn next(&mut self) -> Result<Next<M::Output>> {
         let part = match self.scan.next(WAIT) {
-            Step::Part(part) => *part,
-            Step::Pending => return Ok(Next::Pending),
-            Step::End => return Ok(Next::End),
+            ScanStep::Part(part) => *part,
+            ScanStep::Pending => return Ok(Next::Pending),
+            ScanStep::End => return Ok(Next::End),
         };
         self.skipped.merge(&part.skipped);
         if let Some(error) = part.error {

@@ -2,10 +2,12 @@
 
 mod anomalies;
 mod dump;
+mod follow;
 mod http;
 mod json;
 mod list;
 mod logs;
+mod output;
 mod report;
 mod table;
 mod terminal;
@@ -15,8 +17,10 @@ pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
 };
 pub use dump::{DumpFormat, DumpOptions, dump_report, write_record};
+pub use follow::follow_report;
 pub use http::{HttpOptions, http_report};
 pub use list::{list_json, list_table};
+pub use output::Output;
 pub use report::Report;
 pub use table::TableStyle;
 pub use terminal::{shell_quote, terminal_safe};

@@ -16,6 +16,11 @@ pub trait Report: Send {
     /// Gives back a chunk that has been written, for its memory to be used again.
     fn recycle(&mut self, _chunk: Vec<u8>) {}
 
+    /// Whether there is output from the beginning on, not only at the end.
+    fn streams(&self) -> bool {
+        true
+    }
+
     /// How far the reading has come.
     fn progress(&self) -> Option<Progress> {
         None

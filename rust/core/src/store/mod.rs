@@ -18,10 +18,11 @@ pub use housekeep::{HousekeepingReport, KEPT_CHILD_LOGS, housekeep, spawn_housek
 pub use list::{TraceFile, list};
 pub use name::LogName;
 pub use process::{ProcessStatus, liveness, writer_alive};
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_all};
 pub use run::RunInfo;
 
 pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
 pub(crate) use lock::{hold, is_held_by_others};
+pub(crate) use process::liveness_of_open;
 pub(crate) use resolve::kind_of;
 pub(crate) use run::{mark_closed, mark_locked};

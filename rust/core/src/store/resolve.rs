@@ -50,6 +50,29 @@ pub fn resolve(name: Option<&Path>, directory: &Path, cwd: &Path) -> Result<Path
     Err(search.failure(name))
 }
 
+/// The logs that several names stand for, in the order of the names. A directory stands for all logs
+/// in it, the least recently written first.
+pub fn resolve_all(names: &[PathBuf], directory: &Path, cwd: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for name in names {
+        match resolve(Some(name), directory, cwd) {
+            Ok(path) => paths.push(path),
+            Err(Error::NotAFile { path, kind: "directory" }) => {
+                let logs = newest_first(&path)?;
+                if logs.is_empty() {
+                    return Err(none_in(&path));
+                }
+                paths.extend(logs.into_iter().rev().map(|entry| entry.path));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if names.is_empty() {
+        paths.push(resolve(None, directory, cwd)?);
+    }
+    Ok(paths)
+}
+
 fn none_in(directory: &Path) -> Error {
     Error::NoTraceFiles { dir: directory.to_owned() }
 }
@@ -86,7 +109,11 @@ impl Search<'_> {
         let other = other_form(&path);
         for path in [Some(path), other].into_iter().flatten() {
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
+                // Of a pipe (a FIFO, or a shell's process substitution) the one who asks for it by
+                // name wants to read what comes through it.
+                Ok(metadata) if metadata.is_file() || metadata.file_type().is_fifo() => {
+                    return Ok(Some(path));
+                }
                 Ok(metadata) => {
                     let kind = kind_of(metadata.file_type());
                     self.not_a_file.get_or_insert(Error::NotAFile { path, kind });

@@ -1,0 +1,277 @@
+//! A log as it grows: its lines as they are appended, through truncation, renaming, removal and
+//! replacement by a new file of the same name.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::LogName;
+use crate::{Error, Result};
+
+use super::followed::{Followed, Identity, Read, buffer};
+use super::{Block, Skipped};
+
+/// A log that is being replaced has no file for a moment, between the renaming of the old one and
+/// the creation of the new one: only a path that is empty at so many polls in a row counts as left.
+pub const GONE_POLLS: u32 = 5;
+
+/// What one look at a log gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Lines that have not been given before.
+    Lines(Box<Lines>),
+    /// Something that the reader of the lines may want to know.
+    Event(FollowEvent),
+    /// Nothing new at the moment.
+    Idle,
+    /// Nothing will come any more. Asking again gives the same.
+    End(FollowEnd),
+}
+
+/// Whole lines of one part of what is followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// The part: one file from its beginning to its end, or to where it was truncated.
+    pub part: u64,
+    /// The lines, each ended by a newline; but for what stands at the end of a part that is over,
+    /// and before a hole in the file. No lines at all: there is more to read, but no newline yet.
+    pub block: Block,
+    /// What was skipped before the block: to be merged before the counters of the block.
+    pub skipped: Skipped,
+}
+
+/// What happened to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowEvent {
+    /// There is another file at the path; its lines follow, from its start.
+    Replaced,
+    /// The file is shorter than what was read of it, or has other content; its lines follow, from
+    /// its new start. Nothing more comes of the part.
+    Truncated {
+        /// The part that is over.
+        part: u64,
+    },
+    /// There is no file at the path any more; what is still written to the old one follows.
+    Gone,
+    /// All of a file that was replaced has been given.
+    Left {
+        /// The part that is over.
+        part: u64,
+    },
+}
+
+/// Why nothing will come any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowEnd {
+    /// The log is a compressed one.
+    IsCompressed,
+    /// The process that wrote the log has ended.
+    WriterEnded,
+    /// The same, and the log has been compressed to a file of another name.
+    WasCompressed,
+    /// The same, and the log has been removed or renamed.
+    WasRemoved,
+}
+
+/// What is at the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The newest of the files that are followed (or there is no telling).
+    Taken,
+    Empty,
+}
+
+/// Follows the log at a path.
+///
+/// No complete line of a file that was seen at the path is left out or given twice: a file stays
+/// open until it has been read to its end *after* it was seen to be replaced, or its writer to have
+/// ended. A replaced file whose writer is known to live is followed on beside the new one.
+///
+/// What cannot be seen: a file that comes and goes between two polls, lines that are written and
+/// truncated away between two polls, and lines that a writer which does not lock its log (see
+/// [`crate::store`]) writes to a file that has been replaced already.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    /// The files that are not done with, oldest first. The last one is the one at the path, or the
+    /// last that was there.
+    files: Vec<Followed>,
+    pending: VecDeque<Step>,
+    next_part: u64,
+    /// How many polls in a row found no file at the path, or one that may not be opened.
+    gone_polls: u32,
+    /// Why the file at the path could not be opened, at the last look.
+    refused: Option<Error>,
+    end: Option<FollowEnd>,
+    buffer: Vec<u8>,
+}
+
+impl Follower {
+    /// Opens a log to follow it from `start_offset` on, the start of a line, in bytes of the
+    /// decompressed log; 0 for all of it. Files that come later are followed from their start.
+    ///
+    /// # Errors
+    /// There is no such file, it may not be read, or it is no regular file.
+    pub fn open(path: &Path, start_offset: u64) -> Result<Self> {
+        let first = Followed::open(path, start_offset, 0)?;
+        Ok(Self {
+            path: path.to_owned(),
+            files: vec![first],
+            pending: VecDeque::new(),
+            next_part: 1,
+            gone_polls: 0,
+            refused: None,
+            end: None,
+            buffer: buffer(),
+        })
+    }
+
+    /// The path that is followed.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks for what is new, without waiting for it; reads a bounded amount.
+    ///
+    /// # Errors
+    /// The operating system refused to read on, or, after the old file was given, to open the new
+    /// one at the path.
+    pub fn poll(&mut self) -> Result<Step> {
+        // What is judged is judged before the reading: then all that was written up to the moment
+        // of replacement or death is in what is read afterwards.
+        let place = if self.end.is_none() { self.look() } else { Place::Taken };
+        if let Some(step) = self.pending.pop_front() {
+            return Ok(step);
+        }
+        if let Some(end) = self.end {
+            return Ok(Step::End(end));
+        }
+        let mut index = 0;
+        loop {
+            let file = &mut self.files[index];
+            if !std::mem::replace(&mut file.is_announced, true) {
+                return Ok(Step::Event(FollowEvent::Replaced));
+            }
+            let alive = file.writer_alive(&self.path);
+            let part = file.part;
+            match file.read(&self.path, &mut self.buffer)? {
+                Read::Lines(lines) => return Ok(Step::Lines(lines)),
+                Read::Cut => {
+                    let rest = file.restart(self.next_part);
+                    self.next_part += 1;
+                    return Ok(self.part_over(rest, FollowEvent::Truncated { part }));
+                }
+                Read::End => {}
+            }
+            if index + 1 == self.files.len() {
+                return self.at_end(place, alive);
+            }
+            if alive == Some(true) {
+                index += 1;
+            } else {
+                let rest = self.files.remove(index).take_rest();
+                return Ok(self.part_over(rest, FollowEvent::Left { part }));
+            }
+        }
+    }
+
+    /// Looks at the path, and takes a file that is new there to the others, at once: it may be
+    /// replaced again before its turn comes.
+    fn look(&mut self) -> Place {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        self.refused = None;
+        match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_file() => {
+                if self.is_last(Identity::of(&metadata)) {
+                    return Place::Taken;
+                }
+            }
+            Ok(_) => return Place::Empty,
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Place::Empty,
+            // Not a thing that the file has done.
+            Err(_) => return Place::Taken,
+        }
+        let mut file = match Followed::open(&self.path, 0, self.next_part) {
+            Ok(file) => file,
+            // Gone again, or no file any more.
+            Err(Error::NotAFile { .. }) => return Place::Empty,
+            Err(Error::Io { source, .. }) if source.kind() == NotFound => return Place::Empty,
+            // Told once the old file is read; until then its rights may be put in order.
+            Err(error) => {
+                self.refused = Some(error);
+                return Place::Empty;
+            }
+        };
+        if let Some(index) = self.files.iter().position(|known| known.identity == file.identity) {
+            // Back under its name.
+            let known = self.files.remove(index);
+            self.files.push(known);
+        } else {
+            self.next_part += 1;
+            file.is_announced = false;
+            self.files.push(file);
+        }
+        Place::Taken
+    }
+
+    fn is_last(&self, identity: Identity) -> bool {
+        self.files.last().is_some_and(|last| last.identity == identity)
+    }
+
+    /// What remained of a part, if anything, and then the event that ended it.
+    fn part_over(&mut self, rest: Option<Box<Lines>>, event: FollowEvent) -> Step {
+        match rest {
+            Some(lines) => {
+                self.pending.push_back(Step::Event(event));
+                Step::Lines(lines)
+            }
+            None => Step::Event(event),
+        }
+    }
+
+    /// The newest file has been read to its end: whether that is the end of all. `place` and
+    /// `alive` are from before the reading.
+    fn at_end(&mut self, place: Place, alive: Option<bool>) -> Result<Step> {
+        let Some(file) = self.files.last_mut() else { return Ok(Step::Idle) };
+        let is_over = match place {
+            Place::Taken => {
+                self.gone_polls = 0;
+                file.is_gone_told = false;
+                let is_process_log = self.path.file_name().and_then(LogName::parse).is_some();
+                alive == Some(false) && (file.is_compressed() || is_process_log)
+            }
+            Place::Empty => {
+                self.gone_polls = self.gone_polls.saturating_add(1);
+                if self.gone_polls < GONE_POLLS {
+                    return Ok(Step::Idle);
+                }
+                if let Some(error) = self.refused.take() {
+                    return Err(error);
+                }
+                if alive != Some(false) && !std::mem::replace(&mut file.is_gone_told, true) {
+                    return Ok(Step::Event(FollowEvent::Gone));
+                }
+                alive == Some(false)
+            }
+        };
+        // Older files that are still written keep it going.
+        if !is_over || self.files.len() > 1 {
+            return Ok(Step::Idle);
+        }
+        let end = match (place, self.files[0].is_compressed()) {
+            (Place::Taken, true) => FollowEnd::IsCompressed,
+            (Place::Taken, false) => FollowEnd::WriterEnded,
+            (Place::Empty, _) if self.compressed_path().is_file() => FollowEnd::WasCompressed,
+            (Place::Empty, _) => FollowEnd::WasRemoved,
+        };
+        self.end = Some(end);
+        Ok(self.files[0].take_rest().map_or(Step::End(end), Step::Lines))
+    }
+
+    fn compressed_path(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".gz");
+        name.into()
+    }
+}

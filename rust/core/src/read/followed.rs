@@ -1,0 +1,303 @@
+//! One open file of those that [`super::Follower`] follows.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use crate::store;
+use crate::{Error, Result};
+
+use super::follow::Lines;
+use super::{Block, Blocks, Example, MAX_LINE_BYTES, Skipped, gzip};
+
+/// How much is read at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// So much of what was read last is read again, and compared: a file that was truncated and has
+/// grown beyond its former length since is told from one that has only grown.
+const FINGERPRINT_BYTES: usize = 256;
+
+/// How often a file that is replaced just while it is being opened is opened again.
+const MAX_TRIES: u32 = 100;
+
+/// Room for one reading.
+pub(super) fn buffer() -> Vec<u8> {
+    vec![0; FINGERPRINT_BYTES + READ_BYTES]
+}
+
+/// Which file it is. Of an open file nothing else gets the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// What reading on gave.
+pub(super) enum Read {
+    Lines(Box<Lines>),
+    /// What was read before is no longer there.
+    Cut,
+    /// The end, for now.
+    End,
+}
+
+/// A file, open until it is done with.
+pub(super) struct Followed {
+    pub(super) identity: Identity,
+    /// Its number among the parts.
+    pub(super) part: u64,
+    /// Whether the reader has been told that this file's lines begin.
+    pub(super) is_announced: bool,
+    /// Whether the reader has been told that it is no longer at its path.
+    pub(super) is_gone_told: bool,
+    source: Source,
+}
+
+impl std::fmt::Debug for Followed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { identity, part, .. } = self;
+        f.debug_struct("Followed")
+            .field("identity", identity)
+            .field("part", part)
+            .finish_non_exhaustive()
+    }
+}
+
+enum Source {
+    Plain(Plain),
+    Compressed {
+        blocks: Blocks,
+        /// Keeps the identity from being given to another file.
+        _file: File,
+        start_offset: u64,
+        is_over: bool,
+    },
+}
+
+struct Plain {
+    file: File,
+    /// Where to read on.
+    position: u64,
+    /// What stands right before that.
+    fingerprint: Vec<u8>,
+    /// The beginning of a line whose end is not there yet.
+    carry: Vec<u8>,
+    /// Where `carry` begins.
+    offset: u64,
+    /// Within a line that is too long to be kept.
+    is_overlong: bool,
+    skipped: Skipped,
+}
+
+impl Followed {
+    pub(super) fn open(path: &Path, start_offset: u64, part: u64) -> Result<Self> {
+        let failed = |source| Error::io("open", path, source);
+        for _ in 0..MAX_TRIES {
+            // Opening a device may have effects: look first.
+            require_regular_file(path, &fs::metadata(path).map_err(failed)?)?;
+            let file = File::options()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+                .open(path)
+                .map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            require_regular_file(path, &metadata)?;
+            let identity = Identity::of(&metadata);
+            let mut head = [0; 512];
+            let length = read_full_at(&file, &mut head, 0)
+                .map_err(|error| Error::io("read", path, error))?;
+            let source = if gzip::looks_compressed(path, &head[..length]) {
+                let blocks = Blocks::open(path)?;
+                // Is what was opened by name the file that has just been looked at?
+                if Identity::of(&fs::metadata(path).map_err(failed)?) != identity {
+                    continue;
+                }
+                Source::Compressed { blocks, _file: file, start_offset, is_over: false }
+            } else {
+                let plain = Plain::new(file, start_offset)
+                    .map_err(|error| Error::io("read", path, error))?;
+                Source::Plain(plain)
+            };
+            return Ok(Self { identity, part, is_announced: true, is_gone_told: false, source });
+        }
+        Err(failed(io::Error::new(
+            io::ErrorKind::NotFound,
+            "it is replaced as soon as it is opened",
+        )))
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.source, Source::Compressed { .. })
+    }
+
+    /// Whether somebody still writes to this file, which was found at `path`.
+    pub(super) fn writer_alive(&self, path: &Path) -> Option<bool> {
+        match &self.source {
+            Source::Plain(plain) => store::liveness_of_open(&plain.file, path).alive,
+            Source::Compressed { .. } => Some(false),
+        }
+    }
+
+    /// Reads a bounded amount of this file, which was found at `path`, by way of `buffer`.
+    pub(super) fn read(&mut self, path: &Path, buffer: &mut [u8]) -> Result<Read> {
+        let part = self.part;
+        match &mut self.source {
+            Source::Plain(plain) => {
+                plain.read(buffer, part).map_err(|error| Error::io("read", path, error))
+            }
+            Source::Compressed { is_over: true, .. } => Ok(Read::End),
+            Source::Compressed { blocks, start_offset, is_over, .. } => {
+                let block = blocks.next_block()?;
+                *is_over = block.is_none();
+                let mut block = block.unwrap_or_default();
+                drop_before(*start_offset, &mut block);
+                let lines = Lines { part, block, skipped: blocks.take_skipped() };
+                Ok(Read::Lines(Box::new(lines)))
+            }
+        }
+    }
+
+    /// Begins a new part at the start of the file; what remained of the part before.
+    pub(super) fn restart(&mut self, part: u64) -> Option<Box<Lines>> {
+        let rest = self.take_rest();
+        self.part = part;
+        if let Source::Plain(plain) = &mut self.source {
+            plain.position = 0;
+            plain.offset = 0;
+            plain.fingerprint.clear();
+            plain.is_overlong = false;
+        }
+        rest
+    }
+
+    /// The line at the end of which nobody will write the newline.
+    pub(super) fn take_rest(&mut self) -> Option<Box<Lines>> {
+        let part = self.part;
+        match &mut self.source {
+            Source::Plain(plain) => {
+                let bytes = std::mem::take(&mut plain.carry);
+                let skipped = std::mem::take(&mut plain.skipped);
+                let is_nothing = bytes.is_empty() && skipped == Skipped::default();
+                let block = Block { offset: plain.offset, bytes };
+                (!is_nothing).then(|| Box::new(Lines { part, block, skipped }))
+            }
+            Source::Compressed { .. } => None,
+        }
+    }
+}
+
+impl Plain {
+    fn new(file: File, start_offset: u64) -> io::Result<Self> {
+        let length = usize::try_from(start_offset).unwrap_or(usize::MAX).min(FINGERPRINT_BYTES);
+        // Where the file is shorter than that, the next reading tells.
+        let mut fingerprint = vec![0; length];
+        read_full_at(&file, &mut fingerprint, start_offset - length as u64)?;
+        Ok(Self {
+            file,
+            position: start_offset,
+            fingerprint,
+            carry: Vec::new(),
+            offset: start_offset,
+            is_overlong: false,
+            skipped: Skipped::default(),
+        })
+    }
+
+    fn read(&mut self, buffer: &mut [u8], part: u64) -> io::Result<Read> {
+        let start = self.position - self.fingerprint.len() as u64;
+        let length = read_at(&self.file, buffer, start)?;
+        let Some(fresh) = buffer[..length].strip_prefix(&self.fingerprint[..]) else {
+            return Ok(Read::Cut);
+        };
+        if fresh.is_empty() {
+            return Ok(Read::End);
+        }
+        self.position += fresh.len() as u64;
+        self.remember(fresh);
+        let block = self.lines(fresh);
+        let skipped = std::mem::take(&mut self.skipped);
+        Ok(Read::Lines(Box::new(Lines { part, block, skipped })))
+    }
+
+    fn remember(&mut self, fresh: &[u8]) {
+        let from = fresh.len().saturating_sub(FINGERPRINT_BYTES);
+        self.fingerprint.extend_from_slice(&fresh[from..]);
+        let excess = self.fingerprint.len().saturating_sub(FINGERPRINT_BYTES);
+        self.fingerprint.drain(..excess);
+    }
+
+    /// The lines that `fresh` completes; what follows them is kept.
+    fn lines(&mut self, mut fresh: &[u8]) -> Block {
+        if self.is_overlong {
+            // Dropped up to its newline, which stays, so that lines count right.
+            let cut = memchr::memchr(b'\n', fresh).unwrap_or(fresh.len());
+            self.is_overlong = cut == fresh.len();
+            self.offset += cut as u64;
+            fresh = &fresh[cut..];
+        }
+        let offset = self.offset;
+        // No record spans a hole in the file either; it may be larger than any line.
+        let last_break = memchr::memrchr(b'\n', fresh).or_else(|| memchr::memrchr(0, fresh));
+        let Some(last_break) = last_break else {
+            self.carry.extend_from_slice(fresh);
+            if self.carry.len() > MAX_LINE_BYTES {
+                self.skipped.too_long_lines += 1;
+                let example = Example { line: 1, byte: offset, reason: "longer than 64 MiB" };
+                self.skipped.first.get_or_insert(example);
+                self.offset += self.carry.len() as u64;
+                self.carry = Vec::new();
+                self.is_overlong = true;
+            }
+            return Block { offset, bytes: Vec::new() };
+        };
+        let (whole, begun) = fresh.split_at(last_break + 1);
+        let mut bytes = std::mem::replace(&mut self.carry, begun.to_vec());
+        bytes.extend_from_slice(whole);
+        self.offset += bytes.len() as u64;
+        Block { offset, bytes }
+    }
+}
+
+/// Leaves out what stands before `start_offset`.
+fn drop_before(start_offset: u64, block: &mut Block) {
+    let before = start_offset.saturating_sub(block.offset);
+    let cut = usize::try_from(before).unwrap_or(usize::MAX).min(block.bytes.len());
+    block.bytes.drain(..cut);
+    block.offset += cut as u64;
+}
+
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the file ends.
+fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match read_at(file, &mut buffer[length..], offset + length as u64)? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(length)
+}
+
+fn require_regular_file(path: &Path, metadata: &Metadata) -> Result<()> {
+    let file_type = metadata.file_type();
+    if file_type.is_file() {
+        return Ok(());
+    }
+    Err(Error::NotAFile { path: path.to_owned(), kind: store::kind_of(file_type) })
+}

@@ -1,0 +1,146 @@
+//! Where the last records of a log begin.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::record::Record;
+use crate::{Error, Result};
+
+use super::blocks::{self, Opened};
+use super::ranges::read_range;
+use super::{Block, BlockMap, LineCursor, Log, Scan, ScanOptions, ScanStep, Skipped};
+
+/// Which records count.
+pub type Wants = Arc<dyn Fn(&Record<'_>) -> bool + Send + Sync>;
+
+/// A search for the place where the last records of a log begin, a step at a time. Of a plain file
+/// no more is read than has to be, of a compressed one all.
+pub struct TailSearch {
+    log: Log,
+    count: usize,
+    wants: Wants,
+    source: Source,
+}
+
+enum Source {
+    /// Read from its end: up to this place, nothing has been read.
+    Plain {
+        file: std::fs::File,
+        end: u64,
+        cursor: LineCursor,
+        block: Block,
+        is_last: bool,
+    },
+    Whole {
+        scan: Box<Scan<Offsets>>,
+        last: VecDeque<u64>,
+    },
+}
+
+/// How much is read at a time.
+const STEP_BYTES: u64 = 256 << 10;
+
+impl TailSearch {
+    /// Looks for the last `count` records that `wants` wants.
+    ///
+    /// # Errors
+    /// The log cannot be opened, or is a pipe, which cannot be read twice.
+    pub fn open(path: &Path, count: usize, wants: Wants) -> Result<Self> {
+        let log = Log::whole(path);
+        let source = match blocks::open(path)? {
+            Opened::Plain(file) => {
+                let end = file.metadata().map_err(|e| Error::io("look at", path, e))?.len();
+                let (cursor, block) = (LineCursor::new(), Block::default());
+                Source::Plain { file, end, cursor, block, is_last: true }
+            }
+            Opened::Gzip(_) => {
+                let map = Offsets { wants: Arc::clone(&wants), count };
+                let scan = Scan::new(std::slice::from_ref(&log), map, ScanOptions::default())?;
+                Source::Whole { scan: Box::new(scan), last: VecDeque::new() }
+            }
+            Opened::Pipe(_) => return Err(Error::NotSeekable { path: path.to_owned() }),
+        };
+        Ok(Self { log, count, wants, source })
+    }
+
+    /// Goes on a bit; gives the log from there on once that is known.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn step(&mut self, wait: Duration) -> Result<Option<Log>> {
+        let start = match &mut self.source {
+            Source::Plain { file, end, cursor, block, is_last } => {
+                if self.count == 0 || *end == 0 {
+                    Some(*end)
+                } else {
+                    let range = end.saturating_sub(STEP_BYTES)..*end;
+                    read_range(file, &range, *is_last, block)
+                        .map_err(|e| Error::io("read", &self.log.path, e))?;
+                    let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
+                    *end = range.start;
+                    *is_last = false;
+                    if offsets.len() >= self.count {
+                        Some(offsets[offsets.len() - self.count])
+                    } else {
+                        self.count -= offsets.len();
+                        None
+                    }
+                }
+            }
+            Source::Whole { scan, last } => match scan.next(wait) {
+                ScanStep::Part(part) => {
+                    if let Some(error) = part.error {
+                        return Err(error);
+                    }
+                    last.extend(part.output);
+                    last.drain(..last.len().saturating_sub(self.count));
+                    None
+                }
+                ScanStep::Pending => None,
+                ScanStep::End if self.count == 0 => Some(u64::MAX),
+                ScanStep::End => Some(last.front().copied().unwrap_or(0)),
+            },
+        };
+        Ok(start.map(|start| Log { start, ..self.log.clone() }))
+    }
+}
+
+fn offsets(
+    cursor: &mut LineCursor,
+    block: &Block,
+    skipped: &mut Skipped,
+    wants: &Wants,
+) -> Vec<u64> {
+    let mut offsets = Vec::new();
+    while let Some(record) = cursor.next(block, skipped) {
+        if wants(&record) {
+            offsets.push(record.offset());
+        }
+    }
+    offsets
+}
+
+/// The offsets of the last records of a block.
+struct Offsets {
+    wants: Wants,
+    count: usize,
+}
+
+impl BlockMap for Offsets {
+    type Scratch = LineCursor;
+    type Output = Vec<u64>;
+
+    fn map(
+        &self,
+        _log: usize,
+        cursor: &mut LineCursor,
+        block: &Block,
+        skipped: &mut Skipped,
+        output: &mut Vec<u64>,
+    ) {
+        output.extend(offsets(cursor, block, skipped, &self.wants));
+        output.drain(..output.len().saturating_sub(self.count));
+    }
+}

@@ -1,0 +1,45 @@
+//! The records of a log as they are written, as JSON Lines.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::read::{Filter, FollowedRecords};
+
+use super::Report;
+use super::dump::{DumpFormat, write_record};
+
+/// The records that `filter` wants of a log from `start_offset` on (the start of a line, in bytes
+/// of the decompressed log), and then those that are appended to it, as JSON Lines like those of
+/// [`super::dump_report`].
+///
+/// A chunk comes at least ten times a second, an empty one where there is nothing new. The report
+/// ends when nothing more can come.
+///
+/// # Errors
+/// The log cannot be opened.
+pub fn follow_report(path: &Path, filter: &Filter, start_offset: u64) -> Result<Box<dyn Report>> {
+    Ok(Box::new(Follow { records: FollowedRecords::open(path, filter, start_offset)? }))
+}
+
+struct Follow {
+    records: FollowedRecords,
+}
+
+impl Report for Follow {
+    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut out = Vec::new();
+        let more = self.records.visit(|record| {
+            write_record(&mut out, record, DumpFormat::JsonLines);
+            out.push(b'\n');
+        })?;
+        Ok(more.then_some(out))
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        self.records.take_notes()
+    }
+
+    fn skipped(&self) -> Option<String> {
+        self.records.skipped()
+    }
+}
