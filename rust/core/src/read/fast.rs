@@ -9,21 +9,21 @@ use crate::record::Name;
 use super::index::Index;
 use super::json::{Kind, Scanner};
 
-/// Finds the fields of the line from `start` to `end` (its newline not counted) of `bytes`, which
-/// `index` belongs to. False if the line is not as plain as that; `fields` then holds anything.
+/// Finds the fields of a line (without its newline), which begins at `start` of the text that `index`
+/// belongs to. False if the line is not as plain as that; `fields` then holds anything.
 #[inline]
 pub(crate) fn line_fields(
-    bytes: &[u8],
+    line: &[u8],
     index: &Index,
     start: usize,
-    end: usize,
+    has_newline: bool,
     fields: &mut Fields,
 ) -> bool {
-    // The shortest line is `{}`; the newline, where there is one, has the marks of a cut escape.
-    if end - start < 2 || index.is_odd(start, (end + 1).min(bytes.len())) {
+    let end = start + line.len();
+    // The newline, where there is one, has the marks of an escape that is cut short.
+    if line.is_empty() || index.is_odd(start, end + usize::from(has_newline)) {
         return false;
     }
-    let line = &bytes[start..end];
     if line[0] != b'{' || u32::try_from(line.len()).is_err() {
         return false;
     }

@@ -8,74 +8,78 @@
 
 use crate::sys::masks::{self, EscapeMasks, MaskSink, Masks};
 
-/// One bit for each byte of a text.
-#[derive(Debug, Default)]
-pub(crate) struct Index {
+/// One bit for each of 64 bytes of a text.
+#[derive(Debug, Clone, Copy, Default)]
+struct Word {
     /// Quotes that no backslash stands before (one that counts).
-    pub(crate) quotes: Vec<u64>,
-    pub(crate) backslashes: Vec<u64>,
-    pub(crate) newlines: Vec<u64>,
+    quotes: u64,
+    backslashes: u64,
+    newlines: u64,
     /// Bytes that take a line off the fast path: what is not printable ASCII, and escapes that JSON
     /// does not know. A byte may be marked because of a line before; that costs time, nothing else.
-    pub(crate) odd: Vec<u64>,
+    odd: u64,
 }
+
+/// The bits of a text.
+#[derive(Debug, Default)]
+pub(crate) struct Index(Vec<Word>);
 
 impl Index {
     /// Makes it the index of another text, which begins at the start of a line.
     pub(crate) fn set(&mut self, bytes: &[u8]) {
-        let words = bytes.len().div_ceil(64);
-        for bits in [&mut self.quotes, &mut self.backslashes, &mut self.newlines, &mut self.odd] {
-            bits.clear();
-            bits.reserve(words);
-        }
-        masks::scan(bytes, &mut Indexer { index: self, escaped: 0, hex_wanted: 0 });
+        self.0.resize(bytes.len().div_ceil(64), Word::default());
+        masks::scan(bytes, &mut Indexer { words: self.0.iter_mut(), escaped: 0, hex_wanted: 0 });
     }
 
     /// The first newline from `at` on.
+    #[inline]
     pub(crate) fn newline(&self, at: usize) -> Option<usize> {
-        let mut word = at / 64;
-        let mut bits = self.newlines.get(word)? >> (at % 64) << (at % 64);
+        let mut words = self.0.get(at / 64..)?.iter();
+        let mut bits = words.next()?.newlines >> (at % 64) << (at % 64);
+        let mut start = at - at % 64;
         while bits == 0 {
-            word += 1;
-            bits = *self.newlines.get(word)?;
+            bits = words.next()?.newlines;
+            start += 64;
         }
-        Some(word * 64 + bits.trailing_zeros() as usize)
+        Some(start + bits.trailing_zeros() as usize)
     }
 
     /// Whether there is an odd byte from `start` to `end`, which is further on.
+    #[inline]
     pub(crate) fn is_odd(&self, start: usize, end: usize) -> bool {
         let (first, last) = (start / 64, (end - 1) / 64);
-        let words = &self.odd[first..=last];
+        let words = &self.0[first..=last];
         let from = u64::MAX << (start % 64);
         let to = u64::MAX >> (63 - (end - 1) % 64);
         if let [word] = words {
-            return word & from & to != 0;
+            return word.odd & from & to != 0;
         }
-        let inner = words[1..words.len() - 1].iter().fold(0, |all, word| all | word);
-        words[0] & from | inner | words[words.len() - 1] & to != 0
+        let inner = words[1..words.len() - 1].iter().fold(0, |all, word| all | word.odd);
+        words[0].odd & from | inner | words[words.len() - 1].odd & to != 0
     }
 
     /// The first quote from `at` on that is not escaped, and whether there is a backslash before.
     #[inline]
     pub(crate) fn string_end(&self, at: usize) -> Option<(usize, bool)> {
-        let (mut word, shift) = (at / 64, at % 64);
-        let mut quotes = self.quotes.get(word)? >> shift << shift;
-        let mut backslashes = self.backslashes.get(word)? >> shift << shift;
+        let mut words = self.0.get(at / 64..)?.iter();
+        let mut word = *words.next()?;
+        word.quotes = word.quotes >> (at % 64) << (at % 64);
+        word.backslashes = word.backslashes >> (at % 64) << (at % 64);
+        let mut start = at - at % 64;
         let mut seen = 0;
-        while quotes == 0 {
-            seen |= backslashes;
-            word += 1;
-            quotes = *self.quotes.get(word)?;
-            backslashes = *self.backslashes.get(word)?;
+        while word.quotes == 0 {
+            seen |= word.backslashes;
+            word = *words.next()?;
+            start += 64;
         }
         // Below the lowest quote.
-        seen |= backslashes & (quotes ^ (quotes - 1));
-        Some((word * 64 + quotes.trailing_zeros() as usize, seen != 0))
+        seen |= word.backslashes & (word.quotes ^ (word.quotes - 1));
+        Some((start + word.quotes.trailing_zeros() as usize, seen != 0))
     }
 }
 
 struct Indexer<'a> {
-    index: &'a mut Index,
+    words: std::slice::IterMut<'a, Word>,
     /// 1 if the next byte is escaped.
     escaped: u64,
     /// Which of the next bytes (the lowest bits) have to be hexadecimal digits.
@@ -85,10 +89,11 @@ struct Indexer<'a> {
 impl Indexer<'_> {
     #[inline(always)]
     fn push(&mut self, masks: Masks, quotes: u64, odd: u64) {
-        self.index.quotes.push(quotes);
-        self.index.backslashes.push(masks.backslash);
-        self.index.newlines.push(masks.newline);
-        self.index.odd.push(odd);
+        // There are as many words as there are masks.
+        if let Some(word) = self.words.next() {
+            *word =
+                Word { quotes, backslashes: masks.backslash, newlines: masks.newline, odd };
+        }
     }
 }
 
@@ -131,8 +136,8 @@ mod tests {
 
     use super::*;
 
-    fn bit(bits: &[u64], at: usize) -> bool {
-        bits[at / 64] >> (at % 64) & 1 == 1
+    fn bit(index: &Index, bits: fn(&Word) -> u64, at: usize) -> bool {
+        bits(&index.0[at / 64]) >> (at % 64) & 1 == 1
     }
 
     proptest! {
@@ -156,7 +161,7 @@ mod tests {
                 while at < text.len() {
                     match text[at] {
                         b'\\' => {
-                            prop_assert!(bit(&index.backslashes, start + at));
+                            prop_assert!(bit(&index, |word| word.backslashes, start + at));
                             let rest = &text[at + 1..];
                             let legal = match rest.first() {
                                 Some(b'u') => rest.len() >= 5 && rest[1..5].iter().all(u8::is_ascii_hexdigit),
@@ -165,12 +170,12 @@ mod tests {
                             };
                             is_odd |= !legal;
                             if rest.first() == Some(&b'"') {
-                                prop_assert!(!bit(&index.quotes, start + at + 1));
+                                prop_assert!(!bit(&index, |word| word.quotes, start + at + 1));
                             }
                             at += 2;
                         }
                         byte => {
-                            prop_assert_eq!(bit(&index.quotes, start + at), byte == b'"');
+                            prop_assert_eq!(bit(&index, |word| word.quotes, start + at), byte == b'"');
                             at += 1;
                         }
                     }

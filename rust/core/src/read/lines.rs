@@ -1,6 +1,7 @@
 //! The records of a block, line by line, whatever else stands between them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -15,6 +16,9 @@ use super::{Block, Example, Skipped};
 /// JSON string, so text that a program logged never looks like this.
 const RECORD_START: &[u8] = br#"{"timestamp""#;
 
+/// So much of a block is indexed at a time: it is still in the nearest cache when it is read again.
+const WINDOW_BYTES: usize = 64 << 10;
+
 /// A position in a block; keeps its buffers from one block to the next.
 #[derive(Debug, Default)]
 pub struct LineCursor {
@@ -22,8 +26,9 @@ pub struct LineCursor {
     /// Parts of a line still to be tried, the next one last.
     pending: Vec<Fragment>,
     fields: Fields,
-    /// That of the block.
+    /// That of a part of the block, which begins with a line.
     index: Index,
+    window: Range<usize>,
     full_parser_only: bool,
 }
 
@@ -80,20 +85,20 @@ impl LineCursor {
     ) -> Option<(Parsed, usize, usize)> {
         let bytes = &block.bytes[..];
         if self.at == 0 {
-            self.index.set(bytes);
+            self.window = 0..0;
         }
         loop {
-            if !self.pending.is_empty() {
-                if let Some(found) = self.next_of_pending(block, skipped) {
-                    return Some(found);
-                }
+            if !self.pending.is_empty()
+                && let Some(found) = self.next_of_pending(block, skipped)
+            {
+                return Some(found);
             }
             let start = self.at;
             if start == bytes.len() {
                 self.at = 0;
                 return None;
             }
-            let newline = self.index.newline(start);
+            let newline = self.newline(bytes, start);
             let end = newline.unwrap_or(bytes.len());
             self.at = newline.map_or(end, |newline| newline + 1);
             let line = skipped.lines + 1;
@@ -101,23 +106,49 @@ impl LineCursor {
             // A NUL byte ends a line, too.
             let open_end = newline.is_none() && !bytes.ends_with(&[0]);
             let fragment = Fragment { start, end, divisible: Divisible::AtNuls, open_end, line };
-            if !self.full_parser_only
-                && line_fields(bytes, &self.index, start, end, &mut self.fields)
+            let text = &bytes[start..end];
+            let at = start - self.window.start;
+            if self.full_parser_only
+                || !line_fields(text, &self.index, at, newline.is_some(), &mut self.fields)
             {
-                match Parsed::of_plain(&bytes[start..end], &self.fields) {
-                    Ok(parsed) => {
-                        let offset = block.offset + start as u64;
-                        note_oddities(&parsed, fragment, offset, skipped);
-                        return Some((parsed, start, end));
-                    }
-                    Err(reject) => {
-                        note_reject(reject, fragment, block.offset + start as u64, skipped);
-                    }
-                }
-            } else {
                 self.pending.push(fragment);
+                continue;
+            }
+            let offset = block.offset + start as u64;
+            match Parsed::of_plain(text, &self.fields) {
+                Ok(parsed) => {
+                    note_oddities(&parsed, fragment, offset, skipped);
+                    return Some((parsed, start, end));
+                }
+                Err(reject) => note_reject(reject, fragment, offset, skipped),
             }
         }
+    }
+
+    /// The newline of the line that begins at `start`; that line is within the window then.
+    #[inline]
+    fn newline(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
+        loop {
+            if start >= self.window.start
+                && let Some(at) = self.index.newline(start - self.window.start)
+                && self.window.start + at < self.window.end
+            {
+                return Some(self.window.start + at);
+            }
+            if self.window.end == bytes.len() && start >= self.window.start && !bytes.is_empty() {
+                return None;
+            }
+            self.move_window(bytes, start);
+        }
+    }
+
+    /// Makes the window begin with the line at `start`, and twice as large if it began there before.
+    #[cold]
+    fn move_window(&mut self, bytes: &[u8], start: usize) {
+        let grown = if self.window.start == start { 2 * self.window.len() } else { 0 };
+        let end = bytes.len().min(start + grown.max(WINDOW_BYTES));
+        self.window = start..end;
+        self.index.set(&bytes[start..end]);
     }
 
     /// The next record among the parts of a line that is not as plain as most are, if any.

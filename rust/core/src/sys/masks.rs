@@ -58,23 +58,22 @@ macro_rules! scan {
         pub(super) fn scan(bytes: &[u8], sink: &mut impl MaskSink) {
             let (chunks, rest) = bytes.as_chunks::<64>();
             for chunk in chunks {
-                one(chunk, sink);
+                let masks = masks(chunk);
+                if masks.backslash == 0 && !sink.needs_escapes() {
+                    sink.plain(masks);
+                } else {
+                    sink.escaped(masks, escape_masks(chunk));
+                }
             }
             if !rest.is_empty() {
                 let mut last = [0; 64];
                 last[..rest.len()].copy_from_slice(rest);
-                one(&last, sink);
-            }
-        }
-
-        #[inline]
-        $(#[$features])?
-        fn one(chunk: &[u8; 64], sink: &mut impl MaskSink) {
-            let masks = masks(chunk);
-            if masks.backslash == 0 && !sink.needs_escapes() {
-                sink.plain(masks);
-            } else {
-                sink.escaped(masks, escape_masks(chunk));
+                let masks = masks(&last);
+                if masks.backslash == 0 && !sink.needs_escapes() {
+                    sink.plain(masks);
+                } else {
+                    sink.escaped(masks, escape_masks(&last));
+                }
             }
         }
     };
