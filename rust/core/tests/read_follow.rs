@@ -7,7 +7,7 @@ mod store_support;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use inspect_trace_core::read::{
     Filter, FollowEnd, FollowEvent, Follower, GONE_POLLS, LineCursor, MAX_LINE_BYTES, Skipped, Step,
@@ -81,9 +81,15 @@ impl Watch {
         std::mem::take(&mut self.seen)
     }
 
-    /// Drains to the end, which may take some looks at a path without a file.
+    /// Drains to the end. That takes some looks at a path without a file, and perhaps some at a log
+    /// that is locked (see [`close`]).
     fn end(&mut self) -> FollowEnd {
-        let end = (0..GONE_POLLS).find_map(|_| self.drain()).unwrap();
+        let mut end = None;
+        eventually("the end", || {
+            end = self.drain();
+            end.is_some()
+        });
+        let end = end.unwrap();
         assert_eq!(self.poll(), Step::End(end), "the end stays the end");
         end
     }
@@ -91,6 +97,12 @@ impl Watch {
 
 fn append(path: &Path, text: impl AsRef<[u8]>) {
     File::options().append(true).open(path).unwrap().write_all(text.as_ref()).unwrap();
+}
+
+/// Closes a log for good: a process that another test starts just now has our locks for a moment.
+fn close(writer: &LogWriter) {
+    writer.close();
+    eventually("the log closed", || liveness(writer.path()).alive == Some(false));
 }
 
 /// A log that nobody locks and whose name tells no process.
@@ -371,7 +383,7 @@ fn the_next_log_of_the_same_process_id_is_followed() {
     let mut watch = Watch::of(old.path());
     assert_eq!(watch.news(), ["a"]);
     old.append(line("b").as_bytes()).unwrap();
-    old.close();
+    close(&old);
     let new = LogWriter::create_in(&dir.path(), &run("new")).unwrap();
     assert_eq!(new.path(), old.path());
     new.append(line("c").as_bytes()).unwrap();
@@ -398,7 +410,7 @@ fn a_rotated_log_is_followed_while_its_writer_lives() {
     old.append(line("c").as_bytes()).unwrap();
     new.append(line("d").as_bytes()).unwrap();
     assert_eq!(watch.news(), ["c", "d"]);
-    new.close();
+    close(&new);
     fs::remove_file(&path).unwrap();
     for _ in 0..2 * GONE_POLLS {
         assert_eq!(watch.poll(), Step::Idle);
@@ -426,14 +438,16 @@ fn rotation_by_another_thread_loses_nothing() {
     };
     let mut writer = LogWriter::open(&path).unwrap();
     let mut watch = Watch::of(&path);
-    let polls = AtomicUsize::new(0);
+    let (polls, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let end = std::thread::scope(|scope| {
         scope.spawn(|| {
             for file in 0..FILES {
                 append(&writer, file, 0..RECORDS / 2);
                 // A file that nobody ever looked at is not seen: one whole poll has to pass.
                 let before = polls.load(Ordering::SeqCst);
-                eventually("a look at the file", || polls.load(Ordering::SeqCst) > before + 1);
+                eventually("a look at the file", || {
+                    is_over.load(Ordering::SeqCst) || polls.load(Ordering::SeqCst) > before + 1
+                });
                 if file % 2 == 0 {
                     fs::rename(&path, dir.at("aside.log")).unwrap();
                 } else {
@@ -449,6 +463,7 @@ fn rotation_by_another_thread_loses_nothing() {
         });
         loop {
             if let Step::End(end) = watch.poll() {
+                is_over.store(true, Ordering::SeqCst);
                 break end;
             }
             polls.fetch_add(1, Ordering::SeqCst);
