@@ -97,7 +97,7 @@ def test_ctrl_c_ends_the_waiting(traced: TracedLogger) -> None:
     """A signal's handler runs, and may raise, while the next record is waited for."""
     records = inspect_trace.follow(traced.path)
     interrupt = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal may come at any moment
+    with pytest.raises(KeyboardInterrupt):
         interrupt.start()
         next(records)
     interrupt.join()

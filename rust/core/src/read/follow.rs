@@ -138,8 +138,12 @@ impl Follower {
     /// The operating system refused to read on, or, after the old file was given, to open the new
     /// one at the path.
     pub fn poll(&mut self) -> Result<Step> {
-        // What is judged is judged before the reading: then all that was written up to the moment
-        // of replacement or death is in what is read afterwards.
+        // In this order. All is judged before the reading: then what was written up to the moment of
+        // death or replacement is in what is read afterwards. And death is judged before the path:
+        // a writer that made a new file there before it let go of the old one is not missed.
+        for file in &mut self.files {
+            file.judge_writer(&self.path);
+        }
         let place = if self.end.is_none() { self.look() } else { Place::Taken };
         if let Some(step) = self.pending.pop_front() {
             return Ok(step);
@@ -153,8 +157,7 @@ impl Follower {
             if !std::mem::replace(&mut file.is_announced, true) {
                 return Ok(Step::Event(FollowEvent::Replaced));
             }
-            let alive = file.writer_alive(&self.path);
-            let part = file.part;
+            let (alive, part) = (file.alive, file.part);
             match file.read(&self.path, &mut self.buffer)? {
                 Read::Lines(lines) => return Ok(Step::Lines(lines)),
                 Read::Cut => {

@@ -57,6 +57,8 @@ pub(super) struct Followed {
     pub(super) is_announced: bool,
     /// Whether the reader has been told that it is no longer at its path.
     pub(super) is_gone_told: bool,
+    /// Whether somebody still writes to it, as far as that can be told, when this was last judged.
+    pub(super) alive: Option<bool>,
     source: Source,
 }
 
@@ -125,7 +127,14 @@ impl Followed {
                     .map_err(|error| Error::io("read", path, error))?;
                 Source::Plain(plain)
             };
-            return Ok(Self { identity, part, is_announced: true, is_gone_told: false, source });
+            return Ok(Self {
+                identity,
+                part,
+                is_announced: true,
+                is_gone_told: false,
+                alive: None,
+                source,
+            });
         }
         Err(failed(io::Error::new(
             io::ErrorKind::NotFound,
@@ -137,12 +146,12 @@ impl Followed {
         matches!(self.source, Source::Compressed { .. })
     }
 
-    /// Whether somebody still writes to this file, which was found at `path`.
-    pub(super) fn writer_alive(&self, path: &Path) -> Option<bool> {
-        match &self.source {
+    /// Looks whether somebody still writes to this file, which was found at `path`.
+    pub(super) fn judge_writer(&mut self, path: &Path) {
+        self.alive = match &self.source {
             Source::Plain(plain) => store::liveness_of_open(&plain.file, path).alive,
             Source::Compressed { .. } => Some(false),
-        }
+        };
     }
 
     /// Reads a bounded amount of this file, which was found at `path`, by way of `buffer`.
