@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use inspect_trace_core::analyze::AnomaliesScanOptions;
 use inspect_trace_core::analyze::{DatedAction, Diagnosis, DiagnosisScan};
 use inspect_trace_core::clock;
-use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::record::Text;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -187,8 +187,9 @@ pub(crate) fn anomalies(
     let filter = Filter::of(filter);
     let failed = |error| to_python(&error);
     let log = logs(py, vec![path.clone()], tail, |_| true)?.remove(0);
-    let mut scan =
-        py.detach(|| DiagnosisScan::open(&log, &filter, ScanOptions::default())).map_err(failed)?;
+    let mut scan = py
+        .detach(|| DiagnosisScan::open(&log, &filter, AnomaliesScanOptions::default()))
+        .map_err(failed)?;
     // Step by step, so that Ctrl-C is answered.
     while py.detach(|| scan.step(WAIT)).map_err(failed)? {
         py.check_signals()?;

@@ -126,9 +126,36 @@ pub struct Anomalies {
     pub skipped: Skipped,
 }
 
+/// Which anomalies are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcomes {
+    /// All.
+    All,
+    /// Open and cancelled actions: those that failed or timed out take no time and no memory then.
+    OpenAndCancelled,
+}
+
+/// How a log is scanned for anomalies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnomaliesScanOptions {
+    /// Which are wanted.
+    pub outcomes: Outcomes,
+    /// How the log is read.
+    pub scan: ScanOptions,
+}
+
+impl Default for AnomaliesScanOptions {
+    fn default() -> Self {
+        // The larger a part, the more actions begin and end in it, and cost nothing later.
+        let scan = ScanOptions { block_bytes: 4 << 20, ..ScanOptions::default() };
+        Self { outcomes: Outcomes::All, scan }
+    }
+}
+
 /// What a scan does with each block.
 struct AnomaliesMap {
     filter: Filter,
+    outcomes: Outcomes,
     start: u64,
 }
 
@@ -144,7 +171,7 @@ impl BlockMap for AnomaliesMap {
         skipped: &mut Skipped,
         output: &mut Option<AnomaliesPartial>,
     ) {
-        let partial = scratch.scan(&self.filter, self.start, block, skipped);
+        let partial = scratch.scan(&self.filter, self.outcomes, self.start, block, skipped);
         match output {
             Some(earlier) => earlier.merge(partial),
             None => *output = Some(partial),
@@ -164,10 +191,11 @@ impl AnomaliesScan {
     ///
     /// # Errors
     /// The log cannot be opened.
-    pub fn open(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Self> {
-        let map = AnomaliesMap { filter: filter.clone(), start: log.start };
+    pub fn open(log: &Log, filter: &Filter, options: AnomaliesScanOptions) -> Result<Self> {
+        let outcomes = options.outcomes;
+        let map = AnomaliesMap { filter: filter.clone(), outcomes, start: log.start };
         Ok(Self {
-            scan: Scan::new(std::slice::from_ref(log), map, options)?,
+            scan: Scan::new(std::slice::from_ref(log), map, options.scan)?,
             partial: AnomaliesPartial::at_start(filter),
             skipped: Skipped::default(),
         })
@@ -215,7 +243,7 @@ impl AnomaliesScan {
 /// # Errors
 /// The log cannot be opened or read.
 pub fn scan_anomalies(path: &Path, filter: &Filter) -> Result<Anomalies> {
-    scan_anomalies_with(&Log::whole(path), filter, ScanOptions::default())
+    scan_anomalies_with(&Log::whole(path), filter, AnomaliesScanOptions::default())
 }
 
 /// The same, for a log that is not necessarily read from its beginning, and in a given way: which
@@ -223,7 +251,11 @@ pub fn scan_anomalies(path: &Path, filter: &Filter) -> Result<Anomalies> {
 ///
 /// # Errors
 /// The log cannot be opened or read.
-pub fn scan_anomalies_with(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Anomalies> {
+pub fn scan_anomalies_with(
+    log: &Log,
+    filter: &Filter,
+    options: AnomaliesScanOptions,
+) -> Result<Anomalies> {
     let mut scan = AnomaliesScan::open(log, filter, options)?;
     while scan.step(Duration::from_secs(1))? {}
     Ok(scan.finish())

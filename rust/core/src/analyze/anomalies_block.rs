@@ -8,10 +8,11 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::read::{Block, Filter, LineCursor, Skipped};
-use crate::record::{Event, Record, parse_record};
+use crate::read::{Block, Filter, Kind, LineCursor, Skipped};
+use crate::record::{Event, Name, RawValue, Record};
 use crate::timestamp;
 
+use super::Outcomes;
 use super::anomalies_partial::{AnomaliesPartial, Kept, Times};
 use super::ids::hash_id;
 
@@ -36,6 +37,8 @@ struct InBlock {
 
 struct Open {
     line: Place,
+    /// The JSON text of its start time, and what that is.
+    start_time: Option<(Place, Kind)>,
     offset: u64,
     place: u64,
 }
@@ -68,6 +71,7 @@ impl BlockScan {
     pub(super) fn scan(
         &mut self,
         filter: &Filter,
+        outcomes: Outcomes,
         start: u64,
         block: &Block,
         skipped: &mut Skipped,
@@ -82,7 +86,13 @@ impl BlockScan {
                 continue;
             }
             times.observe(&record, block, texts);
-            let Some(event) = record.event() else { continue };
+            let Some(mut event) = record.event() else { continue };
+            if outcomes == Outcomes::OpenAndCancelled
+                && matches!(event, Event::Error | Event::Timeout)
+            {
+                // It has ended: that is all that is wanted of it.
+                event = Event::Exit;
+            }
             if filter.matches_action_record(&record) {
                 observe(actions, texts, &mut partial, block, &record, event);
             }
@@ -93,13 +103,12 @@ impl BlockScan {
             if action.closed {
                 partial.put_closed(action.hash, id);
             }
-            if let Some(Open { line, offset, place }) = action.open {
-                let line = texts.at(line);
+            if let Some(open) = action.open {
                 let kept = Kept {
-                    line: line.into(),
-                    offset,
-                    start_time_s: start_time_s(line),
-                    place,
+                    line: texts.at(open.line).into(),
+                    offset: open.offset,
+                    start_time_s: open.start_time_s(texts),
+                    place: open.place,
                     awaits_start: false,
                 };
                 partial.put_running(action.hash, id, kept);
@@ -135,7 +144,10 @@ fn observe(
         // Where it is open already, the new record takes the place of the old one.
         let place = action.open.as_ref().map_or(place, |open| open.place);
         let line = place_of(record.json(), block, texts);
-        action.open = Some(Open { line, offset: record.offset(), place });
+        let start_time = record
+            .value(Name::StartTime)
+            .map(|value| (place_of(value.raw(), block, texts), value.kind()));
+        action.open = Some(Open { line, start_time, offset: record.offset(), place });
         return;
     }
     let opened = action.open.take();
@@ -147,7 +159,7 @@ fn observe(
         line: record.json().into(),
         offset: record.offset(),
         start_time_s: match &opened {
-            Some(open) => start_time_s(all.at(open.line)),
+            Some(open) => open.start_time_s(all),
             None => record.start_time_s(),
         },
         place: partial.place(),
@@ -169,8 +181,11 @@ fn place_of(text: &[u8], block: &Block, texts: &mut Vec<u8>) -> Place {
     Place { start, end: start + length }
 }
 
-fn start_time_s(line: &[u8]) -> Option<f64> {
-    parse_record(line).ok()?.start_time_s()
+impl Open {
+    fn start_time_s(&self, texts: Texts<'_>) -> Option<f64> {
+        let (place, kind) = self.start_time?;
+        RawValue::new(texts.at(place), kind).number()
+    }
 }
 
 /// The times of a block's records, most of which need not be read.

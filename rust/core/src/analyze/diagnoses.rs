@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::read::{Filter, Log, Progress, ScanOptions};
 
-use super::{Diagnosis, DiagnosisScan};
+use super::{AnomaliesScanOptions, Diagnosis, DiagnosisScan};
 
 /// A log below this size is read by one thread: there are others that want the cores, too.
 const SMALL_BYTES: u64 = 32 << 20;
@@ -21,7 +21,7 @@ struct Shared {
     logs: Vec<Log>,
     filter: Filter,
     as_of_s: f64,
-    options: ScanOptions,
+    options: AnomaliesScanOptions,
     next: AtomicUsize,
     stop: AtomicBool,
     done_bytes: AtomicU64,
@@ -40,7 +40,7 @@ pub struct DiagnosesScan {
 impl DiagnosesScan {
     /// Begins to look for the anomalies of `logs` that `filter` selects, as of a moment (seconds
     /// since the epoch).
-    pub fn new(logs: &[Log], filter: &Filter, as_of_s: f64, options: ScanOptions) -> Self {
+    pub fn new(logs: &[Log], filter: &Filter, as_of_s: f64, options: AnomaliesScanOptions) -> Self {
         let shared = Arc::new(Shared {
             logs: logs.to_vec(),
             filter: filter.clone(),
@@ -52,7 +52,7 @@ impl DiagnosesScan {
             found: Mutex::new((logs.iter().map(|_| None).collect(), 0)),
             ready: Condvar::new(),
         });
-        let workers = (0..options.threads.min(logs.len())).filter_map(|_| {
+        let workers = (0..options.scan.threads.min(logs.len())).filter_map(|_| {
             let shared = Arc::clone(&shared);
             let builder = std::thread::Builder::new().name("inspect-trace-logs".to_owned());
             builder.spawn(move || while shared.diagnose_next() {}).ok()
@@ -127,8 +127,9 @@ impl Shared {
 
     /// `None` where it was told to stop.
     fn diagnose(&self, log: &Log) -> Result<Option<Diagnosis>> {
-        let threads = if size_bytes(log) < SMALL_BYTES { 1 } else { self.options.threads };
-        let options = ScanOptions { threads, ..self.options };
+        let threads = if size_bytes(log) < SMALL_BYTES { 1 } else { self.options.scan.threads };
+        let scan = ScanOptions { threads, ..self.options.scan };
+        let options = AnomaliesScanOptions { scan, ..self.options };
         let mut scan = DiagnosisScan::open(log, &self.filter, options)?;
         while scan.step(WAIT)? {
             if self.stop.load(Ordering::Relaxed) {

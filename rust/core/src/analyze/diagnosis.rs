@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::Result;
-use crate::read::{ActionSpan, Filter, Log, Progress, ScanOptions, Skipped};
+use crate::read::{ActionSpan, Filter, Log, Progress, Skipped};
 use crate::store::{self, LogName, ProcessStatus};
 
-use super::{Action, Anomalies, AnomaliesScan};
+use super::{Action, Anomalies, AnomaliesScan, AnomaliesScanOptions};
 
 /// An action with its duration.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +134,7 @@ fn dated(actions: Vec<Action>, as_of_s: f64) -> Vec<DatedAction> {
 /// A scan for a diagnosis, a step at a time: so that the caller can look for Ctrl-C in between.
 pub struct DiagnosisScan {
     log: Log,
-    options: ScanOptions,
+    options: AnomaliesScanOptions,
     filter: Filter,
     process: ProcessStatus,
     scan: AnomaliesScan,
@@ -149,7 +149,7 @@ impl DiagnosisScan {
     ///
     /// # Errors
     /// The log cannot be opened.
-    pub fn open(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Self> {
+    pub fn open(log: &Log, filter: &Filter, options: AnomaliesScanOptions) -> Result<Self> {
         // Asked before the records are read: of a process that ended before, they are all there;
         // one that ends in the meantime is taken for alive.
         let process = main_process(&log.path);
@@ -224,7 +224,7 @@ fn main_process(path: &Path) -> ProcessStatus {
 /// # Errors
 /// The log cannot be opened or read.
 pub fn diagnose(path: &Path, filter: &Filter, as_of_s: f64) -> Result<Diagnosis> {
-    let mut scan = DiagnosisScan::open(&Log::whole(path), filter, ScanOptions::default())?;
+    let mut scan = DiagnosisScan::open(&Log::whole(path), filter, AnomaliesScanOptions::default())?;
     while scan.step(Duration::from_secs(1))? {}
     Ok(scan.finish(as_of_s))
 }

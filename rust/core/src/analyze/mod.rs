@@ -11,7 +11,10 @@ pub mod diagnosis;
 pub mod http;
 mod ids;
 
-pub use anomalies::{Action, Anomalies, AnomaliesScan, scan_anomalies, scan_anomalies_with};
+pub use anomalies::{
+    Action, Anomalies, AnomaliesScan, AnomaliesScanOptions, Outcomes, scan_anomalies,
+    scan_anomalies_with,
+};
 pub use anomalies_partial::AnomaliesPartial;
 pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};

@@ -97,6 +97,7 @@ pub struct Blocks {
     /// Whether an overlong line is being passed over.
     overlong: bool,
     ended: bool,
+    gzip_chunk_bytes: usize,
 }
 
 impl Blocks {
@@ -137,7 +138,13 @@ impl Blocks {
             too_long: Skipped::default(),
             overlong: false,
             ended: false,
+            gzip_chunk_bytes: CHUNK_BYTES,
         }
+    }
+
+    /// Decompresses about so much at a time: what is handed on to other threads should be worth it.
+    pub(super) fn with_gzip_chunk_bytes(self, gzip_chunk_bytes: usize) -> Self {
+        Self { gzip_chunk_bytes, ..self }
     }
 
     /// The next lines, or `None` at the end.
@@ -215,7 +222,7 @@ impl Blocks {
 
     /// Gives back the memory of a block, for the next one.
     pub fn recycle(&mut self, block: Block) {
-        if block.bytes.capacity() <= 4 * CHUNK_BYTES {
+        if block.bytes.capacity() <= 4 * CHUNK_BYTES.max(self.gzip_chunk_bytes) {
             self.spare = block.bytes;
         }
     }
@@ -276,7 +283,7 @@ impl Blocks {
                     _ => Chunk::Data,
                 })
             }
-            Source::Gzip(source) => source.read_chunk(bytes),
+            Source::Gzip(source) => source.read_chunk(bytes, self.gzip_chunk_bytes),
         };
         outcome.map_err(|error| Error::io("read", &self.path, error))
     }

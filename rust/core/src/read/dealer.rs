@@ -16,6 +16,8 @@ use super::parallel::Log;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
+/// No more members than these are one part, however short they are.
+const MAX_MEMBERS: usize = 128;
 
 /// What tells a part from others.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +41,8 @@ pub(super) struct Task {
 pub(super) enum TaskSource {
     /// Lines of a plain log.
     Range { file: Arc<File>, range: Range<u64> },
-    /// One member of a compressed log.
-    Member { file: Arc<File>, at: MemberAt },
+    /// Members of a compressed log, one behind the other.
+    Members { file: Arc<File>, members: Vec<MemberAt> },
     /// The next blocks of a stream.
     Stream(Box<Blocks>),
     /// Nothing: the log cannot be read.
@@ -56,6 +58,13 @@ pub(super) struct MemberAt {
     pub(super) length: u32,
     /// Where its text begins in the decompressed log.
     pub(super) offset: u64,
+}
+
+impl MemberAt {
+    /// Where it ends in the file.
+    pub(super) fn end(&self) -> u64 {
+        self.position + u64::from(self.length)
+    }
 }
 
 enum Stage {
@@ -131,6 +140,12 @@ impl Dealer {
         self.first == self.entries.len()
     }
 
+    /// How much of a stream is read at a time.
+    fn chunk_bytes(&self) -> usize {
+        // Not more than fits in memory several times.
+        usize::try_from(self.block_bytes.min(4 << 20)).unwrap_or(4 << 20)
+    }
+
     /// The next part that can be read now. If there is no `room`, only `needed` is dealt out: the
     /// part (log and number) that is waited for.
     pub(super) fn deal(&mut self, needed: (usize, u64), room: bool) -> Option<Task> {
@@ -155,6 +170,7 @@ impl Dealer {
 
     /// Where the next part of a log comes from, and whether it is the last one.
     fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
+        let chunk_bytes = self.chunk_bytes();
         let Log { path, start } = &self.logs[index];
         let entry = &mut self.entries[index];
         if let Stage::Unopened = entry.stage {
@@ -169,7 +185,7 @@ impl Dealer {
         if let Stage::Opened(_) = entry.stage
             && let Stage::Opened(opened) = std::mem::replace(&mut entry.stage, Stage::Dealt)
         {
-            match begin(path, opened, *start, &self.stop) {
+            match begin(path, opened, *start, chunk_bytes, &self.stop) {
                 Ok(stage) => entry.stage = stage,
                 Err(error) => {
                     let error = Error::io("read", path, error);
@@ -189,20 +205,24 @@ impl Dealer {
                 Some((TaskSource::Range { file, range }, last))
             }
             Stage::Members { file, length, next } => {
-                let (file, at) = (Arc::clone(file), *next);
-                let end = at.position + u64::from(at.length);
-                let following =
-                    if end == *length { Some(None) } else { member_at(&file, &at).map(Some) };
-                match following {
-                    Some(None) => entry.stage = Stage::Dealt,
-                    Some(Some(following)) => *next = following,
-                    // What follows is no such member: read as a stream from there on.
-                    None => {
-                        let offset = at.offset + plain_length(&file, &at).unwrap_or(0);
+                let file = Arc::clone(file);
+                let mut members = vec![*next];
+                let first = next.offset;
+                loop {
+                    let at = *next;
+                    let offset = at.offset + plain_length(&file, &at).unwrap_or(0);
+                    if at.end() == *length {
+                        entry.stage = Stage::Dealt;
+                        break;
+                    }
+                    let Some(following) = member_from(&file, at.end(), offset) else {
+                        // What follows is no such member: read as a stream from there on.
                         match file.try_clone() {
                             Ok(file) => {
-                                let blocks = Blocks::resume_gzip(path, file, end, offset);
+                                let blocks = Blocks::resume_gzip(path, file, at.end(), offset)
+                                    .with_gzip_chunk_bytes(chunk_bytes);
                                 entry.stage = Stage::Stream(Some(Box::new(blocks)));
+                                break;
                             }
                             Err(error) => {
                                 entry.stage = Stage::Dealt;
@@ -210,10 +230,15 @@ impl Dealer {
                                 return Some((TaskSource::Failed(error), true));
                             }
                         }
+                    };
+                    *next = following;
+                    if offset - first >= self.block_bytes || members.len() == MAX_MEMBERS {
+                        break;
                     }
+                    members.push(following);
                 }
                 let last = matches!(entry.stage, Stage::Dealt);
-                Some((TaskSource::Member { file, at }, last))
+                Some((TaskSource::Members { file, members }, last))
             }
             Stage::Stream(blocks) => {
                 blocks.take().map(|blocks| (TaskSource::Stream(blocks), false))
@@ -241,7 +266,8 @@ impl Dealer {
     /// Deals out a compressed log anew, as a stream, from the member of a task on, which is not what
     /// its header promised. What was dealt out behind it is void.
     pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
-        let blocks = Blocks::resume_gzip(&self.logs[ticket.log].path, file, at.position, at.offset);
+        let blocks = Blocks::resume_gzip(&self.logs[ticket.log].path, file, at.position, at.offset)
+            .with_gzip_chunk_bytes(self.chunk_bytes());
         let entry = &mut self.entries[ticket.log];
         entry.stage = Stage::Stream(Some(Box::new(blocks)));
         entry.generation += 1;
@@ -269,7 +295,13 @@ impl Dealer {
 }
 
 /// How an opened log is dealt out.
-fn begin(path: &Path, opened: Opened, start: u64, stop: &Arc<AtomicBool>) -> io::Result<Stage> {
+fn begin(
+    path: &Path,
+    opened: Opened,
+    start: u64,
+    chunk_bytes: usize,
+    stop: &Arc<AtomicBool>,
+) -> io::Result<Stage> {
     Ok(match opened {
         Opened::Plain(file) => {
             let length = file.metadata()?.len();
@@ -279,21 +311,16 @@ fn begin(path: &Path, opened: Opened, start: u64, stop: &Arc<AtomicBool>) -> io:
             let length = file.metadata()?.len();
             match member_from(&file, 0, 0) {
                 Some(next) => Stage::Members { file: Arc::new(file), length, next },
-                None => stream(path, Opened::Gzip(file), stop),
+                None => stream(path, Opened::Gzip(file), chunk_bytes, stop),
             }
         }
-        Opened::Pipe(file) => stream(path, Opened::Pipe(file), stop),
+        Opened::Pipe(file) => stream(path, Opened::Pipe(file), chunk_bytes, stop),
     })
 }
 
-fn stream(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Stage {
-    Stage::Stream(Some(Box::new(Blocks::of(path, opened, stop))))
-}
-
-/// The member behind another one.
-fn member_at(file: &File, previous: &MemberAt) -> Option<MemberAt> {
-    let offset = previous.offset + plain_length(file, previous)?;
-    member_from(file, previous.position + u64::from(previous.length), offset)
+fn stream(path: &Path, opened: Opened, chunk_bytes: usize, stop: &Arc<AtomicBool>) -> Stage {
+    let blocks = Blocks::of(path, opened, stop).with_gzip_chunk_bytes(chunk_bytes);
+    Stage::Stream(Some(Box::new(blocks)))
 }
 
 /// The member at `position`, if it tells how long it is.
@@ -307,7 +334,6 @@ fn member_from(file: &File, position: u64, offset: u64) -> Option<MemberAt> {
 /// How long the text of a member is, as its trailer tells.
 fn plain_length(file: &File, member: &MemberAt) -> Option<u64> {
     let mut bytes = [0; 4];
-    let end = member.position + u64::from(member.length);
-    let read = read_at(file, &mut bytes, end.checked_sub(4)?).ok()?;
+    let read = read_at(file, &mut bytes, member.end().checked_sub(4)?).ok()?;
     (read == bytes.len()).then(|| u64::from(u32::from_le_bytes(bytes)))
 }

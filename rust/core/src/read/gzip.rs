@@ -6,10 +6,11 @@
 use std::io;
 use std::path::Path;
 
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::Crc;
 use memchr::memmem;
 
-use super::blocks::{CHUNK_BYTES, Chunk};
+use super::blocks::Chunk;
 use super::input::Input;
 use crate::gzip_member::{Header, MAGIC, MAX_HEADER_BYTES, TRAILER_BYTES, header_length};
 
@@ -61,7 +62,10 @@ enum State {
 pub(super) struct GzipSource {
     input: Input,
     inflate: Decompress,
+    /// Libdeflate's, which is several times faster than that of the decompressor.
     crc: Crc,
+    /// The length of the current member's text so far, modulo 2³² as in its trailer.
+    plain_bytes: u32,
     state: State,
     /// Where the current member begins.
     member: u64,
@@ -77,6 +81,7 @@ impl GzipSource {
             input,
             inflate: Decompress::new(false),
             crc: Crc::new(),
+            plain_bytes: 0,
             state: State::Header,
             member: 0,
             damage: Damage::default(),
@@ -96,14 +101,18 @@ impl GzipSource {
     }
 
     /// Appends decompressed bytes.
-    pub(super) fn read_chunk(&mut self, out: &mut Vec<u8>) -> io::Result<Chunk> {
+    pub(super) fn read_chunk(
+        &mut self,
+        out: &mut Vec<u8>,
+        chunk_bytes: usize,
+    ) -> io::Result<Chunk> {
         let known = out.len();
         loop {
             match self.state {
                 State::Header => self.header()?,
                 State::Body => {
-                    self.body(out, known + CHUNK_BYTES)?;
-                    if out.len() >= known + CHUNK_BYTES {
+                    self.body(out, known + chunk_bytes)?;
+                    if out.len() >= known + chunk_bytes {
                         return Ok(Chunk::Data);
                     }
                 }
@@ -138,7 +147,8 @@ impl GzipSource {
             Header::Length(length) => {
                 self.input.advance(length);
                 self.inflate.reset(false);
-                self.crc.reset();
+                self.crc = Crc::new();
+                self.plain_bytes = 0;
                 self.state = State::Body;
             }
             Header::Cut => self.damaged(ENDS_EARLY, State::End),
@@ -152,36 +162,47 @@ impl GzipSource {
 
     /// Decompresses until `out` has `wanted` bytes or the data ends.
     fn body(&mut self, out: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
-        out.reserve_exact(wanted - out.len());
         // Damage may have let the decoder run on into the next member, or made it see an end too
         // early; a torn header may even have swallowed the next one. The next member begins
         // somewhere behind the start of this one, that is all that is known.
         let behind = State::Search(self.member + 1);
-        while out.len() < wanted {
+        let first = out.len();
+        let mut filled = first;
+        out.resize(wanted, 0);
+        while filled < wanted {
             self.input.fill(1)?;
             if self.input.rest().is_empty() {
                 self.damaged(ENDS_EARLY, behind);
                 break;
             }
-            let (in_before, out_before) = (self.inflate.total_in(), out.len());
-            let status = self.inflate.decompress_vec(self.input.rest(), out, FlushDecompress::None);
-            let consumed = usize::try_from(self.inflate.total_in() - in_before)
-                .expect("no more is consumed than there is in memory");
+            let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
+            let status = self.inflate.decompress(
+                self.input.rest(),
+                &mut out[filled..],
+                FlushDecompress::None,
+            );
+            let progress = |now, before| {
+                usize::try_from(now - before).expect("it is no more than there is in memory")
+            };
+            let consumed = progress(self.inflate.total_in(), in_before);
+            let written = progress(self.inflate.total_out(), out_before);
             self.input.advance(consumed);
-            self.crc.update(&out[out_before..]);
-            let stuck = consumed == 0 && out.len() == out_before;
+            filled += written;
             match status {
                 Ok(Status::StreamEnd) => {
                     self.state = State::Trailer;
                     break;
                 }
-                Ok(Status::Ok | Status::BufError) if !stuck => {}
+                Ok(Status::Ok | Status::BufError) if consumed + written > 0 => {}
                 Ok(_) | Err(_) => {
                     self.damaged(BAD_DATA, behind);
                     break;
                 }
             }
         }
+        out.truncate(filled);
+        self.crc.update(&out[first..]);
+        self.plain_bytes = self.plain_bytes.wrapping_add((filled - first) as u32);
         Ok(())
     }
 
@@ -194,7 +215,7 @@ impl GzipSource {
         let (expected_crc, expected_length) = trailer.split_at(4);
         // The length is stored modulo 2³².
         let matches = expected_crc == self.crc.sum().to_le_bytes()
-            && expected_length == self.crc.amount().to_le_bytes();
+            && expected_length == self.plain_bytes.to_le_bytes();
         if matches {
             self.input.advance(TRAILER_BYTES);
             self.state = State::Header;

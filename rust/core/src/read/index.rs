@@ -91,8 +91,7 @@ impl Indexer<'_> {
     fn push(&mut self, masks: Masks, quotes: u64, odd: u64) {
         // There are as many words as there are masks.
         if let Some(word) = self.words.next() {
-            *word =
-                Word { quotes, backslashes: masks.backslash, newlines: masks.newline, odd };
+            *word = Word { quotes, backslashes: masks.backslash, newlines: masks.newline, odd };
         }
     }
 }

@@ -6,8 +6,9 @@
 //! thread at a time decompresses while others work on what came before. A part's result waits until
 //! those before it have been taken; how many may wait is limited, so memory is bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -122,12 +123,23 @@ struct State<O> {
     outstanding: usize,
     /// The part that is taken next.
     next: (usize, u64),
+    /// Blocks of streams, read and to be worked on by whoever has time.
+    blocks: VecDeque<(Ticket, Block, Skipped)>,
+    /// Blocks that have been worked on.
+    spare_blocks: Vec<Block>,
     /// Emptied outputs.
     spare: Vec<O>,
     panicked: bool,
 }
 
 impl<O> State<O> {
+    /// The next part to be read, if there is one and room for it.
+    fn deal(&mut self, window: usize) -> Option<Task> {
+        let task = self.dealer.deal(self.next, self.outstanding < window)?;
+        self.outstanding += 1;
+        Some(task)
+    }
+
     /// Drops the results of a part and those behind it in its log.
     fn forget(&mut self, (log, part): (usize, u64)) {
         let void: Vec<_> =
@@ -182,6 +194,8 @@ impl<M: BlockMap> Scan<M> {
             done: BTreeMap::new(),
             outstanding: 0,
             next: (0, 0),
+            blocks: VecDeque::new(),
+            spare_blocks: Vec::new(),
             spare: Vec::new(),
             panicked: false,
         };
@@ -318,8 +332,22 @@ impl<M: BlockMap> Shared<M> {
         }
     }
 
-    fn give_back(&self, ticket: Ticket, blocks: Box<Blocks>) {
-        self.lock().dealer.give_back(ticket, blocks);
+    /// A stream has more to give, and what it gave is to be worked on.
+    fn give_back(
+        &self,
+        ticket: Ticket,
+        mut blocks: Box<Blocks>,
+        block: Block,
+        done: Done<M::Output>,
+    ) {
+        let mut state = self.lock();
+        state.spare.push(done.output);
+        if let Some(spare) = state.spare_blocks.pop() {
+            blocks.recycle(spare);
+        }
+        state.dealer.give_back(ticket, blocks);
+        state.blocks.push_back((ticket, block, done.skipped));
+        drop(state);
         self.work.notify_all();
     }
 
@@ -352,6 +380,12 @@ struct Worker<M: BlockMap> {
     decoder: MemberDecoder,
 }
 
+/// What there is to do.
+enum Work {
+    Task(Task),
+    Block((Ticket, Block, Skipped)),
+}
+
 /// What reading a part gave.
 struct Done<O> {
     output: O,
@@ -381,25 +415,40 @@ impl<M: BlockMap> Worker<M> {
     fn step(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        let task = loop {
-            if shared.stop.load(Ordering::Relaxed) || state.dealer.is_done() {
+        let work = loop {
+            if shared.stop.load(Ordering::Relaxed) {
                 return false;
             }
-            let room = state.outstanding < shared.window;
-            let needed = state.next;
-            match state.dealer.deal(needed, room) {
-                Some(task) => break task,
-                // It turned out that all is dealt out.
-                None if state.dealer.is_done() => {}
-                None => state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            // Reading a stream is what others wait for. But what was read has to be worked on, too.
+            let has_enough = state.blocks.len() >= shared.window / 2;
+            if !has_enough && let Some(task) = state.deal(shared.window) {
+                break Work::Task(task);
             }
+            if let Some(block) = state.blocks.pop_front() {
+                break Work::Block(block);
+            }
+            if state.dealer.is_done() {
+                return false;
+            }
+            state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
-        state.outstanding += 1;
         let output = state.spare.pop().unwrap_or_default();
         drop(state);
-        let Task { ticket, last, source } = task;
-        if let Some(done) = self.read(ticket, last, source, output) {
-            shared.deliver(ticket, done);
+        match work {
+            Work::Task(Task { ticket, last, source }) => {
+                if let Some(done) = self.read(ticket, last, source, output) {
+                    shared.deliver(ticket, done);
+                }
+            }
+            Work::Block((ticket, block, skipped)) => {
+                self.block = block;
+                let mut done = Done { output, skipped, last: false, error: None };
+                self.map(ticket.log, &mut done);
+                shared.deliver(ticket, done);
+                // The one who reads the stream can use the memory.
+                let block = std::mem::take(&mut self.block);
+                shared.lock().spare_blocks.push(block);
+            }
         }
         true
     }
@@ -424,14 +473,15 @@ impl<M: BlockMap> Worker<M> {
                 }
                 self.shared.read_on(range.end - range.start);
             }
-            TaskSource::Member { file, at } => match self.decode(&file, &at, last) {
+            TaskSource::Members { file, members } => match self.decode(&file, &members, last) {
                 Ok(true) => {
                     self.map(ticket.log, &mut done);
-                    self.shared.read_on(u64::from(at.length));
+                    let bytes = members.iter().map(|member| u64::from(member.length)).sum();
+                    self.shared.read_on(bytes);
                 }
                 Ok(false) => match file.try_clone() {
                     Ok(file) => {
-                        self.shared.restart(ticket, file, &at, done.output);
+                        self.shared.restart(ticket, file, &members[0], done.output);
                         return None;
                     }
                     Err(error) => self.fail(ticket, &mut done, error),
@@ -445,9 +495,8 @@ impl<M: BlockMap> Worker<M> {
                 self.shared.read_on(blocks.position().saturating_sub(position));
                 match next {
                     Ok(Some(block)) => {
-                        blocks.recycle(std::mem::replace(&mut self.block, block));
-                        self.shared.give_back(ticket, blocks);
-                        self.map(ticket.log, &mut done);
+                        self.shared.give_back(ticket, blocks, block, done);
+                        return None;
                     }
                     Ok(None) => {
                         self.shared.end(ticket);
@@ -472,29 +521,40 @@ impl<M: BlockMap> Worker<M> {
     }
 
     /// Makes a part the last one of its log, for a failure.
-    fn fail(&self, ticket: Ticket, done: &mut Done<M::Output>, error: std::io::Error) {
+    fn fail(&self, ticket: Ticket, done: &mut Done<M::Output>, error: io::Error) {
         let path = self.shared.lock().dealer.path(ticket.log).to_owned();
         done.error = Some(Error::io("read", path, error));
     }
 
-    /// Decompresses a member into the block; false if it is not what its header promised, or its
-    /// text is not whole lines.
-    fn decode(&mut self, file: &File, at: &MemberAt, last: bool) -> std::io::Result<bool> {
-        let length = at.length as usize;
-        self.compressed.resize(length, 0);
-        let mut read = 0;
-        while read < length {
-            match read_at(file, &mut self.compressed[read..], at.position + read as u64)? {
-                0 => return Ok(false),
-                more => read += more,
+    /// Decompresses members into the block; false if they are not what their headers promised, or
+    /// their text is not whole lines.
+    fn decode(&mut self, file: &File, members: &[MemberAt], last: bool) -> io::Result<bool> {
+        self.block.offset = members[0].offset;
+        let mut filled = 0;
+        for member in members {
+            let length = member.length as usize;
+            self.compressed.resize(length, 0);
+            let mut read = 0;
+            while read < length {
+                let position = member.position + read as u64;
+                match read_at(file, &mut self.compressed[read..], position)? {
+                    0 => return Ok(false),
+                    more => read += more,
+                }
             }
+            let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
+            let end = filled + plain_bytes;
+            // What is there already need not be filled with zeros.
+            if self.block.bytes.len() < end {
+                self.block.bytes.resize(end, 0);
+            }
+            if !self.decoder.decode_into(&self.compressed, &mut self.block.bytes[filled..end]) {
+                return Ok(false);
+            }
+            filled = end;
         }
-        self.block.offset = at.offset;
-        let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
-        // Whatever is there already need not be filled with zeros.
-        self.block.bytes.resize(plain_bytes, 0);
-        let is_intact = self.decoder.decode_into(&self.compressed, &mut self.block.bytes);
-        Ok(is_intact && (last || self.block.bytes.ends_with(b"\n")))
+        self.block.bytes.truncate(filled);
+        Ok(last || self.block.bytes.ends_with(b"\n"))
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Result;
-use crate::analyze::{DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan};
-use crate::read::{Filter, Log, Progress, ScanOptions};
+use crate::analyze::{
+    AnomaliesScanOptions, DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan, Outcomes,
+};
+use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
 
 use super::Report;
@@ -42,7 +44,9 @@ pub fn anomalies_report(
     filter: &Filter,
     options: &AnomaliesOptions,
 ) -> Result<Box<dyn Report>> {
-    let how = ScanOptions::default();
+    let outcomes =
+        if options.show_all || options.json { Outcomes::All } else { Outcomes::OpenAndCancelled };
+    let how = AnomaliesScanOptions { outcomes, ..AnomaliesScanOptions::default() };
     let scan = match logs {
         [log] => Scanning::One(Box::new(DiagnosisScan::open(log, filter, how)?)),
         _ => Scanning::Many(DiagnosesScan::new(logs, filter, options.as_of_s, how)),
