@@ -23,6 +23,12 @@ pub(crate) struct EscapeMasks {
     pub(crate) u: u64,
     /// Hexadecimal digits.
     pub(crate) hex: u64,
+    /// `d` and `D`, the first digit of the surrogates.
+    pub(crate) d: u64,
+    /// Digits 8 to b, the second one of high surrogates (behind a d).
+    pub(crate) high: u64,
+    /// Digits c to f, the second one of low surrogates.
+    pub(crate) low: u64,
 }
 
 /// Takes the masks of a text, 64 bytes at a time.
@@ -134,7 +140,16 @@ mod avx512 {
             escape |= eq(bytes, letter);
         }
         let lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
-        EscapeMasks { escape, u, hex: within(bytes, b'0', 10) | within(lower, b'a', 6) }
+        let low = within(lower, b'c', 4);
+        let a_or_b = within(lower, b'a', 2);
+        EscapeMasks {
+            escape,
+            u,
+            hex: within(bytes, b'0', 10) | a_or_b | low,
+            d: eq(lower, b'd'),
+            high: within(bytes, b'8', 2) | a_or_b,
+            low,
+        }
     }
 }
 
@@ -210,7 +225,16 @@ mod avx2 {
         }
         let space = _mm256_set1_epi8(0x20);
         let lower = [_mm256_or_si256(bytes[0], space), _mm256_or_si256(bytes[1], space)];
-        EscapeMasks { escape, u, hex: within(bytes, b'0', 10) | within(lower, b'a', 6) }
+        let low = within(lower, b'c', 4);
+        let a_or_b = within(lower, b'a', 2);
+        EscapeMasks {
+            escape,
+            u,
+            hex: within(bytes, b'0', 10) | a_or_b | low,
+            d: eq(lower, b'd'),
+            high: within(bytes, b'8', 2) | a_or_b,
+            low,
+        }
     }
 }
 
@@ -258,6 +282,10 @@ mod portable {
             masks.escape |= u64::from(is_escape) << index;
             masks.u |= u64::from(*byte == b'u') << index;
             masks.hex |= u64::from(byte.is_ascii_hexdigit()) << index;
+            masks.d |= u64::from(matches!(byte, b'd' | b'D')) << index;
+            masks.high |=
+                u64::from(matches!(byte, b'8' | b'9' | b'a' | b'b' | b'A' | b'B')) << index;
+            masks.low |= u64::from(matches!(byte, b'c'..=b'f' | b'C'..=b'F')) << index;
         }
         masks
     }
@@ -305,6 +333,9 @@ mod tests {
                 escape: mask(&|b| b"\"\\/bfnrtu".contains(&b)),
                 u: mask(&|b| b == b'u'),
                 hex: mask(&|b| b.is_ascii_hexdigit()),
+                d: mask(&|b| b"dD".contains(&b)),
+                high: mask(&|b| b"89abAB".contains(&b)),
+                low: mask(&|b| b"cdefCDEF".contains(&b)),
             };
             let wanted = masks.backslash != 0 || all.needs_escapes();
             all.0.push((masks, wanted.then_some(escapes)));
