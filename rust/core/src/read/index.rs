@@ -33,17 +33,24 @@ impl Index {
         indexer.finish();
     }
 
-    /// The first newline from `at` on.
+    /// The first newline from `at` on, and whether there is an odd byte up to it.
     #[inline]
-    pub(crate) fn newline(&self, at: usize) -> Option<usize> {
+    pub(crate) fn line_end(&self, at: usize) -> Option<(usize, bool)> {
         let mut words = self.0.get(at / 64..)?.iter();
-        let mut bits = words.next()?.newlines >> (at % 64) << (at % 64);
+        let word = words.next()?;
+        let from = u64::MAX << (at % 64);
+        let (mut newlines, mut odd) = (word.newlines & from, word.odd & from);
         let mut start = at - at % 64;
-        while bits == 0 {
-            bits = words.next()?.newlines;
+        let mut seen = 0;
+        while newlines == 0 {
+            seen |= odd;
+            let word = words.next()?;
+            (newlines, odd) = (word.newlines, word.odd);
             start += 64;
         }
-        Some(start + bits.trailing_zeros() as usize)
+        // Up to the lowest newline.
+        seen |= odd & (newlines ^ (newlines - 1));
+        Some((start + newlines.trailing_zeros() as usize, seen != 0))
     }
 
     /// Whether there is an odd byte from `start` to `end`, which is further on.
@@ -240,8 +247,11 @@ mod tests {
                 // The newline belongs to its line: an escape that it cuts short is marked there. One
                 // that the end of the text cuts short is not: no string ends behind it.
                 let found = index.is_odd(start, end) || text.len() == line.len();
+                prop_assert_eq!(
+                    index.line_end(start),
+                    (text.len() < line.len()).then_some((end - 1, index.is_odd(start, end)))
+                );
                 prop_assert!(found || !is_odd, "{:?}", String::from_utf8_lossy(line));
-                prop_assert_eq!(index.newline(start), (text.len() < line.len()).then_some(end - 1));
                 start = end;
             }
         }

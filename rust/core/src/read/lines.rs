@@ -98,7 +98,7 @@ impl LineCursor {
                 self.at = 0;
                 return None;
             }
-            let newline = self.newline(bytes, start);
+            let (newline, is_odd) = self.line_end(bytes, start);
             let end = newline.unwrap_or(bytes.len());
             self.at = newline.map_or(end, |newline| newline + 1);
             let line = skipped.lines + 1;
@@ -109,7 +109,8 @@ impl LineCursor {
             let text = &bytes[start..end];
             let at = start - self.window.start;
             if self.full_parser_only
-                || !line_fields(text, &self.index, at, newline.is_some(), &mut self.fields)
+                || is_odd
+                || !line_fields(text, &self.index, at, &mut self.fields)
             {
                 self.pending.push(fragment);
                 continue;
@@ -125,18 +126,20 @@ impl LineCursor {
         }
     }
 
-    /// The newline of the line that begins at `start`; that line is within the window then.
+    /// The newline of the line that begins at `start`, if it has one, and whether the index marks the
+    /// line as odd. The line is within the window then.
     #[inline]
-    fn newline(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
+    fn line_end(&mut self, bytes: &[u8], start: usize) -> (Option<usize>, bool) {
         loop {
             if start >= self.window.start
-                && let Some(at) = self.index.newline(start - self.window.start)
+                && let Some((at, is_odd)) = self.index.line_end(start - self.window.start)
                 && self.window.start + at < self.window.end
             {
-                return Some(self.window.start + at);
+                return (Some(self.window.start + at), is_odd);
             }
             if self.window.end == bytes.len() && start >= self.window.start && !bytes.is_empty() {
-                return None;
+                let (from, to) = (start - self.window.start, bytes.len() - self.window.start);
+                return (None, self.index.is_odd(from, to));
             }
             self.move_window(bytes, start);
         }
