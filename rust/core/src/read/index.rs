@@ -6,7 +6,7 @@
 //! values. It goes further in that it also checks escapes, so that a line without an odd byte has
 //! nothing but legal strings, and no half of a surrogate pair in them.
 
-use crate::sys::masks::{self, EscapeMasks, MaskSink, Masks};
+use crate::sys::masks::{self, DigitMasks, EscapeMasks, MaskSink, Masks};
 
 /// One bit for each of 64 bytes of a text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,6 +96,8 @@ struct Indexer<'a> {
 /// What one word's bytes mean for the next ones, whose lowest bits are told here.
 #[derive(Default)]
 struct Carry {
+    /// Which bytes of the word itself are the `u` of an escape.
+    u: u64,
     /// Whether the next byte is escaped.
     escaped: u64,
     /// Which have to be hexadecimal digits.
@@ -114,25 +116,6 @@ impl Indexer<'_> {
         let (backslashes, newlines) = (masks.backslash, masks.newline);
         self.words[self.at] = Word { quotes, backslashes, newlines, odd };
         self.at += 1;
-    }
-
-    /// Marks the second digits of escapes that are half of a surrogate pair; returns those of this
-    /// word. The high surrogate without a low one is known six bytes later, and marked where it is:
-    /// its line may have ended by then.
-    fn lone_surrogates(&mut self, u: u64, escapes: EscapeMasks) -> u64 {
-        let carry = &mut self.carry;
-        let behind_d = escapes.d << 1 | carry.behind_d;
-        let surrogates = (u << 2 | carry.second_digits) & behind_d;
-        let (high, low) = (surrogates & escapes.high, surrogates & escapes.low);
-        let low_wanted = high << 6 | carry.low_wanted;
-        let lone_high = low_wanted & !low;
-        carry.second_digits = u >> 62;
-        carry.behind_d = escapes.d >> 63;
-        carry.low_wanted = high >> 58;
-        if let Some(before) = self.at.checked_sub(1) {
-            self.words[before].odd |= lone_high << 58;
-        }
-        lone_high >> 6 | low & !low_wanted
     }
 
     /// The text has ended.
@@ -157,7 +140,7 @@ impl MaskSink for Indexer<'_> {
     }
 
     #[inline(always)]
-    fn escaped(&mut self, masks: Masks, escapes: EscapeMasks) {
+    fn escaped(&mut self, masks: Masks, escapes: EscapeMasks) -> bool {
         const EVEN: u64 = u64::MAX / 3;
         // A backslash that is itself escaped escapes nothing. In each run of the others every second
         // one does. Adding the start of a run to the run carries to the place behind it: for runs
@@ -168,15 +151,34 @@ impl MaskSink for Indexer<'_> {
         let (sum, carry) = odd_starts.overflowing_add(backslash);
         let escaped = (EVEN ^ sum << 1) & behind;
         self.carry.escaped = u64::from(carry);
-
-        let u = escaped & escapes.u;
-        let hex_wanted = u << 1 | u << 2 | u << 3 | u << 4 | self.carry.hex_wanted;
-        let mut odd = masks.odd | escaped & !escapes.escape | hex_wanted & !escapes.hex;
-        if hex_wanted | self.carry.low_wanted != 0 {
-            odd |= self.lone_surrogates(u, escapes);
-        }
-        self.carry.hex_wanted = u >> 63 | u >> 62 | u >> 61 | u >> 60;
+        let odd = masks.odd | escaped & !escapes.escape;
         self.push(masks, masks.quote & !escaped, odd);
+        self.carry.u = escaped & escapes.u;
+        self.carry.u | self.carry.hex_wanted | self.carry.low_wanted != 0
+    }
+
+    /// Marks what should be a digit and is none, and the second digits of escapes that are half of a
+    /// surrogate pair. The high surrogate without a low one is known six bytes later, and marked where
+    /// it is: its line may have ended by then.
+    #[inline(always)]
+    fn digits(&mut self, digits: DigitMasks) {
+        let carry = &mut self.carry;
+        let u = carry.u;
+        let hex_wanted = u << 1 | u << 2 | u << 3 | u << 4 | carry.hex_wanted;
+        carry.hex_wanted = u >> 63 | u >> 62 | u >> 61 | u >> 60;
+        let behind_d = digits.d << 1 | carry.behind_d;
+        let surrogates = (u << 2 | carry.second_digits) & behind_d;
+        let (high, low) = (surrogates & digits.high, surrogates & digits.low);
+        let low_wanted = high << 6 | carry.low_wanted;
+        let lone_high = low_wanted & !low;
+        carry.second_digits = u >> 62;
+        carry.behind_d = digits.d >> 63;
+        carry.low_wanted = high >> 58;
+        let this = self.at - 1;
+        self.words[this].odd |= hex_wanted & !digits.hex | lone_high >> 6 | low & !low_wanted;
+        if let Some(before) = this.checked_sub(1) {
+            self.words[before].odd |= lone_high << 58;
+        }
     }
 }
 
