@@ -14,7 +14,7 @@ use super::input::{Input, Pipe, read_some};
 use super::{Example, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
-pub const MAX_LINE_BYTES: usize = 32 << 20;
+pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// How much is read at a time. Reading, not mapping: a file that shrinks under a mapping would
 /// kill the process.
@@ -291,7 +291,7 @@ impl Blocks {
 
 /// What is told of an overlong line that begins at `byte`, the newline not counted.
 pub(super) fn too_long(byte: u64) -> Skipped {
-    let example = Example { line: 1, byte, reason: "longer than 32 MiB" };
+    let example = Example { line: 1, byte, reason: "longer than 16 MiB" };
     Skipped { too_long_lines: 1, first: Some(example), ..Skipped::default() }
 }
 

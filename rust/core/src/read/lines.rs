@@ -19,6 +19,9 @@ const RECORD_START: &[u8] = br#"{"timestamp""#;
 /// So much of a block is indexed at a time: it is still in the nearest cache when it is read again.
 const WINDOW_BYTES: usize = 64 << 10;
 
+/// A window grows with a line that is longer, up to here.
+const MAX_WINDOW_BYTES: usize = 1 << 20;
+
 /// A position in a block; keeps its buffers from one block to the next.
 #[derive(Debug, Default)]
 pub struct LineCursor {
@@ -140,6 +143,11 @@ impl LineCursor {
             if self.window.end == bytes.len() && start >= self.window.start && !bytes.is_empty() {
                 let (from, to) = (start - self.window.start, bytes.len() - self.window.start);
                 return (None, self.index.is_odd(from, to));
+            }
+            if start == self.window.start && self.window.len() >= MAX_WINDOW_BYTES {
+                // So long a line is not worth an index, which would take half its memory again.
+                let newline = memchr::memchr(b'\n', &bytes[self.window.end..]);
+                return (newline.map(|at| self.window.end + at), true);
             }
             self.move_window(bytes, start);
         }

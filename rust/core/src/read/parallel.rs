@@ -170,6 +170,8 @@ pub struct Scan<M: BlockMap> {
     /// Where the caller's own thread does the work.
     inline: Option<Worker<M>>,
     total_bytes: Option<u64>,
+    /// The process whose threads they are. A forked child has none of them.
+    pid: u32,
 }
 
 impl<M: BlockMap> Scan<M> {
@@ -208,7 +210,8 @@ impl<M: BlockMap> Scan<M> {
             done_bytes: AtomicU64::new(0),
             window: 2 * threads + 1,
         });
-        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes };
+        let pid = std::process::id();
+        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes, pid };
         if threads > 1 {
             for _ in 0..threads {
                 let mut worker = Worker::new(&scan.shared);
@@ -227,7 +230,17 @@ impl<M: BlockMap> Scan<M> {
 
     /// The next part, for which it waits no longer than `wait` (a bit longer where the caller's own
     /// thread does the work).
-    pub fn next(&mut self, wait: Duration) -> ScanStep<M::Output> {
+    ///
+    /// # Errors
+    /// It is a forked child that asks: the threads that read are its parent's.
+    pub fn next(&mut self, wait: Duration) -> Result<ScanStep<M::Output>> {
+        if self.is_inherited() {
+            return Err(Error::Forked);
+        }
+        Ok(self.next_part(wait))
+    }
+
+    fn next_part(&mut self, wait: Duration) -> ScanStep<M::Output> {
         if let Some(worker) = &mut self.inline {
             let state = self.shared.lock();
             let is_ready = state.done.contains_key(&state.next);
@@ -265,8 +278,17 @@ impl<M: BlockMap> Scan<M> {
         }
     }
 
+    /// Whether a forked child has it from its parent. There, not even the lock may be touched: a
+    /// thread that is not there may hold it.
+    fn is_inherited(&self) -> bool {
+        self.pid != std::process::id()
+    }
+
     /// Gives back an output, emptied by the caller, for its memory to be used again.
     pub fn recycle(&mut self, output: M::Output) {
+        if self.is_inherited() {
+            return;
+        }
         let mut state = self.shared.lock();
         if state.spare.len() < self.shared.window {
             state.spare.push(output);
@@ -284,6 +306,11 @@ impl<M: BlockMap> Scan<M> {
 
 impl<M: BlockMap> Drop for Scan<M> {
     fn drop(&mut self) {
+        if self.is_inherited() {
+            // Nobody to wait for.
+            std::mem::forget(std::mem::take(&mut self.workers));
+            return;
+        }
         self.shared.stop.store(true, Ordering::Relaxed);
         // Under the lock, so that nobody misses it between looking and waiting.
         drop(self.shared.lock());

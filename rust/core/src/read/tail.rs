@@ -89,7 +89,7 @@ impl TailSearch {
                     }
                 }
             }
-            Source::Whole { scan, last } => match scan.next(wait) {
+            Source::Whole { scan, last } => match scan.next(wait)? {
                 ScanStep::Part(part) => {
                     if let Some(error) = part.error {
                         return Err(error);
