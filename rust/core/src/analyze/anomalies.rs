@@ -171,13 +171,13 @@ impl BlockMap for AnomaliesMap {
         scratch: &mut BlockScan,
         block: &Block,
         skipped: &mut Skipped,
-        output: &mut Option<AnomaliesPartial>,
+        _output: &mut Option<AnomaliesPartial>,
     ) {
-        let partial = scratch.scan(&self.filter, self.outcomes, self.start, block, skipped);
-        match output {
-            Some(earlier) => earlier.merge(partial),
-            None => *output = Some(partial),
-        }
+        scratch.take_in(&self.filter, self.outcomes, self.start, block, skipped);
+    }
+
+    fn end_part(&self, scratch: &mut BlockScan, output: &mut Option<AnomaliesPartial>) {
+        *output = scratch.finish();
     }
 }
 

@@ -29,6 +29,13 @@ pub(super) struct Ticket {
     generation: u64,
 }
 
+impl Ticket {
+    /// The part that follows.
+    pub(super) fn behind(self) -> Self {
+        Self { part: self.part + 1, ..self }
+    }
+}
+
 /// A part to be read.
 pub(super) struct Task {
     pub(super) ticket: Ticket,

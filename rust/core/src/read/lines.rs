@@ -106,8 +106,7 @@ impl LineCursor {
             self.at = newline.map_or(end, |newline| newline + 1);
             let line = skipped.lines + 1;
             skipped.lines += u64::from(newline.is_some());
-            // A NUL byte ends a line, too.
-            let open_end = newline.is_none() && !bytes.ends_with(&[0]);
+            let open_end = newline.is_none();
             let fragment = Fragment { start, end, divisible: Divisible::AtNuls, open_end, line };
             let text = &bytes[start..end];
             let at = start - self.window.start;
@@ -170,8 +169,8 @@ impl LineCursor {
         skipped: &mut Skipped,
     ) -> Option<(Parsed, usize, usize)> {
         let bytes = &block.bytes;
-        while let Some(fragment) = self.pending.pop() {
-            let Some((start, end)) = trim(bytes, fragment, skipped) else { continue };
+        while let Some(mut fragment) = self.pending.pop() {
+            let Some((start, end)) = trim(bytes, &mut fragment, skipped) else { continue };
             let offset = block.offset + start as u64;
             match Parsed::of(&bytes[start..end], &mut self.fields) {
                 Ok(parsed) => {
@@ -236,15 +235,17 @@ impl LineCursor {
 }
 
 /// The part of a fragment that may be a record, without what may stand around one: NUL bytes
-/// (counted), a carriage return, a byte order mark or record separator, space.
-fn trim(bytes: &[u8], fragment: Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
-    let Fragment { mut start, mut end, .. } = fragment;
+/// (counted), a carriage return, a byte order mark or record separator, space. One with a NUL byte
+/// behind it is not cut off there.
+fn trim(bytes: &[u8], fragment: &mut Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
+    let Fragment { mut start, mut end, .. } = *fragment;
     let mut nuls = 0;
     let is_around = |byte: u8| matches!(byte, 0 | b' ' | b'\t' | b'\r');
     while start < end && is_around(bytes[end - 1]) {
         end -= 1;
         nuls += u64::from(bytes[end] == 0);
     }
+    fragment.open_end &= nuls == 0;
     loop {
         let rest = &bytes[start..end];
         match rest.first() {

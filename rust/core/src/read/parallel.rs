@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,9 @@ pub trait BlockMap: Send + Sync + 'static {
         skipped: &mut Skipped,
         output: &mut Self::Output,
     );
+
+    /// Adds what the scratch holds back, if anything: the next block is not the one that follows.
+    fn end_part(&self, _scratch: &mut Self::Scratch, _output: &mut Self::Output) {}
 }
 
 /// A log to be scanned.
@@ -68,6 +72,8 @@ pub struct ScanOptions {
     pub block_bytes: u64,
 }
 
+/// How much of a range is worked on at a time: it is still in a near cache when it is.
+const STEP_BYTES: u64 = 512 << 10;
 /// More threads than these gain little, and each has its buffers.
 const MAX_THREADS: usize = 16;
 /// Below that many bytes of logs, starting threads costs more than it gains.
@@ -384,15 +390,22 @@ impl<M: BlockMap> Shared<M> {
         self.work.notify_all();
     }
 
-    /// A member has to be read as a stream, and all that follows.
-    fn restart(&self, ticket: Ticket, file: File, at: &MemberAt, output: M::Output) {
+    /// A member has to be read as a stream, and all that follows, as the parts from `ticket` on.
+    fn restart(&self, ticket: Ticket, file: File, at: &MemberAt) {
         let mut state = self.lock();
-        state.outstanding -= 1;
-        state.spare.push(output);
         if state.dealer.is_valid(ticket) {
             state.dealer.restart(ticket, file, at);
             state.forget((ticket.log, ticket.part));
         }
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// A part turned out to be none.
+    fn take_back(&self, output: M::Output) {
+        let mut state = self.lock();
+        state.outstanding -= 1;
+        state.spare.push(output);
         drop(state);
         self.work.notify_all();
     }
@@ -471,6 +484,7 @@ impl<M: BlockMap> Worker<M> {
                 self.block = block;
                 let mut done = Done { output, skipped, last: false, error: None };
                 self.map(ticket.log, &mut done);
+                shared.map.end_part(&mut self.scratch, &mut done.output);
                 shared.deliver(ticket, done);
                 // The one who reads the stream can use the memory.
                 let block = std::mem::take(&mut self.block);
@@ -491,30 +505,17 @@ impl<M: BlockMap> Worker<M> {
         let mut done = Done { output, skipped: Skipped::default(), last, error: None };
         match source {
             TaskSource::Range { file, range } => {
-                match read_range(&file, &range, last, &mut self.block) {
-                    Ok(behind) => {
-                        self.map(ticket.log, &mut done);
-                        done.skipped.merge(&behind);
-                    }
-                    Err(error) => self.fail(ticket, &mut done, error),
-                }
-                self.shared.read_on(range.end - range.start);
+                self.read_ranges(ticket, &file, &range, &mut done);
             }
-            TaskSource::Members { file, members } => match self.decode(&file, &members, last) {
-                Ok(true) => {
-                    self.map(ticket.log, &mut done);
-                    let bytes = members.iter().map(|member| u64::from(member.length)).sum();
-                    self.shared.read_on(bytes);
+            TaskSource::Members { file, members } => {
+                let intact = self.read_members(ticket, &file, &members, &mut done);
+                if let Some(member) = members.get(intact)
+                    && done.error.is_none()
+                {
+                    self.shared.map.end_part(&mut self.scratch, &mut done.output);
+                    return self.go_on_as_stream(ticket, &file, member, intact > 0, done);
                 }
-                Ok(false) => match file.try_clone() {
-                    Ok(file) => {
-                        self.shared.restart(ticket, file, &members[0], done.output);
-                        return None;
-                    }
-                    Err(error) => self.fail(ticket, &mut done, error),
-                },
-                Err(error) => self.fail(ticket, &mut done, error),
-            },
+            }
             TaskSource::Stream(mut blocks) => {
                 let position = blocks.position();
                 let next = blocks.next_block();
@@ -538,7 +539,88 @@ impl<M: BlockMap> Worker<M> {
             }
             TaskSource::Failed(error) => done.error = Some(error),
         }
+        self.shared.map.end_part(&mut self.scratch, &mut done.output);
         Some(done)
+    }
+
+    /// Works on the lines that begin in a range, some at a time.
+    fn read_ranges(
+        &mut self,
+        ticket: Ticket,
+        file: &File,
+        range: &Range<u64>,
+        done: &mut Done<M::Output>,
+    ) {
+        let mut start = range.start;
+        // Once at least: a log of no bytes may have got some by now.
+        loop {
+            let end = range.end.min(start + STEP_BYTES);
+            let to_end = done.last && end == range.end;
+            match read_range(file, &(start..end), to_end, &mut self.block) {
+                Ok(behind) => {
+                    self.map(ticket.log, done);
+                    done.skipped.merge(&behind);
+                }
+                Err(error) => return self.fail(ticket, done, error),
+            }
+            self.shared.read_on(end - start);
+            start = end;
+            if start == range.end {
+                return;
+            }
+        }
+    }
+
+    /// Works on members, up to the first that is not what its header promised, or whose text is not
+    /// whole lines; returns how many it was.
+    fn read_members(
+        &mut self,
+        ticket: Ticket,
+        file: &File,
+        members: &[MemberAt],
+        done: &mut Done<M::Output>,
+    ) -> usize {
+        for (index, member) in members.iter().enumerate() {
+            let is_last = done.last && index == members.len() - 1;
+            match self.decode(file, member, is_last) {
+                Ok(true) => self.map(ticket.log, done),
+                Ok(false) => return index,
+                Err(error) => {
+                    self.fail(ticket, done, error);
+                    return index;
+                }
+            }
+            self.shared.read_on(u64::from(member.length));
+        }
+        members.len()
+    }
+
+    /// Has a log read as a stream from a member on; what there is of the part before it, if there is
+    /// `any`, is a part of its own.
+    fn go_on_as_stream(
+        &self,
+        ticket: Ticket,
+        file: &File,
+        member: &MemberAt,
+        any: bool,
+        mut done: Done<M::Output>,
+    ) -> Option<Done<M::Output>> {
+        done.last = false;
+        match file.try_clone() {
+            Ok(file) if any => {
+                self.shared.restart(ticket.behind(), file, member);
+                Some(done)
+            }
+            Ok(file) => {
+                self.shared.restart(ticket, file, member);
+                self.shared.take_back(done.output);
+                None
+            }
+            Err(error) => {
+                self.fail(ticket, &mut done, error);
+                Some(done)
+            }
+        }
     }
 
     fn map(&mut self, log: usize, done: &mut Done<M::Output>) {
@@ -553,35 +635,25 @@ impl<M: BlockMap> Worker<M> {
         done.error = Some(Error::io("read", path, error));
     }
 
-    /// Decompresses members into the block; false if they are not what their headers promised, or
-    /// their text is not whole lines.
-    fn decode(&mut self, file: &File, members: &[MemberAt], last: bool) -> io::Result<bool> {
-        self.block.offset = members[0].offset;
-        let mut filled = 0;
-        for member in members {
-            let length = member.length as usize;
-            self.compressed.resize(length, 0);
-            let mut read = 0;
-            while read < length {
-                let position = member.position + read as u64;
-                match read_at(file, &mut self.compressed[read..], position)? {
-                    0 => return Ok(false),
-                    more => read += more,
-                }
+    /// Decompresses a member into the block; false if it is not what its header promised, or its text
+    /// is not whole lines.
+    fn decode(&mut self, file: &File, member: &MemberAt, is_last: bool) -> io::Result<bool> {
+        let length = member.length as usize;
+        self.compressed.resize(length, 0);
+        let mut read = 0;
+        while read < length {
+            let position = member.position + read as u64;
+            match read_at(file, &mut self.compressed[read..], position)? {
+                0 => return Ok(false),
+                more => read += more,
             }
-            let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
-            let end = filled + plain_bytes;
-            // What is there already need not be filled with zeros.
-            if self.block.bytes.len() < end {
-                self.block.bytes.resize(end, 0);
-            }
-            if !self.decoder.decode_into(&self.compressed, &mut self.block.bytes[filled..end]) {
-                return Ok(false);
-            }
-            filled = end;
         }
-        self.block.bytes.truncate(filled);
-        Ok(last || self.block.bytes.ends_with(b"\n"))
+        self.block.offset = member.offset;
+        let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
+        // What is there already need not be filled with zeros.
+        self.block.bytes.resize(plain_bytes, 0);
+        let is_intact = self.decoder.decode_into(&self.compressed, &mut self.block.bytes);
+        Ok(is_intact && (is_last || self.block.bytes.ends_with(b"\n")))
     }
 }
 
