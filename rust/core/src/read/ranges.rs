@@ -7,10 +7,8 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
-
 use super::blocks::{MAX_LINE_BYTES, first_break, too_long};
+use super::input::read_at;
 use super::{Block, Skipped};
 
 /// What is read beyond a range at first: most lines are shorter.
@@ -30,14 +28,14 @@ pub(super) fn read_range(
     block: &mut Block,
 ) -> io::Result<Skipped> {
     let bytes = &mut block.bytes;
-    bytes.clear();
     let Some(start) = line_start(file, range)? else {
         block.offset = range.end;
+        bytes.clear();
         return Ok(Skipped::default());
     };
     block.offset = start;
     let length = usize::try_from(range.end - start).map_err(io::Error::other)?;
-    let is_whole = read_up_to(file, start, length + SLACK_BYTES, bytes)?;
+    let is_whole = read_up_to(file, start, length + SLACK_BYTES, bytes, 0)?;
     if bytes.len() < length {
         // The file has become shorter.
         return Ok(Skipped::default());
@@ -64,8 +62,7 @@ fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
     let mut step = SLACK_BYTES;
     while at < range.end - 1 {
         let wanted = usize::try_from(range.end - 1 - at).unwrap_or(usize::MAX).min(step);
-        bytes.clear();
-        let ended = read_up_to(file, at, wanted, &mut bytes)?;
+        let ended = read_up_to(file, at, wanted, &mut bytes, 0)?;
         if let Some(end) = first_break(&bytes) {
             return Ok(Some(at + end as u64));
         }
@@ -86,7 +83,7 @@ fn extend(file: &File, block: &mut Block, length: usize) -> io::Result<Skipped> 
     let mut position = block.offset + bytes.len() as u64;
     loop {
         let known = bytes.len();
-        let ended = read_up_to(file, position, STEP_BYTES, bytes)?;
+        let ended = read_up_to(file, position, STEP_BYTES, bytes, known)?;
         position += (bytes.len() - known) as u64;
         let end = first_break(&bytes[known..]).map(|end| known + end);
         if let Some(mut skipped) = overlong {
@@ -133,21 +130,30 @@ fn merge_newline(skipped: &mut Skipped, newline: bool) {
     skipped.merge(&Skipped { lines: u64::from(newline), ..Skipped::default() });
 }
 
-/// Appends up to `wanted` bytes from `position` on; true if the file ends there.
-fn read_up_to(file: &File, position: u64, wanted: usize, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    let end = bytes.len() + wanted;
-    bytes.reserve_exact(wanted);
-    // As much as there is room for is read: no more than is wanted, then.
-    bytes.shrink_to(end + SLACK_BYTES);
-    let first = bytes.len();
-    while bytes.len() < end {
-        let at = position + (bytes.len() - first) as u64;
-        match rustix::io::pread(file, spare_capacity(bytes), at) {
-            Ok(0) => return Ok(true),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
+/// Reads up to `wanted` bytes from `position` on, behind the first `known` bytes of `bytes`, in the
+/// place of what is there; true if the file ends there.
+fn read_up_to(
+    file: &File,
+    position: u64,
+    wanted: usize,
+    bytes: &mut Vec<u8>,
+    known: usize,
+) -> io::Result<bool> {
+    // What is there already need not be filled with zeros first.
+    bytes.resize(known + wanted, 0);
+    let mut read = 0;
+    while read < wanted {
+        match read_at(file, &mut bytes[known + read..], position + read as u64) {
+            Ok(0) => {
+                bytes.truncate(known + read);
+                return Ok(true);
+            }
+            Ok(more) => read += more,
+            Err(error) => {
+                bytes.truncate(known + read);
+                return Err(error);
+            }
         }
     }
-    bytes.truncate(end);
     Ok(false)
 }
