@@ -161,6 +161,9 @@ impl LineCursor {
         let bytes = &block.bytes;
         while let Some(fragment) = self.pending.pop() {
             let Some((start, end)) = trim(bytes, fragment, skipped) else { continue };
+            // A NUL byte behind it ends it, whatever blanks follow.
+            let open_end = fragment.open_end && !bytes[end..fragment.end].contains(&0);
+            let fragment = Fragment { open_end, ..fragment };
             let offset = block.offset + start as u64;
             match Parsed::of(&bytes[start..end], &mut self.fields) {
                 Ok(parsed) => {
