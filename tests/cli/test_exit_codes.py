@@ -147,7 +147,9 @@ def test_closed_streams(trace_dir: Path, environment: dict[str, str]) -> None:
     [
         [],
         ["nothing"],
-        ["dump", "a", "b"],
+        ["dump", "--jsonl", "--follow", "--limit", "1"],
+        ["dump", "--tail", "-1"],
+        ["http", "--limit", "all"],
         ["dump", "--json"],
         ["list", "extra"],
         ["http", "--filter"],
