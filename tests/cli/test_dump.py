@@ -158,7 +158,7 @@ def test_compressed_meanwhile(inspect_trace: Run, trace_dir: Path) -> None:
 def test_missing_things_are_one_line(
     inspect_trace: Run, trace_dir: Path, tmp_path: Path, command: str
 ) -> None:
-    """No logs, no such file, a directory without logs, a device, a socket: one line, exit code 1."""
+    """No logs, no such file, a directory without logs, a device, a socket: one line, code 1."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fsencode(tmp_path / "socket.log"))
     cases: tuple[list[str], ...] = (

@@ -155,7 +155,7 @@ def test_unreadable_log_among_several(
 
 
 def test_only_one_of_several_is_readable(inspect_trace: Run, tmp_path: Path) -> None:
-    """The shape of the answer depends on the logs that were asked for, not on those that are left."""
+    """The shape of the answer depends on the logs that were asked for, not on those left."""
     good, bad = write_log(tmp_path / "a.log", *MIXED), tmp_path / "bad.log"
     bad.symlink_to("/proc/self/mem")
     answer = json.loads(inspect_trace("anomalies", "--json", str(good), str(bad)).stdout)
