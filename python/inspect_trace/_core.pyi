@@ -410,7 +410,7 @@ class Report(Iterator[bytes]):
         """Whether there is output from the beginning on, not only at the end."""
     @property
     def progress(self) -> tuple[int, int | None] | None:
-        """How many bytes of the files have been read, and how many there are, where that is known."""
+        """How many bytes of the files have been read, and how many there are, if that is known."""
     @property
     def failed(self) -> bool:
         """Whether something failed that is told in a note, such as one log of several."""

@@ -86,11 +86,15 @@ fn write_until(report: &mut dyn render::Report, fd: i32, until: Instant) -> PyRe
             return Ok(false);
         };
         let mut interrupted = None;
-        let go_on = || {
+        let mut go_on = || {
             interrupted = Python::attach(|py| py.check_signals()).err();
             interrupted.is_none()
         };
-        let written = output.write_all(&chunk, go_on).map_err(|error| refused(&error))?;
+        let written = if chunk.is_empty() {
+            go_on() // nothing to write, nor to wait for
+        } else {
+            output.write_all(&chunk, &mut go_on).map_err(|error| refused(&error))?
+        };
         report.recycle(chunk);
         if let (false, Some(interrupted)) = (written, interrupted) {
             return Err(interrupted);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Result};
 
@@ -98,6 +98,8 @@ pub struct Blocks {
     overlong: bool,
     ended: bool,
     gzip_chunk_bytes: usize,
+    /// Set when nobody wants more.
+    stop: Arc<AtomicBool>,
 }
 
 impl Blocks {
@@ -110,15 +112,14 @@ impl Blocks {
         Ok(Self::of(path, open(path)?, &Arc::default()))
     }
 
-    /// Reads what was opened; ends as if at the end of the log once `stop` is set, as far as it
-    /// would have to wait.
+    /// Reads what was opened; ends as if at the end of the log once `stop` is set.
     pub(super) fn of(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Self {
         let source = match opened {
             Opened::Plain(file) => Source::Plain(file),
             Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::file(file, 0)))),
             Opened::Pipe(file) => Source::UnknownPipe(Pipe::new(file, stop)),
         };
-        Self::new(path, source, 0)
+        Self { stop: Arc::clone(stop), ..Self::new(path, source, 0) }
     }
 
     /// Reads a compressed log on from byte `position` of the file, where a member begins and a line
@@ -139,7 +140,13 @@ impl Blocks {
             overlong: false,
             ended: false,
             gzip_chunk_bytes: CHUNK_BYTES,
+            stop: Arc::default(),
         }
+    }
+
+    /// Ends as if at the end of the log once `stop` is set.
+    pub(super) fn with_stop(self, stop: &Arc<AtomicBool>) -> Self {
+        Self { stop: Arc::clone(stop), ..self }
     }
 
     /// Decompresses about so much at a time: what is handed on to other threads should be worth it.
@@ -179,6 +186,11 @@ impl Blocks {
     /// Reads until `bytes` ends with a line, or there is nothing more to join to it.
     fn fill(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
         while !self.ended {
+            // A line without an end may be all that comes, for a long time.
+            if self.stop.load(Ordering::Relaxed) {
+                self.ended = true;
+                break;
+            }
             let known = bytes.len();
             match self.read_chunk(bytes)? {
                 Chunk::Data => {}

@@ -227,7 +227,8 @@ impl Dealer {
                         match file.try_clone() {
                             Ok(file) => {
                                 let blocks = Blocks::resume_gzip(path, file, at.end(), offset)
-                                    .with_gzip_chunk_bytes(chunk_bytes);
+                                    .with_gzip_chunk_bytes(chunk_bytes)
+                                    .with_stop(&self.stop);
                                 entry.stage = Stage::Stream(Some(Box::new(blocks)));
                                 break;
                             }
@@ -274,7 +275,8 @@ impl Dealer {
     /// its header promised. What was dealt out behind it is void.
     pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
         let blocks = Blocks::resume_gzip(&self.logs[ticket.log].path, file, at.position, at.offset)
-            .with_gzip_chunk_bytes(self.chunk_bytes());
+            .with_gzip_chunk_bytes(self.chunk_bytes())
+            .with_stop(&self.stop);
         let entry = &mut self.entries[ticket.log];
         entry.stage = Stage::Stream(Some(Box::new(blocks)));
         entry.generation += 1;

@@ -66,7 +66,8 @@ impl Log {
 /// How logs are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanOptions {
-    /// How many threads work; with one, the caller's own does.
+    /// How many threads work; with one, the caller's own does. Where pipes are read, there are two
+    /// at least.
     pub threads: usize,
     /// About how large the ranges of a plain log are.
     pub block_bytes: u64,
@@ -195,7 +196,9 @@ impl<M: BlockMap> Scan<M> {
         let total_bytes = total_bytes(logs);
         let threads = match total_bytes {
             Some(bytes) if bytes < SMALL_BYTES => 1,
-            _ => options.threads.clamp(1, MAX_THREADS),
+            Some(_) => options.threads.clamp(1, MAX_THREADS),
+            // Who waits for a pipe cannot do what else there is to do, and not hear Ctrl-C.
+            None => options.threads.clamp(2, MAX_THREADS),
         };
         let state = State {
             dealer,
@@ -556,7 +559,7 @@ impl<M: BlockMap> Worker<M> {
         loop {
             let end = range.end.min(start + STEP_BYTES);
             let to_end = done.last && end == range.end;
-            match read_range(file, &(start..end), to_end, &mut self.block) {
+            match read_range(file, &(start..end), to_end, &mut self.block, &self.shared.stop) {
                 Ok(behind) => {
                     self.map(ticket.log, done);
                     done.skipped.merge(&behind);

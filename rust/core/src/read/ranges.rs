@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::blocks::{MAX_LINE_BYTES, first_break, too_long};
 use super::input::read_at;
@@ -20,12 +21,13 @@ const STEP_BYTES: usize = 256 << 10;
 /// overlong line behind them.
 ///
 /// With `to_end`, the range is the last one: it goes on to the end of the file, as far as the line
-/// does that begins before its end.
+/// does that begins before its end. Once `stop` is set, what is read is of no interest.
 pub(super) fn read_range(
     file: &File,
     range: &Range<u64>,
     to_end: bool,
     block: &mut Block,
+    stop: &AtomicBool,
 ) -> io::Result<Skipped> {
     let bytes = &mut block.bytes;
     let Some(start) = line_start(file, range)? else {
@@ -48,7 +50,7 @@ pub(super) fn read_range(
     if is_whole && to_end {
         return Ok(drop_overlong(block, length));
     }
-    extend(file, block, length)
+    extend(file, block, length, stop)
 }
 
 /// Where the first line begins that begins in `range`, if one does.
@@ -76,14 +78,16 @@ fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
 }
 
 /// Reads on to the end of the last line of `block`, of which `length - 1` bytes are in its range.
-fn extend(file: &File, block: &mut Block, length: usize) -> io::Result<Skipped> {
+fn extend(file: &File, block: &mut Block, length: usize, stop: &AtomicBool) -> io::Result<Skipped> {
     let bytes = &mut block.bytes;
     let line = memchr::memrchr2(b'\n', 0, &bytes[..length - 1]).map_or(0, |at| at + 1);
     let mut overlong = None;
     let mut position = block.offset + bytes.len() as u64;
     loop {
         let known = bytes.len();
-        let ended = read_up_to(file, position, STEP_BYTES, bytes, known)?;
+        // The rest of the file may be one line.
+        let ended =
+            read_up_to(file, position, STEP_BYTES, bytes, known)? || stop.load(Ordering::Relaxed);
         position += (bytes.len() - known) as u64;
         let end = first_break(&bytes[known..]).map(|end| known + end);
         if let Some(mut skipped) = overlong {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::record::Record;
@@ -38,6 +39,9 @@ enum Source {
         last: VecDeque<u64>,
     },
 }
+
+/// Nobody stops a step: it is short.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// How much is read at a time.
 const STEP_BYTES: u64 = 256 << 10;
@@ -76,7 +80,7 @@ impl TailSearch {
                     Some(*end)
                 } else {
                     let range = end.saturating_sub(STEP_BYTES)..*end;
-                    read_range(file, &range, *is_last, block)
+                    read_range(file, &range, *is_last, block, &NEVER)
                         .map_err(|e| Error::io("read", &self.log.path, e))?;
                     let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
                     *end = range.start;
