@@ -9,13 +9,16 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{Error, Result};
 
-use super::blocks::{self, Blocks, Opened};
+use super::blocks::{self, Blocks, MAX_LINE_BYTES, Opened};
 use super::input::read_at;
-use super::members::member_length;
+use super::members::{MAX_MEMBER_PLAIN_BYTES, member_length};
 use super::parallel::Log;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
+/// Ranges are no larger than this, nor are members put together beyond it: with one more member at
+/// the end, no line within a part is an overlong one.
+const MAX_BLOCK_BYTES: u64 = (MAX_LINE_BYTES - MAX_MEMBER_PLAIN_BYTES) as u64;
 /// No more members than these are one part, however short they are.
 const MAX_MEMBERS: usize = 128;
 
@@ -39,8 +42,8 @@ pub(super) struct Task {
 
 /// Where a part comes from.
 pub(super) enum TaskSource {
-    /// Lines of a plain log.
-    Range { file: Arc<File>, range: Range<u64> },
+    /// Lines of a plain log; with `from_start`, a record begins with the range.
+    Range { file: Arc<File>, range: Range<u64>, from_start: bool },
     /// Members of a compressed log, one behind the other.
     Members { file: Arc<File>, members: Vec<MemberAt> },
     /// The next blocks of a stream.
@@ -113,7 +116,7 @@ impl Dealer {
             logs: logs.to_vec(),
             entries: logs.iter().map(|_| entry()).collect(),
             first: 0,
-            block_bytes: block_bytes.max(1),
+            block_bytes: block_bytes.clamp(1, MAX_BLOCK_BYTES),
             stop: Arc::clone(stop),
         }
     }
@@ -197,12 +200,13 @@ impl Dealer {
             Stage::Ranges { file, length, next } => {
                 let end = next.saturating_add(self.block_bytes).min(*length);
                 let range = *next..end;
+                let from_start = range.start == *start;
                 *next = end;
                 let (file, last) = (Arc::clone(file), end == *length);
                 if last {
                     entry.stage = Stage::Dealt;
                 }
-                Some((TaskSource::Range { file, range }, last))
+                Some((TaskSource::Range { file, range, from_start }, last))
             }
             Stage::Members { file, length, next } => {
                 let file = Arc::clone(file);

@@ -104,7 +104,7 @@ impl LineCursor {
             let line = skipped.lines + 1;
             skipped.lines += u64::from(newline.is_some());
             // A NUL byte ends a line, too.
-            let open_end = newline.is_none() && !bytes.ends_with(&[0]);
+            let open_end = newline.is_none() && !ends_at_nul(&bytes[start..end]);
             let fragment = Fragment { start, end, divisible: Divisible::AtNuls, open_end, line };
             let text = &bytes[start..end];
             let at = start - self.window.start;
@@ -224,12 +224,20 @@ impl LineCursor {
     }
 }
 
+fn is_around(byte: u8) -> bool {
+    matches!(byte, 0 | b' ' | b'\t' | b'\r')
+}
+
+/// Whether there is a NUL byte at the end of a line, but for what may stand around a record.
+fn ends_at_nul(line: &[u8]) -> bool {
+    line.iter().rev().take_while(|&&byte| is_around(byte)).any(|&byte| byte == 0)
+}
+
 /// The part of a fragment that may be a record, without what may stand around one: NUL bytes
 /// (counted), a carriage return, a byte order mark or record separator, space.
 fn trim(bytes: &[u8], fragment: Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
     let Fragment { mut start, mut end, .. } = fragment;
     let mut nuls = 0;
-    let is_around = |byte: u8| matches!(byte, 0 | b' ' | b'\t' | b'\r');
     while start < end && is_around(bytes[end - 1]) {
         end -= 1;
         nuls += u64::from(bytes[end] == 0);

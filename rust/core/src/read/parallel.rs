@@ -66,6 +66,8 @@ pub struct ScanOptions {
     pub threads: usize,
     /// About how large the ranges of a plain log are.
     pub block_bytes: u64,
+    /// Logs of fewer bytes in all are read on the caller's own thread.
+    pub inline_below_bytes: u64,
 }
 
 /// More threads than these gain little, and each has its buffers.
@@ -76,7 +78,11 @@ const SMALL_BYTES: u64 = 1 << 20;
 impl Default for ScanOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads: threads.min(MAX_THREADS), block_bytes: 1 << 20 }
+        Self {
+            threads: threads.min(MAX_THREADS),
+            block_bytes: 1 << 20,
+            inline_below_bytes: SMALL_BYTES,
+        }
     }
 }
 
@@ -186,7 +192,7 @@ impl<M: BlockMap> Scan<M> {
         }
         let total_bytes = total_bytes(logs);
         let threads = match total_bytes {
-            Some(bytes) if bytes < SMALL_BYTES => 1,
+            Some(bytes) if bytes < options.inline_below_bytes => 1,
             _ => options.threads.clamp(1, MAX_THREADS),
         };
         let state = State {
@@ -463,8 +469,8 @@ impl<M: BlockMap> Worker<M> {
     ) -> Option<Done<M::Output>> {
         let mut done = Done { output, skipped: Skipped::default(), last, error: None };
         match source {
-            TaskSource::Range { file, range } => {
-                match read_range(&file, &range, last, &mut self.block) {
+            TaskSource::Range { file, range, from_start } => {
+                match read_range(&file, &range, from_start, last, &mut self.block) {
                     Ok(behind) => {
                         self.map(ticket.log, &mut done);
                         done.skipped.merge(&behind);

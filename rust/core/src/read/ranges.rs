@@ -21,17 +21,26 @@ const STEP_BYTES: usize = 256 << 10;
 /// Reads the lines that begin in `range` of `file` into `block`. Returns what is to be told of an
 /// overlong line behind them.
 ///
+/// With `from_start`, the first one begins with the range, whatever stands before: a record may stand
+/// behind something else in its line.
+///
 /// With `to_end`, the range is the last one: it goes on to the end of the file, as far as the line
 /// does that begins before its end.
 pub(super) fn read_range(
     file: &File,
     range: &Range<u64>,
+    from_start: bool,
     to_end: bool,
     block: &mut Block,
 ) -> io::Result<Skipped> {
     let bytes = &mut block.bytes;
     bytes.clear();
-    let Some(start) = line_start(file, range)? else {
+    let start = if from_start || range.start == 0 {
+        (range.start < range.end).then_some(range.start)
+    } else {
+        line_start(file, range)?
+    };
+    let Some(start) = start else {
         block.offset = range.end;
         return Ok(Skipped::default());
     };
@@ -53,11 +62,8 @@ pub(super) fn read_range(
     extend(file, block, length)
 }
 
-/// Where the first line begins that begins in `range`, if one does.
+/// Where the first line begins that begins in `range`, if one does. The file begins before.
 fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
-    if range.start == 0 {
-        return Ok((range.end > 0).then_some(0));
-    }
     // The byte before the range may be a break.
     let mut at = range.start - 1;
     let mut bytes = Vec::new();

@@ -76,7 +76,7 @@ impl TailSearch {
                     Some(*end)
                 } else {
                     let range = end.saturating_sub(STEP_BYTES)..*end;
-                    read_range(file, &range, *is_last, block)
+                    read_range(file, &range, false, *is_last, block)
                         .map_err(|e| Error::io("read", &self.log.path, e))?;
                     let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
                     *end = range.start;
