@@ -62,7 +62,7 @@ impl Log {
 /// How logs are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanOptions {
-    /// How many threads work; with one, the caller's own does.
+    /// How many threads work; with one, the caller's own does, unless there are pipes to wait for.
     pub threads: usize,
     /// About how large the ranges of a plain log are.
     pub block_bytes: u64,
@@ -215,7 +215,8 @@ impl<M: BlockMap> Scan<M> {
             window: 2 * threads + 1,
         });
         let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes };
-        if threads > 1 {
+        // Waiting for a pipe takes as long as its writer likes: the caller does not.
+        if threads > 1 || total_bytes.is_none() {
             for _ in 0..threads {
                 let mut worker = Worker::new(&scan.shared);
                 let spawned = std::thread::Builder::new()
