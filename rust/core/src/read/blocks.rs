@@ -325,7 +325,7 @@ pub(super) fn first_break(bytes: &[u8]) -> Option<usize> {
 /// The end of the last line of `bytes`, of which `known` bytes are known to hold no end.
 fn last_break(bytes: &[u8], known: usize) -> Option<usize> {
     let fresh = &bytes[known..];
-    memchr::memrchr(b'\n', fresh).or_else(|| memchr::memrchr(0, fresh)).map(|at| known + at + 1)
+    memchr::memrchr2(b'\n', 0, fresh).map(|at| known + at + 1)
 }
 
 /// Reads until `buffer` is full or the file ends.

@@ -16,6 +16,8 @@ use super::parallel::Log;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
+/// Parts are no larger than this, or not by much.
+const MAX_BLOCK_BYTES: u64 = 16 << 20;
 /// No more members than these are one part, however short they are.
 const MAX_MEMBERS: usize = 128;
 
@@ -46,8 +48,8 @@ pub(super) struct Task {
 
 /// Where a part comes from.
 pub(super) enum TaskSource {
-    /// Lines of a plain log.
-    Range { file: Arc<File>, range: Range<u64> },
+    /// Lines of a plain log; with `from_start`, a record begins with the range.
+    Range { file: Arc<File>, range: Range<u64>, from_start: bool },
     /// Members of a compressed log, one behind the other.
     Members { file: Arc<File>, members: Vec<MemberAt> },
     /// The next blocks of a stream.
@@ -120,7 +122,7 @@ impl Dealer {
             logs: logs.to_vec(),
             entries: logs.iter().map(|_| entry()).collect(),
             first: 0,
-            block_bytes: block_bytes.max(1),
+            block_bytes: block_bytes.clamp(1, MAX_BLOCK_BYTES),
             stop: Arc::clone(stop),
         }
     }
@@ -204,12 +206,13 @@ impl Dealer {
             Stage::Ranges { file, length, next } => {
                 let end = next.saturating_add(self.block_bytes).min(*length);
                 let range = *next..end;
+                let from_start = range.start == *start;
                 *next = end;
                 let (file, last) = (Arc::clone(file), end == *length);
                 if last {
                     entry.stage = Stage::Dealt;
                 }
-                Some((TaskSource::Range { file, range }, last))
+                Some((TaskSource::Range { file, range, from_start }, last))
             }
             Stage::Members { file, length, next } => {
                 let file = Arc::clone(file);

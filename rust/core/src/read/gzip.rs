@@ -171,10 +171,8 @@ impl GzipSource {
         out.resize(wanted, 0);
         while filled < wanted {
             self.input.fill(1)?;
-            if self.input.rest().is_empty() {
-                self.damaged(ENDS_EARLY, behind);
-                break;
-            }
+            // At the end of the file, too, the decoder may still hold some text.
+            let ended = self.input.rest().is_empty();
             let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self.inflate.decompress(
                 self.input.rest(),
@@ -195,7 +193,8 @@ impl GzipSource {
                 }
                 Ok(Status::Ok | Status::BufError) if consumed + written > 0 => {}
                 Ok(_) | Err(_) => {
-                    self.damaged(BAD_DATA, behind);
+                    let reason = if ended && status.is_ok() { ENDS_EARLY } else { BAD_DATA };
+                    self.damaged(reason, behind);
                     break;
                 }
             }

@@ -234,13 +234,16 @@ impl LineCursor {
     }
 }
 
+fn is_around(byte: u8) -> bool {
+    matches!(byte, 0 | b' ' | b'\t' | b'\r')
+}
+
 /// The part of a fragment that may be a record, without what may stand around one: NUL bytes
 /// (counted), a carriage return, a byte order mark or record separator, space. One with a NUL byte
 /// behind it is not cut off there.
 fn trim(bytes: &[u8], fragment: &mut Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
     let Fragment { mut start, mut end, .. } = *fragment;
     let mut nuls = 0;
-    let is_around = |byte: u8| matches!(byte, 0 | b' ' | b'\t' | b'\r');
     while start < end && is_around(bytes[end - 1]) {
         end -= 1;
         nuls += u64::from(bytes[end] == 0);

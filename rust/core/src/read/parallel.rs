@@ -21,7 +21,7 @@ use crate::{Error, Result};
 use super::dealer::{Dealer, MemberAt, Task, TaskSource, Ticket};
 use super::input::read_at;
 use super::members::{MemberDecoder, plain_length};
-use super::ranges::read_range;
+use super::ranges::{Lines, read_range};
 use super::{Block, Blocks, Skipped};
 
 /// What is done with each block.
@@ -71,6 +71,8 @@ pub struct ScanOptions {
     pub threads: usize,
     /// About how large the ranges of a plain log are.
     pub block_bytes: u64,
+    /// Logs of fewer bytes in all are read on the caller's own thread.
+    pub inline_below_bytes: u64,
 }
 
 /// How much of a range is worked on at a time: it is still in a near cache when it is.
@@ -83,7 +85,11 @@ const SMALL_BYTES: u64 = 1 << 20;
 impl Default for ScanOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads: threads.min(MAX_THREADS), block_bytes: 1 << 20 }
+        Self {
+            threads: threads.min(MAX_THREADS),
+            block_bytes: 1 << 20,
+            inline_below_bytes: SMALL_BYTES,
+        }
     }
 }
 
@@ -195,7 +201,7 @@ impl<M: BlockMap> Scan<M> {
         }
         let total_bytes = total_bytes(logs);
         let threads = match total_bytes {
-            Some(bytes) if bytes < SMALL_BYTES => 1,
+            Some(bytes) if bytes < options.inline_below_bytes => 1,
             Some(_) => options.threads.clamp(1, MAX_THREADS),
             // Who waits for a pipe cannot do what else there is to do, and not hear Ctrl-C.
             None => options.threads.clamp(2, MAX_THREADS),
@@ -507,8 +513,8 @@ impl<M: BlockMap> Worker<M> {
     ) -> Option<Done<M::Output>> {
         let mut done = Done { output, skipped: Skipped::default(), last, error: None };
         match source {
-            TaskSource::Range { file, range } => {
-                self.read_ranges(ticket, &file, &range, &mut done);
+            TaskSource::Range { file, range, from_start } => {
+                self.read_ranges(ticket, &file, &range, from_start, &mut done);
             }
             TaskSource::Members { file, members } => {
                 let intact = self.read_members(ticket, &file, &members, &mut done);
@@ -552,14 +558,19 @@ impl<M: BlockMap> Worker<M> {
         ticket: Ticket,
         file: &File,
         range: &Range<u64>,
+        from_start: bool,
         done: &mut Done<M::Output>,
     ) {
         let mut start = range.start;
         // Once at least: a log of no bytes may have got some by now.
         loop {
             let end = range.end.min(start + STEP_BYTES);
-            let to_end = done.last && end == range.end;
-            match read_range(file, &(start..end), to_end, &mut self.block, &self.shared.stop) {
+            let lines = Lines {
+                range: start..end,
+                from_start: from_start && start == range.start,
+                to_end: done.last && end == range.end,
+            };
+            match read_range(file, &lines, &mut self.block, &self.shared.stop) {
                 Ok(behind) => {
                     self.map(ticket.log, done);
                     done.skipped.merge(&behind);

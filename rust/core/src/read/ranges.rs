@@ -17,20 +17,34 @@ const SLACK_BYTES: usize = 4 << 10;
 /// What is read beyond a range once its last line has proved longer.
 const STEP_BYTES: usize = 256 << 10;
 
-/// Reads the lines that begin in `range` of `file` into `block`. Returns what is to be told of an
-/// overlong line behind them.
-///
-/// With `to_end`, the range is the last one: it goes on to the end of the file, as far as the line
-/// does that begins before its end. Once `stop` is set, what is read is of no interest.
+/// Lines of a file.
+pub(super) struct Lines {
+    /// They begin in this range of bytes.
+    pub(super) range: Range<u64>,
+    /// The first one begins with the range, whatever stands before: a record may stand behind
+    /// something else in its line.
+    pub(super) from_start: bool,
+    /// The range is the last one: it goes on to the end of the file, as far as the line does that
+    /// begins before its end.
+    pub(super) to_end: bool,
+}
+
+/// Reads lines of `file` into `block`. Returns what is to be told of an overlong line behind them.
+/// Once `stop` is set, what is read is of no interest.
 pub(super) fn read_range(
     file: &File,
-    range: &Range<u64>,
-    to_end: bool,
+    lines: &Lines,
     block: &mut Block,
     stop: &AtomicBool,
 ) -> io::Result<Skipped> {
+    let Lines { range, from_start, to_end } = lines;
     let bytes = &mut block.bytes;
-    let Some(start) = line_start(file, range)? else {
+    let start = if *from_start || range.start == 0 {
+        (range.start < range.end).then_some(range.start)
+    } else {
+        line_start(file, range)?
+    };
+    let Some(start) = start else {
         block.offset = range.end;
         bytes.clear();
         return Ok(Skipped::default());
@@ -47,17 +61,14 @@ pub(super) fn read_range(
         bytes.truncate(length - 1 + end);
         return Ok(drop_overlong(block, length));
     }
-    if is_whole && to_end {
+    if is_whole && *to_end {
         return Ok(drop_overlong(block, length));
     }
     extend(file, block, length, stop)
 }
 
-/// Where the first line begins that begins in `range`, if one does.
+/// Where the first line begins that begins in `range`, if one does. The file begins before.
 fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
-    if range.start == 0 {
-        return Ok((range.end > 0).then_some(0));
-    }
     // The byte before the range may be a break.
     let mut at = range.start - 1;
     let mut bytes = Vec::new();

@@ -10,7 +10,7 @@ use crate::record::Record;
 use crate::{Error, Result};
 
 use super::blocks::{self, Opened};
-use super::ranges::read_range;
+use super::ranges::{Lines, read_range};
 use super::{Block, BlockMap, LineCursor, Log, Scan, ScanOptions, ScanStep, Skipped};
 
 /// Which records count.
@@ -80,10 +80,11 @@ impl TailSearch {
                     Some(*end)
                 } else {
                     let range = end.saturating_sub(STEP_BYTES)..*end;
-                    read_range(file, &range, *is_last, block, &NEVER)
+                    let lines = Lines { range, from_start: false, to_end: *is_last };
+                    read_range(file, &lines, block, &NEVER)
                         .map_err(|e| Error::io("read", &self.log.path, e))?;
                     let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
-                    *end = range.start;
+                    *end = lines.range.start;
                     *is_last = false;
                     if offsets.len() >= self.count {
                         Some(offsets[offsets.len() - self.count])

@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::fields::Field;
-use crate::read::{Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, Skipped, Wanted};
+use crate::read::{
+    Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
+};
 use crate::record::{Name, RawValue, Record};
 
 use super::Report;
@@ -41,6 +43,20 @@ pub struct DumpOptions {
 /// # Errors
 /// The one log cannot be opened.
 pub fn dump_report(logs: &[Log], filter: &Filter, options: DumpOptions) -> Result<Box<dyn Report>> {
+    dump_report_with(logs, filter, options, ScanOptions::default())
+}
+
+/// The same, with the logs read in a given way: which changes nothing in what is printed.
+///
+/// # Errors
+/// As [`dump_report`].
+#[doc(hidden)]
+pub fn dump_report_with(
+    logs: &[Log],
+    filter: &Filter,
+    options: DumpOptions,
+    scan: ScanOptions,
+) -> Result<Box<dyn Report>> {
     let labels = match logs {
         [_] => Vec::new(),
         _ => logs.iter().map(label).collect(),
@@ -52,7 +68,7 @@ pub fn dump_report(logs: &[Log], filter: &Filter, options: DumpOptions) -> Resul
         wants_ends: options.limit.is_some(),
     };
     Ok(Box::new(Dump {
-        scan: LogScan::new(logs, map)?,
+        scan: LogScan::new(logs, map, scan)?,
         format: options.format,
         left: options.limit,
         any: false,

@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::analyze::{HttpRequest, http_request};
-use crate::read::{Block, BlockMap, Filter, LineCursor, Log, Progress, Skipped, Wanted};
+use crate::read::{
+    Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
+};
 
 use super::Report;
 use super::json::{new_line, write_number, write_text};
@@ -38,9 +40,23 @@ pub fn http_report(
     filter: &Filter,
     options: &HttpOptions,
 ) -> Result<Box<dyn Report>> {
+    http_report_with(logs, filter, options, ScanOptions::default())
+}
+
+/// The same, with the logs read in a given way: which changes nothing in what is printed.
+///
+/// # Errors
+/// As [`http_report`].
+#[doc(hidden)]
+pub fn http_report_with(
+    logs: &[Log],
+    filter: &Filter,
+    options: &HttpOptions,
+    scan: ScanOptions,
+) -> Result<Box<dyn Report>> {
     let map = HttpMap { wanted: Wanted::of(logs, filter), failed: options.failed };
     Ok(Box::new(HttpReport {
-        scan: LogScan::new(logs, map)?,
+        scan: LogScan::new(logs, map, scan)?,
         options: *options,
         count: 0,
         last_time: None,

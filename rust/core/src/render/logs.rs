@@ -31,10 +31,10 @@ pub(super) enum Next<O> {
 }
 
 impl<M: BlockMap> LogScan<M> {
-    pub(super) fn new(logs: &[Log], map: M) -> Result<Self> {
+    pub(super) fn new(logs: &[Log], map: M, options: ScanOptions) -> Result<Self> {
         Ok(Self {
             logs: logs.to_vec(),
-            scan: Scan::new(logs, map, ScanOptions::default())?,
+            scan: Scan::new(logs, map, options)?,
             skipped: Skipped::default(),
             summary: None,
             notes: Vec::new(),

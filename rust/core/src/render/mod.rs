@@ -16,9 +16,9 @@ mod time;
 pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
 };
-pub use dump::{DumpFormat, DumpOptions, dump_report, write_record};
+pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_record};
 pub use follow::follow_report;
-pub use http::{HttpOptions, http_report};
+pub use http::{HttpOptions, http_report, http_report_with};
 pub use list::{list_json, list_table};
 pub use output::Output;
 pub use report::Report;
