@@ -415,6 +415,9 @@ class Report(Iterator[bytes]):
     @property
     def failed(self) -> bool:
         """Whether something failed that is told in a note, such as one log of several."""
+    @property
+    def found_problems(self) -> bool:
+        """Whether what was asked about is not as it should be."""
     def write_to(self, fd: int, duration: float) -> bool:
         """Writes chunks to an open file for about so many seconds.
 

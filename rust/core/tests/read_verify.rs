@@ -39,9 +39,14 @@ fn verify(path: &Path) -> (Vec<Problem>, LogTotals) {
     verify_with(path, SIMPLE)
 }
 
+/// A plain log whose name tells no process that might live and write it.
+fn plain(content: impl AsRef<[u8]>) -> Log {
+    Log::new("damaged.log", content)
+}
+
 /// Line, byte, length and reason of each problem of a plain log.
 fn told(content: impl AsRef<[u8]>) -> Vec<(u64, u64, u64, String)> {
-    let (problems, totals) = verify(&Log::plain(content).path);
+    let (problems, totals) = verify(&plain(content).path);
     assert_eq!(totals.counts.all(), problems.len() as u64);
     problems
         .into_iter()
@@ -110,7 +115,7 @@ fn a_cut_line_is_told() {
 /// An action that is not understood is told with the reason; its record is counted as one.
 #[test]
 fn an_invalid_action_is_told() {
-    let log = Log::plain(format!("\n{}", action("leave", "1", "")));
+    let log = plain(format!("\n{}", action("leave", "1", "")));
     let (problems, totals) = verify(&log.path);
     assert_eq!((totals.records, totals.lines), (1, 2));
     let [problem] = problems[..] else { panic!("{problems:?}") };
@@ -123,7 +128,7 @@ fn an_invalid_action_is_told() {
 fn invalid_utf8_is_told() {
     let before = br#"{"timestamp": "t", "level": "INFO", "message": "x"#;
     let record = [&before[..], b"\xe2\x82 \xff\"}\n"].concat();
-    let log = Log::plain([line("a").as_bytes(), b"\n", &record].concat());
+    let log = plain([line("a").as_bytes(), b"\n", &record].concat());
     let (problems, totals) = verify(&log.path);
     assert_eq!(totals.records, 2);
     let start = line("a").len() as u64 + 1;
@@ -172,7 +177,7 @@ fn a_large_hole_is_one_problem() {
     let byte = line("a").len() as u64 + 1;
     let expected = [Problem { line: Some(2), byte, length: 3 << 20, kind: ProblemKind::NulBytes }];
     let logs = [
-        Log::plain(&content),
+        plain(&content),
         Log::compressed(gzip(&content)),
         Log::compressed(compressed_by_us(&content)),
     ];
@@ -212,7 +217,7 @@ fn overlong_lines_are_told_with_their_length() {
                 kind: ProblemKind::NotJson,
             });
         }
-        for log in [Log::plain(&content), Log::compressed(gzip(&content))] {
+        for log in [plain(&content), Log::compressed(gzip(&content))] {
             for options in [SIMPLE, ScanOptions { threads: 3, block_bytes: 1 << 20 }] {
                 let (problems, totals) = verify_with(&log.path, options);
                 assert_eq!(problems, expected, "{over} {end:?} {options:?}");
@@ -265,7 +270,7 @@ fn assert_counts_agree(path: &Path, problems: &[Problem], totals: &LogTotals) {
 fn truncation_anywhere_is_told() {
     let content = format!("{}\n{}\n", line("a"), line("b"));
     for length in 0..=content.len() {
-        let (problems, _) = verify(&Log::plain(&content[..length]).path);
+        let (problems, _) = verify(&plain(&content[..length]).path);
         let start = content[..length].rfind('\n').map_or(0, |at| at + 1);
         let has_record = content[start..length].ends_with('}');
         if start == length || has_record {
@@ -311,7 +316,7 @@ fn truncation_of_a_compressed_log_anywhere_is_told() {
 fn noise_is_told() {
     let noise: Vec<u8> =
         (0..40_000u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
-    for log in [Log::plain(&noise), Log::compressed(&noise)] {
+    for log in [plain(&noise), Log::compressed(&noise)] {
         let (problems, totals) = verify(&log.path);
         assert!(!problems.is_empty());
         assert_counts_agree(&log.path, &problems, &totals);
@@ -385,7 +390,7 @@ proptest! {
     #[test]
     fn parts_do_not_matter(pieces in vec(piece(), 0..40)) {
         let content = pieces.concat();
-        let log = Log::plain(&content);
+        let log = plain(&content);
         let (problems, totals) = verify(&log.path);
         assert_counts_agree(&log.path, &problems, &totals);
         let lines: Vec<_> =
@@ -463,7 +468,7 @@ fn threads_do_not_matter() {
     let at = single.len() / 3;
     single[at] ^= 0x55;
     let logs = [
-        Log::plain(&content),
+        plain(&content),
         Log::compressed(&whole),
         intact,
         Log::compressed(&damaged),
