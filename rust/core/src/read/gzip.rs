@@ -169,10 +169,8 @@ impl GzipSource {
         out.resize(wanted, 0);
         while filled < wanted {
             self.input.fill(1)?;
-            if self.input.rest().is_empty() {
-                self.damaged(ENDS_EARLY, behind);
-                break;
-            }
+            // The decoder may have more to give of what it has taken already.
+            let has_ended = self.input.rest().is_empty();
             let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self.inflate.decompress(
                 self.input.rest(),
@@ -193,6 +191,10 @@ impl GzipSource {
                     break;
                 }
                 Ok(Status::Ok | Status::BufError) if consumed + written > 0 => {}
+                Ok(_) if has_ended => {
+                    self.damaged(ENDS_EARLY, behind);
+                    break;
+                }
                 Ok(_) | Err(_) => {
                     self.damaged(BAD_DATA, behind);
                     break;
