@@ -10,7 +10,7 @@ use crate::record::{ActionKind, Parsed, Record, Reject};
 
 use super::fast::line_fields;
 use super::index::Index;
-use super::{Block, Example, Skipped};
+use super::{Block, Example, MissingFields, Problem, ProblemKind, Skipped};
 
 /// How every record that we or the reference write begins. Unescaped quotes cannot stand in a
 /// JSON string, so text that a program logged never looks like this.
@@ -123,7 +123,7 @@ impl LineCursor {
                     note_oddities(&parsed, fragment, offset, skipped);
                     return Some((parsed, start, end));
                 }
-                Err(reject) => note_reject(reject, fragment, offset, skipped),
+                Err(reject) => note_reject(reject, &self.fields, fragment, offset, skipped),
             }
         }
     }
@@ -171,29 +171,26 @@ impl LineCursor {
         let bytes = &block.bytes;
         while let Some(mut fragment) = self.pending.pop() {
             let Some((start, end)) = trim(bytes, &mut fragment, skipped) else { continue };
+            let fragment = Fragment { start, end, ..fragment };
             let offset = block.offset + start as u64;
             match Parsed::of(&bytes[start..end], &mut self.fields) {
                 Ok(parsed) => {
                     note_oddities(&parsed, fragment, offset, skipped);
+                    if skipped.lists_lines && parsed.is_repaired() {
+                        list_invalid_utf8(&bytes[start..end], fragment, offset, skipped);
+                    }
                     return Some((parsed, start, end));
                 }
-                Err(Reject::NotJson) if self.divide(bytes, fragment, start, end, skipped) => {}
-                Err(reject) => note_reject(reject, fragment, offset, skipped),
+                Err(Reject::NotJson) if self.divide(bytes, fragment, skipped) => {}
+                Err(reject) => note_reject(reject, &self.fields, fragment, offset, skipped),
             }
         }
         None
     }
 
     /// Puts the parts of a fragment that is no record in the place of it, if it has any.
-    /// `start` and `end` are those of the fragment as trimmed.
-    fn divide(
-        &mut self,
-        bytes: &[u8],
-        fragment: Fragment,
-        start: usize,
-        end: usize,
-        skipped: &mut Skipped,
-    ) -> bool {
+    fn divide(&mut self, bytes: &[u8], fragment: Fragment, skipped: &mut Skipped) -> bool {
+        let Fragment { start, end, .. } = fragment;
         let text = &bytes[start..end];
         let parts_before = self.pending.len();
         let mut divisible = fragment.divisible;
@@ -271,10 +268,18 @@ fn note_oddities(parsed: &Parsed, fragment: Fragment, byte: u64, skipped: &mut S
         skipped.invalid_actions += 1;
         let example = Example { line: fragment.line, byte, reason };
         skipped.first_invalid_action.get_or_insert(example);
+        list(ProblemKind::InvalidAction(reason), fragment, byte, skipped);
     }
 }
 
-fn note_reject(reject: Reject, fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+/// `fields` are those of the fragment, as far as it has any.
+fn note_reject(
+    reject: Reject,
+    fields: &Fields,
+    fragment: Fragment,
+    byte: u64,
+    skipped: &mut Skipped,
+) {
     let (counter, reason) = match reject {
         Reject::NotJson if fragment.open_end => (&mut skipped.torn_lines, "cut off"),
         Reject::NotJson => (&mut skipped.not_json, reject.reason()),
@@ -283,4 +288,29 @@ fn note_reject(reject: Reject, fragment: Fragment, byte: u64, skipped: &mut Skip
     };
     *counter += 1;
     skipped.first.get_or_insert(Example { line: fragment.line, byte, reason });
+    let kind = match reject {
+        Reject::NotJson if fragment.open_end => ProblemKind::CutOff,
+        Reject::NotJson => ProblemKind::NotJson,
+        Reject::NotObject => ProblemKind::NotObject,
+        Reject::MissingFields => ProblemKind::MissingFields(MissingFields::of(fields)),
+    };
+    list(kind, fragment, byte, skipped);
+}
+
+/// Adds a problem to those that are listed, if that is wanted.
+fn list(kind: ProblemKind, fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+    if skipped.lists_lines {
+        let length = (fragment.end - fragment.start) as u64;
+        skipped.problems.push(Problem { line: Some(fragment.line), byte, length, kind });
+    }
+}
+
+/// Lists the first invalid sequence in the text of a fragment.
+fn list_invalid_utf8(text: &[u8], fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+    let Err(error) = std::str::from_utf8(text) else { return };
+    let at = error.valid_up_to();
+    let length = error.error_len().unwrap_or(text.len() - at);
+    let start = fragment.start + at;
+    let fragment = Fragment { start, end: start + length, ..fragment };
+    list(ProblemKind::InvalidUtf8, fragment, byte + at as u64, skipped);
 }

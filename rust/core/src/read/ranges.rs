@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::blocks::{MAX_LINE_BYTES, first_break, too_long};
+use super::blocks::{MAX_LINE_BYTES, ended_at, first_break, too_long};
 use super::input::read_at;
 use super::{Block, Skipped};
 
@@ -104,8 +104,14 @@ fn extend(file: &File, block: &mut Block, length: usize, stop: &AtomicBool) -> i
         if let Some(mut skipped) = overlong {
             // Only where it ends is of interest.
             let newline = end.is_some_and(|end| bytes[end - 1] == b'\n');
+            // Without the break.
+            let line_end = match end {
+                Some(end) => position - (bytes.len() - end) as u64 - 1,
+                None => position,
+            };
             bytes.truncate(line);
             if end.is_some() || ended {
+                ended_at(&mut skipped, line_end, newline);
                 merge_newline(&mut skipped, newline);
                 return Ok(skipped);
             }
@@ -136,7 +142,10 @@ fn drop_overlong(block: &mut Block, length: usize) -> Skipped {
         return Skipped::default();
     }
     let mut skipped = too_long(block.offset + line as u64);
-    merge_newline(&mut skipped, bytes.ends_with(b"\n"));
+    let newline = bytes.ends_with(b"\n");
+    let line_end = block.offset + (bytes.len() - usize::from(ends)) as u64;
+    ended_at(&mut skipped, line_end, newline);
+    merge_newline(&mut skipped, newline);
     bytes.truncate(line);
     skipped
 }
