@@ -10,6 +10,8 @@ _CLEAR_LINE = "\r\x1b[K"
 _BAR_COLUMNS = 24
 _COLUMNS = 80
 """The width of a terminal that does not tell."""
+_MARGIN_COLUMNS = 4
+"""Room for the `^C` that a terminal echoes: a line that wraps could not be cleared."""
 
 
 class Progress:
@@ -38,7 +40,7 @@ class Progress:
         if self._enabled and elapsed_s >= self.DELAY_S:
             text = describe(done_bytes, total_bytes, elapsed_s)
             # What is wider would be wrapped, and could not be cleared any more.
-            self._write(_CLEAR_LINE + text[: _columns() - 1])
+            self._write(_CLEAR_LINE + text[: _columns() - _MARGIN_COLUMNS])
             self._drawn = True
 
     def clear(self) -> None:

@@ -187,6 +187,9 @@ fn rows<'d>(
     rows
 }
 
+/// The actions of one sort.
+type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
+
 /// The JSON object `{trace_file, as_of, running, cancelled, errors, timeouts, process}`, ended by a
 /// newline. Interrupted actions stand among the running ones, for readers that know only those,
 /// and say so. Of `several` logs, however many could be read, `trace_files` and `processes` are
@@ -198,7 +201,6 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
     write_trace_files(&mut out, several, &logs);
     out.extend_from_slice(b",\n  \"as_of\": ");
     write_number(&mut out, options.as_of_s);
-    type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
     let buckets: [(&str, Bucket); 4] = [
         ("running", |found| found.open.iter().collect()),
         ("cancelled", |found| found.cancelled.iter().collect()),
