@@ -167,7 +167,10 @@ fn logs_may_change_while_they_are_read() {
                 }
             });
             let mut read = 0;
-            for round in 0..400 {
+            for round in 0.. {
+                if round >= 400 && read > 0 {
+                    break;
+                }
                 let options = with_threads(1 + round % 3, 5000);
                 let whole = log.whole();
                 let Ok(mut records) = Records::open_log(&whole, &Filter::default(), options) else {
@@ -184,7 +187,6 @@ fn logs_may_change_while_they_are_read() {
                 }
             }
             done.store(true, Ordering::Relaxed);
-            assert!(read > 0);
         });
     }
 }
