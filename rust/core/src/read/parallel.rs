@@ -176,6 +176,10 @@ pub struct Scan<M: BlockMap> {
     /// Where the caller's own thread does the work.
     inline: Option<Worker<M>>,
     total_bytes: Option<u64>,
+    /// The process whose threads work: a forked child has none of them.
+    pid: u32,
+    /// The first log.
+    path: PathBuf,
 }
 
 impl<M: BlockMap> Scan<M> {
@@ -214,7 +218,9 @@ impl<M: BlockMap> Scan<M> {
             done_bytes: AtomicU64::new(0),
             window: 2 * threads + 1,
         });
-        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes };
+        let path = logs.first().map(|log| log.path.clone()).unwrap_or_default();
+        let pid = std::process::id();
+        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes, pid, path };
         // Waiting for a pipe takes as long as its writer likes: the caller does not.
         if threads > 1 || total_bytes.is_none() {
             for _ in 0..threads {
@@ -242,6 +248,12 @@ impl<M: BlockMap> Scan<M> {
             if !is_ready && !worker.step() {
                 return ScanStep::End;
             }
+        }
+        if self.has_lost_threads() {
+            let cause = "its reading was begun before a fork; begin anew in the child";
+            let error = Some(Error::io("read", &self.path, io::Error::other(cause)));
+            let (output, skipped) = (M::Output::default(), Skipped::default());
+            return ScanStep::Part(Box::new(Part { log: 0, output, skipped, last: true, error }));
         }
         let mut state = self.shared.lock();
         loop {
@@ -280,6 +292,12 @@ impl<M: BlockMap> Scan<M> {
         }
     }
 
+    /// Whether this is a child, forked since the threads were started: they are none of its own, and
+    /// may have held the lock for ever.
+    fn has_lost_threads(&self) -> bool {
+        !self.workers.is_empty() && self.pid != std::process::id()
+    }
+
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         Progress {
@@ -291,6 +309,10 @@ impl<M: BlockMap> Scan<M> {
 
 impl<M: BlockMap> Drop for Scan<M> {
     fn drop(&mut self) {
+        if self.has_lost_threads() {
+            self.workers.drain(..).for_each(std::mem::forget);
+            return;
+        }
         self.shared.stop.store(true, Ordering::Relaxed);
         // Under the lock, so that nobody misses it between looking and waiting.
         drop(self.shared.lock());
