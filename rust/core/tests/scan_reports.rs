@@ -69,7 +69,7 @@ proptest! {
     /// What is printed of a log does not depend on how it is read; a limit is a prefix.
     #[test]
     fn prints_of_parts_are_the_whole(
-        text in any_log(), (file, _) in any_gzip(), scan in any_way(), limit in 0_u64..20,
+        text in any_log(), (file, _) in any_gzip(), scan in any_way(), limit in 0_usize..20,
     ) {
         for log in [TempLog::plain(&text), TempLog::compressed(&file)] {
             let logs = [log.whole()];
@@ -78,10 +78,10 @@ proptest! {
             prop_assert_eq!(&lines.0, &json_lines(&records, ""));
             let in_series = dumped(&logs, DumpFormat::JsonArray, None, IN_SERIES);
             prop_assert_eq!(dumped(&logs, DumpFormat::JsonArray, None, scan), in_series);
-            let first = &records[..records.len().min(limit as usize)];
-            let some = dumped(&logs, DumpFormat::JsonLines, Some(limit), scan);
+            let first = &records[..records.len().min(limit)];
+            let some = dumped(&logs, DumpFormat::JsonLines, Some(limit as u64), scan);
             prop_assert_eq!(some.0, json_lines(first, ""));
-            for (json, limit) in [(true, None), (false, None), (true, Some(limit))] {
+            for (json, limit) in [(true, None), (false, None), (true, Some(limit as u64))] {
                 prop_assert_eq!(http(&logs, json, limit, scan), http(&logs, json, limit, IN_SERIES));
             }
         }
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn several_logs_are_the_single_ones(
         texts in vec(any_log(), 2..5), (file, _) in any_gzip(), missing in 0_usize..6,
-        scan in any_way(), limit in 0_u64..60,
+        scan in any_way(), limit in 0_usize..60,
     ) {
         let mut logs: Vec<_> = texts.iter().map(TempLog::plain).collect();
         logs.insert(1, TempLog::compressed(&file));
@@ -108,9 +108,9 @@ proptest! {
         let lines = dumped(&logs, DumpFormat::JsonLines, None, scan);
         prop_assert_eq!(&lines.0, &expected);
         prop_assert_eq!(&lines, &dumped(&logs, DumpFormat::JsonLines, None, IN_SERIES));
-        let some = dumped(&logs, DumpFormat::JsonLines, Some(limit), scan).0;
+        let some = dumped(&logs, DumpFormat::JsonLines, Some(limit as u64), scan).0;
         prop_assert!(expected.starts_with(&some));
-        prop_assert_eq!(some.lines().count(), expected.lines().count().min(limit as usize));
+        prop_assert_eq!(some.lines().count(), expected.lines().count().min(limit));
         prop_assert_eq!(http(&logs, true, None, scan), http(&logs, true, None, IN_SERIES));
     }
 }

@@ -240,6 +240,9 @@ impl<M: BlockMap> Scan<M> {
 
     /// The next part, for which it waits no longer than `wait` (a bit longer where the caller's own
     /// thread does the work).
+    ///
+    /// # Panics
+    /// A thread that reads has.
     pub fn next(&mut self, wait: Duration) -> ScanStep<M::Output> {
         if let Some(worker) = &mut self.inline {
             let state = self.shared.lock();
