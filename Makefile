@@ -13,6 +13,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_CASES ?= 20000
 FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= json_line gzip_blocks gzip_member anomalies_split fast_path scan_split
 
 # What the caller has set for other Pythons, installs and traces must not reach into ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS
@@ -77,9 +78,13 @@ docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors
 fuzz: ## Fuzz every parser for FUZZ_SECONDS=60 each (needs cargo-fuzz: cargo install cargo-fuzz)
 	@cargo fuzz --version >/dev/null || \
 		{ echo "make fuzz: cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
-	cd rust/fuzz && for target in json_line gzip_blocks gzip_member anomalies_split; do \
+	cd rust/fuzz && for target in $(FUZZ_TARGETS); do \
+		mkdir -p corpus/$$target; \
+		if [ -f seeds/$$target.tar.gz ]; then \
+			tar -xzf seeds/$$target.tar.gz -C corpus/$$target || exit 1; \
+		fi; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . --sanitizer none $$target -- \
-			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
+			-dict=log.dict -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 .PHONY: property-long

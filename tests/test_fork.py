@@ -314,3 +314,50 @@ def test_a_program_that_executes_itself_again(run: RunPython, trace_directory: P
     """)
     texts = sorted(records_of(log)[0]["message"] for log in trace_directory.glob("*.log"))
     assert texts == ["first", "second"]
+
+
+def test_a_child_forked_while_a_log_is_read_neither_waits_nor_reads_on(
+    run: RunPython, tmp_path: Path
+) -> None:
+    """A child has none of the threads that read: going on is an error, leaving is not hindered.
+
+    The parent reads on, and a child that begins anew reads all.
+    """
+    log = tmp_path / "trace-1.log"
+    line = '{"timestamp": "2026-11-23T10:22:25+00:00", "level": "INFO", "message": "m"}\n'
+    log.write_text(line * 60_000)
+    done = run(
+        """
+        import os
+        import sys
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        from inspect_trace import anomalies, scan
+
+        def count(path):
+            return sum(1 for _ in scan(path))
+
+        for _ in range(10):
+            records = scan(sys.argv[1])
+            next(records)
+            child = os.fork()
+            if child == 0:
+                try:
+                    read = 1 + sum(1 for _ in records)
+                except OSError as error:
+                    assert "fork" in str(error), error
+                else:
+                    # All that had been read before the fork was all there is.
+                    raise SystemExit(f"read {read} records")
+                del records
+                sys.exit(7)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            assert 1 + sum(1 for _ in records) == 60_000
+        with ProcessPoolExecutor(2, get_context("fork")) as pool:
+            assert list(pool.map(count, [sys.argv[1]] * 2)) == [60_000] * 2
+        assert anomalies(sys.argv[1]).running == []
+        """,
+        log,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -139,6 +139,50 @@ def logs(draw: st.DrawFn) -> tuple[str, bytes]:
     return "trace-1.log.gz", gzip.compress(data[:cut]) + gzip.compress(data[cut:])
 
 
+def ordinary_lines(number_of_lines: int, first: int) -> bytes:
+    """Lines as programs write them: actions that begin and end, and requests."""
+    lines = []
+    for number in range(first, first + number_of_lines):
+        event = ["enter", "exit"][number % 2]
+        record: dict[str, Any] = {
+            "timestamp": "2026-11-23T10:22:25.5+00:00",
+            "level": "TRACE",
+            "message": f"Model: d ({event}) {'x' * (number % 800)}",
+            "action": "Model",
+            "detail": "d",
+            "event": event,
+            # Some of them are never closed, and some are closed much later.
+            "trace_id": f"{number // 2 if number % 50 else number}",
+            "start_time": 1.8e9 + number,
+        }
+        if number % 10 == 0:
+            record = {**dict.fromkeys(["timestamp", "level", "message"]), "level": "HTTP"}
+            record.update(timestamp="2026-11-23T10:22:26+00:00", message=f"GET /{number} 200 OK")
+        lines.append(json.dumps(record))
+    return "\n".join(lines).encode() + b"\n"
+
+
+PADDING = [ordinary_lines(2000, first) for first in range(0, 12_000, 2000)]
+
+
+@st.composite
+def large_logs(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A log that several threads read in several parts: odd lines among megabytes of others."""
+    data = b""
+    for padding in PADDING:
+        line = action_lines() | plain_lines() | st.sampled_from(ODD_LINES)
+        odd = "\n".join([*draw(st.lists(line, max_size=8)), ""])
+        # Moved by any number of bytes, so that the borders of parts lie anywhere.
+        data += b" " * draw(st.integers(0, 300)) + b"\n"
+        data += odd.encode("utf-8", "surrogatepass") + padding
+    if draw(st.integers(0, 3)) == 0 and data.isascii():
+        data = data[: -draw(st.integers(1, 500))]
+    if draw(st.booleans()):
+        return "trace-1.log", data
+    cut = draw(st.integers(0, len(data)))
+    return "trace-1.log.gz", gzip.compress(data[:cut], 1) + gzip.compress(data[cut:], 1)
+
+
 @pytest.fixture(scope="module")
 def reference() -> Any:
     """The reference's own module behind its commands."""
@@ -192,7 +236,11 @@ def test_anomalies(
     reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str | None
 ) -> None:
     """Every bucket of `anomalies --json` has the reference's rows in the reference's order."""
-    path = written(tmp_path, log)
+    compare_anomalies(reference, written(tmp_path, log), text)
+
+
+def compare_anomalies(reference: Any, path: Path, text: str | None) -> None:
+    """Every bucket has the reference's rows in the reference's order."""
     as_of = 1.9e9
     with contextlib.redirect_stderr(io.StringIO()):
         _, traces = reference._read_traces(str(path), None, text)
@@ -215,7 +263,11 @@ def test_anomalies(
 @example(("trace-1.log", "\n".join(ODD_LINES[:-4]).encode()), None)
 def test_dump(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str | None) -> None:
     """`dump` has the reference's records with its fields, and beside them only what it skips."""
-    path = written(tmp_path, log)
+    compare_dump(reference, written(tmp_path, log), log, text)
+
+
+def compare_dump(reference: Any, path: Path, log: tuple[str, bytes], text: str | None) -> None:
+    """Ours has the reference's records with its fields, and beside them only what it skips."""
     try:
         theirs = parse(printed(reference.dump_command_impl, str(path), text))
     except ValueError:  # a lone surrogate: it has no answer
@@ -271,7 +323,11 @@ def data_of(log: tuple[str, bytes]) -> str:
 @given(logs(), FILTERS)
 def test_http(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str | None) -> None:
     """`http --json` has the reference's requests, and beside them only what it skips."""
-    path = written(tmp_path, log)
+    compare_http(reference, written(tmp_path, log), log, text)
+
+
+def compare_http(reference: Any, path: Path, log: tuple[str, bytes], text: str | None) -> None:
+    """Ours has the reference's requests, and beside them only what it skips."""
     theirs = parse(printed(reference.http_command_impl, str(path), text, failed=False, json=True))
     report = b"".join(
         _core.http_report([str(path)], filter=_core.Filter(text), json=True, as_of=time.time())
@@ -284,3 +340,15 @@ def test_http(reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str 
         )
     if '"action"' not in data_of(log):
         assert len(ours["requests"]) == len(theirs["requests"])
+
+
+@settings(relaxed, max_examples=8)
+@given(large_logs(), FILTERS)
+def test_large_logs(
+    reference: Any, tmp_path: Path, log: tuple[str, bytes], text: str | None
+) -> None:
+    """Logs that are read in parts, on several threads, give what the reference gives."""
+    path = written(tmp_path, log)
+    compare_anomalies(reference, path, text)
+    compare_dump(reference, path, log, text)
+    compare_http(reference, path, log, text)

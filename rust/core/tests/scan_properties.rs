@@ -65,7 +65,15 @@ fn check_tails(path: &std::path::Path, records: &[OwnedRecord], count: usize, sc
     }
 }
 
+/// Each case reads several logs in several ways: fewer of them do.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.div_ceil(4), ..config }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     /// A plain log read in parts has the records of the whole, and the same is skipped.
     #[test]
     fn parts_of_plain_logs_are_the_whole(text in any_log(), scan in any_way()) {

@@ -231,13 +231,8 @@ fn either_form_of_a_log_is_found() {
     assert_eq!(resolve("trace-5.log.gz").unwrap(), compressed);
 }
 
-<<<<<<< HEAD
 /// A directory or device of the name is an error that says so; a FIFO is taken, without waiting, unless
 /// there is a file elsewhere.
-=======
-/// A directory or device of the name is an error that says so; a file elsewhere is preferred. A FIFO
-/// is found like a file, without waiting.
->>>>>>> w-f
 #[test]
 fn what_is_no_file_is_told() {
     let dir = Dir::new();
@@ -250,13 +245,12 @@ fn what_is_no_file_is_told() {
     assert!(matches!(resolve(""), Err(Error::NotAFile { kind: "directory", .. })));
     assert!(matches!(resolve("/"), Err(Error::NotAFile { kind: "directory", .. })));
     assert_eq!(resolve("fifo.log").unwrap(), dir.at("fifo.log"));
-<<<<<<< HEAD
     assert_eq!(resolve(dir.at("fifo.log").to_str().unwrap()).unwrap(), dir.at("fifo.log"));
-=======
->>>>>>> w-f
     assert!(matches!(resolve("/dev/null"), Err(Error::NotAFile { kind: "device", .. })));
     dir.plain("../here/sub", 0, &[]);
     assert_eq!(resolve("sub").unwrap(), cwd.join("sub"));
+    dir.plain("../here/fifo.log", 0, &[]);
+    assert_eq!(resolve("fifo.log").unwrap(), cwd.join("fifo.log"));
 }
 
 /// Names that no file can have are not found, rather than failures of the system.

@@ -293,10 +293,10 @@ impl<M: BlockMap> Scan<M> {
         }
     }
 
-    /// Whether a forked child has it from its parent. There, not even the lock may be touched: a
-    /// thread that is not there may hold it.
+    /// Whether a forked child has it from its parent, but not the threads. There, not even the lock may
+    /// be touched: a thread that is not there may hold it.
     fn is_inherited(&self) -> bool {
-        self.pid != std::process::id()
+        !self.workers.is_empty() && self.pid != std::process::id()
     }
 
     /// Gives back an output, emptied by the caller, for its memory to be used again.
