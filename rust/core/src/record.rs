@@ -430,7 +430,9 @@ impl Record<'_> {
             visit(key, field.name, self.raw_value(last));
         };
         if !self.fields.may_repeat() {
-            fields.iter().for_each(|field| visit(field, field));
+            for field in fields {
+                visit(field, field);
+            }
             return;
         }
         if fields.len() > MANY_FIELDS {

@@ -406,12 +406,12 @@ proptest! {
         let lines: Vec<_> =
             problems.iter().filter(|p| p.kind != ProblemKind::NulBytes).copied().collect();
         prop_assert_eq!(by_one_cursor(&content), (lines, totals.records));
-        let newlines = content.iter().filter(|&&byte| byte == b'\n').count();
+        let newlines = memchr::memchr_iter(b'\n', &content).count();
         let open = content.last().is_some_and(|&byte| byte != b'\n');
         prop_assert_eq!(totals.lines, (newlines + usize::from(open)) as u64);
         for problem in &problems {
             let before = &content[..usize::try_from(problem.byte).unwrap()];
-            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            let line = 1 + memchr::memchr_iter(b'\n', before).count() as u64;
             prop_assert_eq!(problem.line, Some(line));
         }
         for options in ways() {
@@ -461,7 +461,7 @@ fn threads_do_not_matter() {
         match state >> 24 {
             0..4 => content.extend(vec![0; (state >> 8 & 0xff) as usize]),
             4..8 => {
-                content.extend_from_slice(&line("torn").as_bytes()[..(state >> 8 & 0x3f) as usize])
+                content.extend_from_slice(&line("torn").as_bytes()[..(state >> 8 & 0x3f) as usize]);
             }
             8..10 => content.extend_from_slice(b"\xff\xfe\n"),
             10..12 => content.extend(action("leave", "1", "").into_bytes()),

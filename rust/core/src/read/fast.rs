@@ -28,15 +28,14 @@ pub(crate) fn line_fields(line: &[u8], index: &Index, start: usize, fields: &mut
     let mut at = 1;
     loop {
         // `at` is where a key begins.
-        let (name, key_end) = match expected_key(&line[at..], expected) {
-            Some((name, length)) => (name, at + length),
-            None => {
-                if line.get(at) != Some(&b'"') {
-                    return false;
-                }
-                let Some((key_end, false)) = string_end(at + 1) else { return false };
-                (Name::of(&line[at + 1..key_end]), key_end)
+        let (name, key_end) = if let Some((name, length)) = expected_key(&line[at..], expected) {
+            (name, at + length)
+        } else {
+            if line.get(at) != Some(&b'"') {
+                return false;
             }
+            let Some((key_end, false)) = string_end(at + 1) else { return false };
+            (Name::of(&line[at + 1..key_end]), key_end)
         };
         if line.get(key_end + 1..key_end + 3) != Some(b": ") {
             return false;

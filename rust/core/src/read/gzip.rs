@@ -200,7 +200,9 @@ impl GzipSource {
         }
         out.truncate(filled);
         self.crc.update(&out[first..]);
-        self.plain_bytes = self.plain_bytes.wrapping_add((filled - first) as u32);
+        #[allow(clippy::cast_possible_truncation)] // a chunk is shorter than 4 GiB
+        let plain_bytes = (filled - first) as u32;
+        self.plain_bytes = self.plain_bytes.wrapping_add(plain_bytes);
         Ok(())
     }
 

@@ -110,6 +110,9 @@ struct Carry {
     low_wanted: u64,
 }
 
+// Each is called once, in a loop that is compiled for another processor than these functions are: what
+// is not inlined there stays a call for every 64 bytes.
+#[allow(clippy::inline_always)]
 impl Indexer<'_> {
     #[inline(always)]
     fn push(&mut self, masks: Masks, quotes: u64, odd: u64) {
@@ -126,6 +129,7 @@ impl Indexer<'_> {
     }
 }
 
+#[allow(clippy::inline_always)] // see above
 impl MaskSink for Indexer<'_> {
     #[inline(always)]
     fn needs_escapes(&self) -> bool {
@@ -149,11 +153,11 @@ impl MaskSink for Indexer<'_> {
         let behind = backslash << 1 | self.carry.escaped;
         let odd_starts = backslash & !EVEN & !behind;
         let (sum, carry) = odd_starts.overflowing_add(backslash);
-        let escaped = (EVEN ^ sum << 1) & behind;
+        let is_escaped = (EVEN ^ sum << 1) & behind;
         self.carry.escaped = u64::from(carry);
-        let odd = masks.odd | escaped & !escapes.escape;
-        self.push(masks, masks.quote & !escaped, odd);
-        self.carry.u = escaped & escapes.u;
+        let odd = masks.odd | is_escaped & !escapes.escape;
+        self.push(masks, masks.quote & !is_escaped, odd);
+        self.carry.u = is_escaped & escapes.u;
         self.carry.u | self.carry.hex_wanted | self.carry.low_wanted != 0
     }
 

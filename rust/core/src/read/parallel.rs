@@ -399,12 +399,14 @@ impl<M: BlockMap> Shared<M> {
         self.work.notify_all();
     }
 
-    /// A member has to be read as a stream, and all that follows, as the parts from `ticket` on.
-    fn restart(&self, ticket: Ticket, file: File, at: &MemberAt) {
+    /// A member of a part has to be read as a stream, and all that follows: as the parts from `first`
+    /// on, which is that part or the next.
+    fn restart(&self, ticket: Ticket, first: Ticket, file: File, at: &MemberAt) {
         let mut state = self.lock();
+        // Another part, further on, may have been the cause of a restart already.
         if state.dealer.is_valid(ticket) {
-            state.dealer.restart(ticket, file, at);
-            state.forget((ticket.log, ticket.part));
+            state.dealer.restart(first, file, at);
+            state.forget((first.log, first.part));
         }
         drop(state);
         self.work.notify_all();
@@ -622,11 +624,11 @@ impl<M: BlockMap> Worker<M> {
         done.last = false;
         match file.try_clone() {
             Ok(file) if any => {
-                self.shared.restart(ticket.behind(), file, member);
+                self.shared.restart(ticket, ticket.behind(), file, member);
                 Some(done)
             }
             Ok(file) => {
-                self.shared.restart(ticket, file, member);
+                self.shared.restart(ticket, ticket, file, member);
                 self.shared.take_back(done.output);
                 None
             }
