@@ -85,6 +85,18 @@ def test_the_newest_log_is_followed(
     assert len(list(trace_directory.glob("*.log"))) == 1
 
 
+def test_only_the_last_of_what_is_there(traced: TracedLogger) -> None:
+    """`tail` leaves out what was written before the last records; what comes is all given."""
+    for i in range(5):
+        traced.logger.log(TRACE, "number %d", i)
+    records = inspect_trace.follow(traced.path, tail=2)
+    assert [next(records).message, next(records).message] == ["number 3", "number 4"]
+    none = inspect_trace.follow(traced.path, tail=0)
+    traced.logger.log(TRACE, "new")
+    assert next(records).message == "new"
+    assert next(none).message == "new"
+
+
 def test_nothing_to_follow(tmp_path: Path) -> None:
     """What is not there, or no log, is an error at once."""
     with pytest.raises(FileNotFoundError):

@@ -32,6 +32,7 @@ __all__ = [
     "scan",
     "spawn_housekeeping",
     "terminal_safe",
+    "verify_report",
 ]
 
 __version__: str
@@ -410,10 +411,13 @@ class Report(Iterator[bytes]):
         """Whether there is output from the beginning on, not only at the end."""
     @property
     def progress(self) -> tuple[int, int | None] | None:
-        """How many bytes of the files have been read, and how many there are, where that is known."""
+        """How many bytes of the files have been read, and how many there are, if that is known."""
     @property
     def failed(self) -> bool:
         """Whether something failed that is told in a note, such as one log of several."""
+    @property
+    def found_problems(self) -> bool:
+        """Whether what was asked about is not as it should be."""
     def write_to(self, fd: int, duration: float) -> bool:
         """Writes chunks to an open file for about so many seconds.
 
@@ -500,6 +504,21 @@ def list_report(
     directory: str, *, json: bool = False, width: int | None = None, color: bool = False
 ) -> Report:
     """The trace logs of a directory, as a table or as JSON."""
+
+def verify_report(
+    paths: Sequence[str], *, limit: int | None = None, json: bool = False, as_of: float
+) -> Report:
+    """What is wrong with some logs: a line for each problem and one for each log, or JSON.
+
+    Args:
+        paths: The logs.
+        limit: List no more than so many problems of each log; all are counted.
+        json: An object `{trace_file, as_of, logs}`, with `trace_files` where it is not one log.
+        as_of: Now, in seconds since the epoch.
+
+    Raises:
+        OSError: The one log cannot be opened.
+    """
 
 def terminal_safe(text: str) -> str:
     """The text with everything that could steer a terminal made visible."""

@@ -71,12 +71,12 @@ def resolve_trace_file(
         directory: The trace directory; default: `trace_dir()`.
 
     Returns:
-        The path of an existing regular file.
+        The path of an existing regular file, or of a FIFO.
 
     Raises:
         FileNotFoundError: There is no such log, or none at all.
         IsADirectoryError: The name stands for a directory.
-        OSError: The file cannot be looked at, or is no regular file.
+        OSError: The file cannot be looked at, or is a device or a socket.
     """
     from pathlib import Path
 

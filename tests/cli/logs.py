@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+
+from inspect_trace import _core
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +85,21 @@ def dead_pid() -> int:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return child.pid
+
+
+def as_ours(path: Path) -> Path:
+    """The log compressed beside it as we compress logs: in members that tell their lengths."""
+    directory = path.with_name(f"{path.name}-packing")
+    log = write_log(directory / "trace-1.log")
+    log.write_bytes(path.read_bytes())
+    os.utime(log, (1, 1))
+    write_log(directory / "trace-2.log", record("the newest log is not compressed"))
+    assert _core.housekeep(str(directory), 10).compressed == 1
+    return (directory / "trace-1.log.gz").rename(path.with_name(f"{path.name}.ours.gz"))
+
+
+def as_theirs(path: Path) -> Path:
+    """The log compressed beside it as the reference does: one member by Python's gzip."""
+    packed = path.with_name(f"{path.name}.theirs.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes(), 1))
+    return packed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,14 +158,15 @@ def test_compressed_meanwhile(inspect_trace: Run, trace_dir: Path) -> None:
 def test_missing_things_are_one_line(
     inspect_trace: Run, trace_dir: Path, tmp_path: Path, command: str
 ) -> None:
-    """No logs, no such file, a directory, a FIFO, an unreadable file: one line, exit code 1."""
-    fifo = tmp_path / "fifo.log"
-    os.mkfifo(fifo)
+    """No logs, no such file, a directory without logs, a device, a socket: one line, code 1."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fsencode(tmp_path / "socket.log"))
     cases: tuple[list[str], ...] = (
         [],
         ["missing.log"],
         [str(tmp_path)],
-        [str(fifo)],
+        [str(tmp_path / "socket.log")],
+        [os.devnull],
         [str(tmp_path / "a" / "b.log")],
     )
     for arguments in cases:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.logs import MIXED, record, write_log
+from cli.logs import MIXED, action, record, write_log
 
 if TYPE_CHECKING:
     from cli.conftest import Run
@@ -89,13 +89,13 @@ def test_interrupt_while_reading(trace_dir: Path, environment: dict[str, str]) -
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        _wait_until_open(process.pid, "trace-1.log.gz")
+        wait_until_open(process.pid, "trace-1.log.gz")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read() == b""
 
 
-def _wait_until_open(pid: int, name: str) -> None:
+def wait_until_open(pid: int, name: str) -> None:
     """Wait until the process has a file of that name open (or has ended)."""
     while True:
         try:
@@ -105,6 +105,44 @@ def _wait_until_open(pid: int, name: str) -> None:
                         return
         except (FileNotFoundError, PermissionError):
             pytest.fail("it ended before it could be interrupted")
+
+
+def test_interrupt_of_anomalies_into_a_full_pipe(
+    trace_dir: Path, environment: dict[str, str]
+) -> None:
+    """Ctrl-C is heard where the last and only output does not fit into the pipe."""
+    lines = [action("Tool", f"{i} {'x' * 500}", "enter", str(i)) for i in range(2000)]
+    write_log(trace_dir / "trace-1.log", *lines)
+    with subprocess.Popen(
+        [*PROGRAM, "anomalies", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1) == b"{"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == b""
+
+
+def test_output_that_does_not_wait(big_log: Path, environment: dict[str, str]) -> None:
+    """A pipe that its owner has set to non-blocking gets everything nevertheless."""
+    expected = subprocess.run(
+        [*PROGRAM, "dump"], stdout=subprocess.PIPE, env=environment, check=True
+    ).stdout
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with subprocess.Popen(
+        [*PROGRAM, "dump"], stdout=writing, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            assert pipe.read() == expected
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -147,7 +185,9 @@ def test_closed_streams(trace_dir: Path, environment: dict[str, str]) -> None:
     [
         [],
         ["nothing"],
-        ["dump", "a", "b"],
+        ["dump", "--jsonl", "--follow", "--limit", "1"],
+        ["dump", "--tail", "-1"],
+        ["http", "--limit", "all"],
         ["dump", "--json"],
         ["list", "extra"],
         ["http", "--filter"],

@@ -247,6 +247,17 @@ def test_wrong_usage(inspect_trace: Run, trace_dir: Path) -> None:
         )
 
 
+def test_tail(tmp_path: Path, follow: Follow) -> None:
+    """`--tail N` begins with the last N records, and goes on with what comes."""
+    path = write_log(tmp_path / "app.log", *(record(f"old {i}") for i in range(50)))
+    following = follow("--tail", "2", path)
+    assert [following.message(), following.message()] == ["old 48", "old 49"]
+    append(path, record("new"))
+    assert following.message() == "new"
+    following = follow("--tail", "1", "--filter", "old", path)
+    assert following.message() == "old 49"
+
+
 def test_nothing_to_follow(tmp_path: Path, follow: Follow) -> None:
     """What is no log is refused at once, in one line."""
     fifo = tmp_path / "fifo"

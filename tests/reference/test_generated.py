@@ -252,7 +252,7 @@ def compare_anomalies(reference: Any, path: Path, text: str | None) -> None:
     found = reference.trace_anomalies(traces)
     theirs = parse(json.dumps(reference.anomaly_buckets_json(found, as_of)))
     report = b"".join(
-        _core.anomalies_report(str(path), filter=_core.Filter(text), json=True, as_of=as_of)
+        _core.anomalies_report([str(path)], filter=_core.Filter(text), json=True, as_of=as_of)
     )
     ours = json.loads(report, parse_constant=pytest.fail)
     for bucket in BUCKETS:
@@ -277,10 +277,10 @@ def compare_dump(reference: Any, path: Path, log: tuple[str, bytes], text: str |
         theirs = parse(printed(reference.dump_command_impl, str(path), text))
     except ValueError:  # a lone surrogate: it has no answer
         theirs = None
-    dumped = b"".join(_core.dump_report(str(path), filter=_core.Filter(text)))
+    dumped = b"".join(_core.dump_report([str(path)], filter=_core.Filter(text)))
     ours = json.loads(dumped, parse_constant=pytest.fail)
     lines = b"".join(
-        _core.dump_report(str(path), filter=_core.Filter(text), jsonl=True)
+        _core.dump_report([str(path)], filter=_core.Filter(text), jsonl=True)
     ).splitlines()
     assert [json.loads(line, parse_constant=pytest.fail) for line in lines] == ours
     assert dumped.decode() == json.dumps(ours, indent=2, ensure_ascii=True) + "\n" or (
@@ -335,7 +335,7 @@ def compare_http(reference: Any, path: Path, log: tuple[str, bytes], text: str |
     """Ours has the reference's requests, and beside them only what it skips."""
     theirs = parse(printed(reference.http_command_impl, str(path), text, failed=False, json=True))
     report = b"".join(
-        _core.http_report(str(path), filter=_core.Filter(text), json=True, as_of=time.time())
+        _core.http_report([str(path)], filter=_core.Filter(text), json=True, as_of=time.time())
     )
     ours = json.loads(report, parse_constant=pytest.fail)
     remaining = iter(ours["requests"])

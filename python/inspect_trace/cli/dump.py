@@ -46,9 +46,7 @@ def dump_command(
         raise click.UsageError("--follow has no end to limit: leave out --limit")
     paths = find_trace_files(files)
     if not follow:
-        report = _core.dump_report(
-            paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit
-        )
+        report = _core.dump_report(paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit)
         write_report(report)
         return
     if len(paths) > 1:

@@ -16,13 +16,6 @@ class OutputClosed(Exception):  # noqa: N818 - not an error: the reader had enou
     """The reader of our output has gone away."""
 
 
-class Incomplete(click.ClickException):
-    """Not all logs could be read; what is wrong has been told."""
-
-    def __init__(self) -> None:
-        super().__init__("not all logs could be read")
-
-
 class Terminal(NamedTuple):
     """How tables may look on stdout; nothing but plain, unwrapped text when it is no terminal."""
 
@@ -54,9 +47,9 @@ def write_report(report: Report) -> None:
 
     Raises:
         OutputClosed: the reader of stdout has gone away.
-        click.ClickException: stdout can't be written for another reason; or one log of several
-            could not be read.
-        OSError: the log can't be read.
+        click.ClickException: stdout can't be written for another reason.
+        click.exceptions.Exit: a log of several could not be read, which has been told.
+        OSError: the only log can't be read.
     """
     if sys.stdout is None:
         raise click.ClickException("standard output is closed")
@@ -71,7 +64,7 @@ def write_report(report: Report) -> None:
     if report.skipped is not None:
         complain(report.skipped)
     if report.failed:
-        raise Incomplete
+        raise click.exceptions.Exit(1)
 
 
 def _stdout_fd() -> int | None:

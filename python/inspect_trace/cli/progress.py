@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
 _CLEAR_LINE = "\r\x1b[K"
 _BAR_COLUMNS = 24
+_COLUMNS = 80
+"""The width of a terminal that does not tell."""
+_MARGIN_COLUMNS = 4
+"""Room for the `^C` that a terminal echoes: a line that wraps could not be cleared."""
 
 
 class Progress:
@@ -33,7 +38,9 @@ class Progress:
         """Draw the line, if it is time for that."""
         elapsed_s = time.monotonic() - self._start_s
         if self._enabled and elapsed_s >= self.DELAY_S:
-            self._write(_CLEAR_LINE + describe(done_bytes, total_bytes, elapsed_s))
+            text = describe(done_bytes, total_bytes, elapsed_s)
+            # What is wider would be wrapped, and could not be cleared any more.
+            self._write(_CLEAR_LINE + text[: _columns() - _MARGIN_COLUMNS])
             self._drawn = True
 
     def clear(self) -> None:
@@ -48,6 +55,13 @@ class Progress:
             sys.stderr.flush()
         except (OSError, ValueError):
             self._enabled = False
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 def describe(done_bytes: int, total_bytes: int | None, elapsed_s: float) -> str:

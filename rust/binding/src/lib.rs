@@ -35,7 +35,7 @@ mod _core {
     #[pymodule_export]
     use super::report::{
         Report, anomalies_report, dump_report, follow_report, http_report, list_report,
-        terminal_safe,
+        terminal_safe, verify_report,
     };
     #[pymodule_export]
     use super::store::{

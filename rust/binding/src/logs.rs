@@ -1,10 +1,11 @@
 //! Which part of which logs is read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use inspect_trace_core::read::{Filter, Log, TailSearch};
+use inspect_trace_core::Error;
+use inspect_trace_core::read::{Filter, Log, TailSearch, Wants};
 use inspect_trace_core::record::Record;
 use pyo3::prelude::*;
 
@@ -23,20 +24,38 @@ pub(crate) fn logs(
     let Some(count) = tail else {
         return Ok(paths.iter().map(|path| Log::whole(path)).collect());
     };
-    let wants = Arc::new(wants);
+    let wants: Wants = Arc::new(wants);
+    let several = paths.len() > 1;
     let mut logs = Vec::with_capacity(paths.len());
     for path in paths {
-        let wants = Arc::clone(&wants);
-        let failed = |error| to_python(&error);
-        let mut search = py.detach(|| TailSearch::open(&path, count, wants)).map_err(failed)?;
-        logs.push(loop {
-            if let Some(log) = py.detach(|| search.step(WAIT)).map_err(failed)? {
-                break log;
-            }
-            py.check_signals()?;
+        logs.push(match tail_of(py, &path, count, &wants)? {
+            Ok(log) => log,
+            // As without `tail`, one of several that cannot be read is told of where it is read.
+            Err(Error::Io { .. }) if several => Log::whole(&path),
+            Err(error) => return Err(to_python(&error)),
         });
     }
     Ok(logs)
+}
+
+/// The log at a path from its last `count` records on. Python's own error is Ctrl-C.
+fn tail_of(
+    py: Python<'_>,
+    path: &Path,
+    count: usize,
+    wants: &Wants,
+) -> PyResult<inspect_trace_core::Result<Log>> {
+    let mut search = match py.detach(|| TailSearch::open(path, count, Arc::clone(wants))) {
+        Ok(search) => search,
+        Err(error) => return Ok(Err(error)),
+    };
+    loop {
+        match py.detach(|| search.step(WAIT)) {
+            Ok(Some(log)) => return Ok(Ok(log)),
+            Ok(None) => py.check_signals()?,
+            Err(error) => return Ok(Err(error)),
+        }
+    }
 }
 
 /// The log at a path; with `tail`, only the last so many records that `filter` wants.

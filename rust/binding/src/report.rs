@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use inspect_trace_core::analyze::http_request;
 use inspect_trace_core::render::{
-    self, AnomaliesOptions, DumpFormat, DumpOptions, HttpOptions, Output, TableStyle,
+    self, AnomaliesOptions, DumpFormat, DumpOptions, HttpOptions, Output, TableStyle, VerifyOptions,
 };
 use inspect_trace_core::{Result, store};
 use pyo3::prelude::*;
@@ -64,6 +64,11 @@ impl Report {
         py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).has_failed())
     }
 
+    #[getter]
+    fn found_problems(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).found_problems())
+    }
+
     fn take_notes(&self, py: Python<'_>) -> Vec<String> {
         py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take_notes())
     }
@@ -86,11 +91,15 @@ fn write_until(report: &mut dyn render::Report, fd: i32, until: Instant) -> PyRe
             return Ok(false);
         };
         let mut interrupted = None;
-        let go_on = || {
+        let mut go_on = || {
             interrupted = Python::attach(|py| py.check_signals()).err();
             interrupted.is_none()
         };
-        let written = output.write_all(&chunk, go_on).map_err(|error| refused(&error))?;
+        let written = if chunk.is_empty() {
+            go_on() // nothing to write, nor to wait for
+        } else {
+            output.write_all(&chunk, &mut go_on).map_err(|error| refused(&error))?
+        };
         report.recycle(chunk);
         if let (false, Some(interrupted)) = (written, interrupted) {
             return Err(interrupted);
@@ -199,6 +208,19 @@ pub(crate) fn anomalies_report(
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::anomalies_report(&logs, &filter, &options))
+}
+
+/// What is wrong with some logs, as lines or as JSON.
+#[pyfunction]
+#[pyo3(signature = (paths, *, limit = None, json = false, as_of))]
+pub(crate) fn verify_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+) -> PyResult<Report> {
+    open(py, || render::verify_report(&paths, VerifyOptions { limit, json, as_of_s: as_of }))
 }
 
 /// One chunk that is there already.

@@ -33,6 +33,9 @@ pub enum Error {
         /// The path as given.
         path: PathBuf,
     },
+    /// A forked child goes on with what its parent began.
+    #[error("a forked child cannot go on reading what its parent began to read: begin anew there")]
+    Forked,
     /// No file of that name.
     #[error("no trace file '{name}' in {searched} (the list command shows what there is)")]
     NotFound {

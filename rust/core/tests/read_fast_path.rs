@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use inspect_trace_core::read::{Block, LineCursor, Skipped};
+use inspect_trace_core::render::{DumpFormat, write_record};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -15,8 +16,13 @@ fn all(mut cursor: LineCursor, block: &Block) -> (Vec<String>, Skipped) {
             .map(|(key, value)| (key.into_owned(), value.kind(), value.raw().to_vec()))
             .collect();
         let known = (record.timestamp(), record.message(), record.event(), record.trace_id());
+        let dumped = [DumpFormat::JsonArray, DumpFormat::JsonLines].map(|format| {
+            let mut out = Vec::new();
+            write_record(&mut out, &record, format);
+            String::from_utf8(out).unwrap()
+        });
         records.push(format!(
-            "{} {:?} {:?} {known:?} {fields:?}",
+            "{} {:?} {:?} {known:?} {fields:?} {dumped:?}",
             record.offset(),
             record.action_kind(),
             record.is_repaired(),

@@ -53,6 +53,18 @@ fn a_last_line_without_newline_is_read() {
     assert_eq!(skipped.lines_skipped(), 0);
 }
 
+/// NUL bytes end a line, however the log is read and whatever blanks follow: it is not cut off.
+#[test]
+fn nuls_end_a_torn_line() {
+    for bytes in [&b"{\0"[..], b"{\0\r", b"{\0 \t\r"] {
+        for log in [Log::plain(bytes), Log::compressed(gzip(bytes))] {
+            let (records, skipped) = log.read();
+            assert!(records.is_empty());
+            assert_eq!((skipped.torn_lines, skipped.not_json, skipped.nul_bytes), (0, 1, 1));
+        }
+    }
+}
+
 /// A record behind a torn one on the same line (a writer was killed, another went on) is read.
 #[test]
 fn a_record_behind_a_torn_one_is_read() {

@@ -135,12 +135,12 @@ fn diagnosed(log: &Log, alive: Option<bool>) -> [Diagnosed; 1] {
 fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
     let options =
         AnomaliesOptions { show_all: false, limit: None, json: true, as_of_s, style: PIPE };
-    anomalies_json(&diagnosed(log, alive), &options)
+    anomalies_json(&diagnosed(log, alive), false, &options)
 }
 
 fn table_of(log: &Log, alive: Option<bool>, show_all: bool, style: TableStyle) -> String {
     let options = AnomaliesOptions { show_all, limit: None, json: false, as_of_s: 0.0, style };
-    anomalies_table(&diagnosed(log, alive), &options)
+    anomalies_table(&diagnosed(log, alive), false, &options)
 }
 
 fn mixed_log() -> Log {

@@ -93,7 +93,7 @@ fn panics_reach_the_caller() {
             let map = Failing { at: 300_000 };
             let mut scan = Scan::new(&[log.whole()], map, with_threads(threads, 10_000)).unwrap();
             let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                while !matches!(scan.next(Duration::from_secs(1)), ScanStep::End) {}
+                while !matches!(scan.next(Duration::from_secs(1)).unwrap(), ScanStep::End) {}
             }));
             assert!(panicked.is_err());
             drop(scan);

@@ -146,9 +146,11 @@ pub struct AnomaliesScanOptions {
 
 impl Default for AnomaliesScanOptions {
     fn default() -> Self {
-        // The larger a part, the more actions begin and end in it, and cost nothing later.
-        let scan = ScanOptions { block_bytes: 4 << 20, ..ScanOptions::default() };
-        Self { outcomes: Outcomes::All, scan }
+        // The larger a part, the more actions begin and end in it, and cost nothing later; but each
+        // thread has its own in memory.
+        let scan = ScanOptions::default();
+        let block_bytes = ((32 << 20) / scan.threads as u64).clamp(1 << 20, 4 << 20);
+        Self { outcomes: Outcomes::All, scan: ScanOptions { block_bytes, ..scan } }
     }
 }
 
@@ -169,13 +171,13 @@ impl BlockMap for AnomaliesMap {
         scratch: &mut BlockScan,
         block: &Block,
         skipped: &mut Skipped,
-        output: &mut Option<AnomaliesPartial>,
+        _output: &mut Option<AnomaliesPartial>,
     ) {
-        let partial = scratch.scan(&self.filter, self.outcomes, self.start, block, skipped);
-        match output {
-            Some(earlier) => earlier.merge(partial),
-            None => *output = Some(partial),
-        }
+        scratch.take_in(&self.filter, self.outcomes, self.start, block, skipped);
+    }
+
+    fn end_part(&self, scratch: &mut BlockScan, output: &mut Option<AnomaliesPartial>) {
+        *output = scratch.finish();
     }
 }
 
@@ -206,7 +208,7 @@ impl AnomaliesScan {
     /// # Errors
     /// The log cannot be read on.
     pub fn step(&mut self, wait: Duration) -> Result<bool> {
-        match self.scan.next(wait) {
+        match self.scan.next(wait)? {
             ScanStep::Part(part) => {
                 self.skipped.merge(&part.skipped);
                 if let Some(error) = part.error {

@@ -1,9 +1,9 @@
-//! A block of a log, scanned for anomalies at once: what begins and ends in it never leaves it.
+//! Some consecutive blocks of a log, scanned for anomalies at once: what begins and ends in them never
+//! leaves them.
 //!
 //! The state that comes out is the one that [`AnomaliesPartial::observe`](super::Partial::observe)
 //! gives record by record, which is the definition (and tested against). It is much faster, as it
-//! copies nothing of the actions that end in the block, and looks at the time of the last record
-//! only.
+//! copies little of the actions that end in a block, and looks at the time of the last record only.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -16,20 +16,21 @@ use super::Outcomes;
 use super::anomalies_partial::{AnomaliesPartial, Kept, Times};
 use super::ids::hash_id;
 
-/// What a thread keeps from block to block: memory, and nothing else.
+/// What a thread has found since the start of the part that it is at; and memory to be used again.
 #[derive(Default)]
 pub(super) struct BlockScan {
     cursor: LineCursor,
-    actions: HashTable<InBlock>,
-    /// Texts that do not stand in the block as they are.
+    partial: Option<AnomaliesPartial>,
+    actions: HashTable<InPart>,
+    /// Texts that do not stand in the block, or will have to outlast it.
     texts: Vec<u8>,
 }
 
-/// An action in the block.
-struct InBlock {
+/// An action in the part.
+struct InPart {
     hash: u64,
     id: Place,
-    /// Whether it was closed in the block, once at least.
+    /// Whether it was closed in the part, once at least.
     closed: bool,
     /// Its `enter` record, while it is open.
     open: Option<Open>,
@@ -43,11 +44,12 @@ struct Open {
     place: u64,
 }
 
-/// Where a text stands: in the block, or behind its end in `texts`.
+/// Where a text stands.
 #[derive(Clone, Copy)]
 struct Place {
     start: usize,
     end: usize,
+    in_block: bool,
 }
 
 /// The texts that places are in.
@@ -58,28 +60,24 @@ struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn at(self, Place { start, end }: Place) -> &'a [u8] {
-        match start.checked_sub(self.block.len()) {
-            None => &self.block[start..end],
-            Some(start) => &self.others[start..end - self.block.len()],
-        }
+    fn at(self, place: Place) -> &'a [u8] {
+        let texts = if place.in_block { self.block } else { self.others };
+        &texts[place.start..place.end]
     }
 }
 
 impl BlockScan {
-    /// The state after the records of `block` from `start` (an offset in the log) on.
-    pub(super) fn scan(
+    /// Takes in the records of `block` from `start` (an offset in the log) on.
+    pub(super) fn take_in(
         &mut self,
         filter: &Filter,
         outcomes: Outcomes,
         start: u64,
         block: &Block,
         skipped: &mut Skipped,
-    ) -> AnomaliesPartial {
-        let Self { cursor, actions, texts } = self;
-        actions.clear();
-        texts.clear();
-        let mut partial = AnomaliesPartial::in_the_middle(filter);
+    ) {
+        let Self { cursor, partial, actions, texts } = self;
+        let partial = partial.get_or_insert_with(|| AnomaliesPartial::in_the_middle(filter));
         let mut times = LastTimes::default();
         while let Some(record) = cursor.next(block, skipped) {
             if record.offset() < start {
@@ -94,11 +92,21 @@ impl BlockScan {
                 event = Event::Exit;
             }
             if filter.matches_action_record(&record) {
-                observe(actions, texts, &mut partial, block, &record, event);
+                observe(actions, texts, partial, block, &record, event);
             }
         }
-        let texts = Texts { block: &block.bytes, others: texts };
-        for action in actions.drain() {
+        let all = Texts { block: &block.bytes, others: texts };
+        partial.times.merge(times.finish(start, block, all, cursor));
+        for action in actions.iter_mut() {
+            action.outlast(&block.bytes, texts);
+        }
+    }
+
+    /// The state after what was taken in, which is forgotten then.
+    pub(super) fn finish(&mut self) -> Option<AnomaliesPartial> {
+        let mut partial = self.partial.take()?;
+        let texts = Texts { block: &[], others: &self.texts };
+        for action in self.actions.drain() {
             let id = texts.at(action.id);
             if action.closed {
                 partial.put_closed(action.hash, id);
@@ -114,14 +122,34 @@ impl BlockScan {
                 partial.put_running(action.hash, id, kept);
             }
         }
-        partial.times = times.finish(start, block, texts, cursor);
-        partial
+        self.texts.clear();
+        Some(partial)
+    }
+}
+
+impl InPart {
+    /// Moves its texts out of the block.
+    fn outlast(&mut self, block: &[u8], texts: &mut Vec<u8>) {
+        let mut keep = |place: &mut Place| {
+            if place.in_block {
+                let start = texts.len();
+                texts.extend_from_slice(&block[place.start..place.end]);
+                *place = Place { start, end: texts.len(), in_block: false };
+            }
+        };
+        keep(&mut self.id);
+        if let Some(open) = &mut self.open {
+            keep(&mut open.line);
+            if let Some((start_time, _)) = &mut open.start_time {
+                keep(start_time);
+            }
+        }
     }
 }
 
 /// Takes in a record that counts.
 fn observe(
-    actions: &mut HashTable<InBlock>,
+    actions: &mut HashTable<InPart>,
     texts: &mut Vec<u8>,
     partial: &mut AnomaliesPartial,
     block: &Block,
@@ -136,7 +164,7 @@ fn observe(
     let action = match entry {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
-            entry.insert(InBlock { hash, id, closed: false, open: None }).into_mut()
+            entry.insert(InPart { hash, id, closed: false, open: None }).into_mut()
         }
     };
     if event == Event::Enter {
@@ -174,11 +202,11 @@ fn place_of(text: &[u8], block: &Block, texts: &mut Vec<u8>) -> Place {
     // By address: a text that begins within the block and ends there is a part of it.
     let distance = text.as_ptr().addr().checked_sub(block.bytes.as_ptr().addr());
     if let Some(start) = distance.filter(|start| start + length <= block.bytes.len()) {
-        return Place { start, end: start + length };
+        return Place { start, end: start + length, in_block: true };
     }
-    let start = block.bytes.len() + texts.len();
+    let start = texts.len();
     texts.extend_from_slice(text);
-    Place { start, end: start + length }
+    Place { start, end: start + length, in_block: false }
 }
 
 impl Open {

@@ -65,7 +65,7 @@ impl Times {
         true
     }
 
-    fn merge(&mut self, later: Self) {
+    pub(super) fn merge(&mut self, later: Self) {
         self.records += later.records;
         self.last_s = later.last_s.or(self.last_s);
         self.last_main_s = later.last_main_s.or(self.last_main_s);

@@ -35,6 +35,7 @@ pub struct DiagnosesScan {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     total_bytes: u64,
+    pid: u32,
 }
 
 impl DiagnosesScan {
@@ -59,7 +60,7 @@ impl DiagnosesScan {
         });
         let workers = workers.collect();
         let total_bytes = logs.iter().map(size_bytes).sum();
-        Self { shared, workers, total_bytes }
+        Self { shared, workers, total_bytes, pid: std::process::id() }
     }
 
     /// Goes on a bit, waiting no longer than `wait`; false once all is found.
@@ -104,6 +105,11 @@ impl DiagnosesScan {
 
 impl Drop for DiagnosesScan {
     fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            // A forked child has none of the threads.
+            std::mem::forget(std::mem::take(&mut self.workers));
+            return;
+        }
         self.shared.stop.store(true, Ordering::Relaxed);
         for worker in self.workers.drain(..) {
             let _ = worker.join();

@@ -5,16 +5,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Result};
 
 use super::gzip::{self, GzipSource};
 use super::input::{Input, Pipe, read_some};
-use super::{Example, Skipped};
+use super::{Example, Problem, ProblemKind, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
-pub const MAX_LINE_BYTES: usize = 32 << 20;
+pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// How much is read at a time. Reading, not mapping: a file that shrinks under a mapping would
 /// kill the process.
@@ -98,6 +98,8 @@ pub struct Blocks {
     overlong: bool,
     ended: bool,
     gzip_chunk_bytes: usize,
+    /// Set when nobody wants more.
+    stop: Arc<AtomicBool>,
 }
 
 impl Blocks {
@@ -110,21 +112,20 @@ impl Blocks {
         Ok(Self::of(path, open(path)?, &Arc::default()))
     }
 
-    /// Reads what was opened; ends as if at the end of the log once `stop` is set, as far as it
-    /// would have to wait.
+    /// Reads what was opened; ends as if at the end of the log once `stop` is set.
     pub(super) fn of(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Self {
         let source = match opened {
             Opened::Plain(file) => Source::Plain(file),
-            Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::file(file, 0)))),
+            Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::file(file, 0), 0))),
             Opened::Pipe(file) => Source::UnknownPipe(Pipe::new(file, stop)),
         };
-        Self::new(path, source, 0)
+        Self { stop: Arc::clone(stop), ..Self::new(path, source, 0) }
     }
 
     /// Reads a compressed log on from byte `position` of the file, where a member begins and a line
     /// does: the one at `offset` of the decompressed log.
     pub(super) fn resume_gzip(path: &Path, file: File, position: u64, offset: u64) -> Self {
-        let source = Source::Gzip(Box::new(GzipSource::new(Input::file(file, position))));
+        let source = Source::Gzip(Box::new(GzipSource::new(Input::file(file, position), offset)));
         Self::new(path, source, offset)
     }
 
@@ -139,7 +140,13 @@ impl Blocks {
             overlong: false,
             ended: false,
             gzip_chunk_bytes: CHUNK_BYTES,
+            stop: Arc::default(),
         }
+    }
+
+    /// Ends as if at the end of the log once `stop` is set.
+    pub(super) fn with_stop(self, stop: &Arc<AtomicBool>) -> Self {
+        Self { stop: Arc::clone(stop), ..self }
     }
 
     /// Decompresses about so much at a time: what is handed on to other threads should be worth it.
@@ -179,6 +186,11 @@ impl Blocks {
     /// Reads until `bytes` ends with a line, or there is nothing more to join to it.
     fn fill(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
         while !self.ended {
+            // A line without an end may be all that comes, for a long time.
+            if self.stop.load(Ordering::Relaxed) {
+                self.ended = true;
+                break;
+            }
             let known = bytes.len();
             match self.read_chunk(bytes)? {
                 Chunk::Data => {}
@@ -215,8 +227,11 @@ impl Blocks {
 
     /// Drops the first bytes, all of an overlong line; its newline counts as a line.
     fn pass_over(&mut self, bytes: &mut Vec<u8>, cut: usize) {
-        self.too_long.lines += u64::from(bytes[..cut].ends_with(b"\n"));
+        let newline = bytes[..cut].ends_with(b"\n");
+        self.too_long.lines += u64::from(newline);
         self.offset += cut as u64;
+        let has_break = newline || bytes[..cut].ends_with(&[0]);
+        ended_at(&mut self.too_long, self.offset - u64::from(has_break), newline);
         bytes.drain(..cut);
     }
 
@@ -233,8 +248,14 @@ impl Blocks {
         let mut skipped = std::mem::take(&mut self.too_long);
         if let Source::Gzip(source) = &mut self.source {
             let damage = source.take_damage();
-            skipped.gzip_damaged = damage.places;
-            skipped.first_damage = damage.first;
+            skipped.gzip_damaged = damage.len() as u64;
+            skipped.first_damage = damage.iter().find_map(|problem| match problem.kind {
+                ProblemKind::GzipDamage { compressed_byte, reason } => {
+                    Some((compressed_byte, reason))
+                }
+                _ => None,
+            });
+            skipped.problems.extend(damage);
         }
         skipped
     }
@@ -268,7 +289,8 @@ impl Blocks {
             }
             let pipe = pipe.take();
             if head.starts_with(crate::gzip_member::MAGIC) {
-                self.source = Source::Gzip(Box::new(GzipSource::new(Input::pipe(pipe, &head))));
+                let input = Input::pipe(pipe, &head);
+                self.source = Source::Gzip(Box::new(GzipSource::new(input, self.offset)));
             } else {
                 self.source = Source::Pipe(pipe);
                 bytes.append(&mut head);
@@ -291,8 +313,23 @@ impl Blocks {
 
 /// What is told of an overlong line that begins at `byte`, the newline not counted.
 pub(super) fn too_long(byte: u64) -> Skipped {
-    let example = Example { line: 1, byte, reason: "longer than 32 MiB" };
-    Skipped { too_long_lines: 1, first: Some(example), ..Skipped::default() }
+    let example = Example { line: 1, byte, reason: "longer than 16 MiB" };
+    let kind = ProblemKind::TooLong { newline: false };
+    let problem = Problem { line: Some(1), byte, length: 0, kind };
+    Skipped {
+        too_long_lines: 1,
+        first: Some(example),
+        problems: vec![problem],
+        ..Skipped::default()
+    }
+}
+
+/// Notes where the overlong line ends (up to now) that was told of last, and if by a newline.
+pub(super) fn ended_at(too_long: &mut Skipped, end: u64, newline: bool) {
+    if let Some(problem) = too_long.problems.last_mut() {
+        problem.length = end - problem.byte;
+        problem.kind = ProblemKind::TooLong { newline };
+    }
 }
 
 fn read_plain(file: &File, bytes: &mut Vec<u8>) -> io::Result<Chunk> {

@@ -9,16 +9,15 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{Error, Result};
 
-use super::blocks::{self, Blocks, MAX_LINE_BYTES, Opened};
+use super::blocks::{self, Blocks, Opened};
 use super::input::read_at;
-use super::members::{MAX_MEMBER_PLAIN_BYTES, member_length};
+use super::members::member_length;
 use super::parallel::Log;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
-/// Ranges are no larger than this, nor are members put together beyond it: with one more member at
-/// the end, no line within a part is an overlong one.
-const MAX_BLOCK_BYTES: u64 = (MAX_LINE_BYTES - MAX_MEMBER_PLAIN_BYTES) as u64;
+/// Parts are no larger than this, or not by much.
+const MAX_BLOCK_BYTES: u64 = 16 << 20;
 /// No more members than these are one part, however short they are.
 const MAX_MEMBERS: usize = 128;
 
@@ -30,6 +29,13 @@ pub(super) struct Ticket {
     pub(super) part: u64,
     /// How often the log had been dealt out anew.
     generation: u64,
+}
+
+impl Ticket {
+    /// The part that follows.
+    pub(super) fn behind(self) -> Self {
+        Self { part: self.part + 1, ..self }
+    }
 }
 
 /// A part to be read.
@@ -224,7 +230,8 @@ impl Dealer {
                         match file.try_clone() {
                             Ok(file) => {
                                 let blocks = Blocks::resume_gzip(path, file, at.end(), offset)
-                                    .with_gzip_chunk_bytes(chunk_bytes);
+                                    .with_gzip_chunk_bytes(chunk_bytes)
+                                    .with_stop(&self.stop);
                                 entry.stage = Stage::Stream(Some(Box::new(blocks)));
                                 break;
                             }
@@ -271,7 +278,8 @@ impl Dealer {
     /// its header promised. What was dealt out behind it is void.
     pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
         let blocks = Blocks::resume_gzip(&self.logs[ticket.log].path, file, at.position, at.offset)
-            .with_gzip_chunk_bytes(self.chunk_bytes());
+            .with_gzip_chunk_bytes(self.chunk_bytes())
+            .with_stop(&self.stop);
         let entry = &mut self.entries[ticket.log];
         entry.stage = Stage::Stream(Some(Box::new(blocks)));
         entry.generation += 1;

@@ -9,22 +9,13 @@ use crate::record::Name;
 use super::index::Index;
 use super::json::{Kind, Scanner};
 
-/// Finds the fields of a line (without its newline), which begins at `start` of the text that `index`
-/// belongs to. False if the line is not as plain as that; `fields` then holds anything.
+/// Finds the fields of a line (without its newline) that has no odd byte, and begins at `start` of the
+/// text that `index` belongs to. False if the line is not as plain as that; `fields` then holds
+/// anything.
 #[inline]
-pub(crate) fn line_fields(
-    line: &[u8],
-    index: &Index,
-    start: usize,
-    has_newline: bool,
-    fields: &mut Fields,
-) -> bool {
+pub(crate) fn line_fields(line: &[u8], index: &Index, start: usize, fields: &mut Fields) -> bool {
     let end = start + line.len();
-    // The newline, where there is one, has the marks of an escape that is cut short.
-    if line.is_empty() || index.is_odd(start, end + usize::from(has_newline)) {
-        return false;
-    }
-    if line[0] != b'{' || u32::try_from(line.len()).is_err() {
+    if line.first() != Some(&b'{') || u32::try_from(line.len()).is_err() {
         return false;
     }
     fields.clear();

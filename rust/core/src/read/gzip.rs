@@ -12,6 +12,7 @@ use memchr::memmem;
 
 use super::blocks::Chunk;
 use super::input::Input;
+use super::{Problem, ProblemKind};
 use crate::gzip_member::{Header, MAGIC, MAX_HEADER_BYTES, TRAILER_BYTES, header_length};
 
 /// After that many damages the rest of the file is given up: nothing to be found in such noise.
@@ -37,14 +38,6 @@ fn looks_like_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r' | 0 | 0x1e))
 }
 
-/// What was found damaged.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Damage {
-    pub(super) places: u64,
-    /// The first place, in bytes of the file, and what is wrong there.
-    pub(super) first: Option<(u64, &'static str)>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Between members.
@@ -66,25 +59,30 @@ pub(super) struct GzipSource {
     crc: Crc,
     /// The length of the current member's text so far, modulo 2³² as in its trailer.
     plain_bytes: u32,
+    /// Where its next text belongs in the decompressed log.
+    offset: u64,
     state: State,
     /// Where the current member begins.
     member: u64,
-    damage: Damage,
+    /// What was found damaged.
+    damage: Vec<Problem>,
     /// How much of it was told already.
     damages: u64,
 }
 
 impl GzipSource {
-    /// Reads from where `input` stands, where a member should begin.
-    pub(super) fn new(input: Input) -> Self {
+    /// Reads from where `input` stands, where a member should begin, and the text at `offset` of the
+    /// decompressed log.
+    pub(super) fn new(input: Input, offset: u64) -> Self {
         Self {
             input,
             inflate: Decompress::new(false),
             crc: Crc::new(),
             plain_bytes: 0,
+            offset,
             state: State::Header,
             member: 0,
-            damage: Damage::default(),
+            damage: Vec::new(),
             damages: 0,
         }
     }
@@ -95,8 +93,8 @@ impl GzipSource {
     }
 
     /// The damage found since this was last asked.
-    pub(super) fn take_damage(&mut self) -> Damage {
-        self.damages += self.damage.places;
+    pub(super) fn take_damage(&mut self) -> Vec<Problem> {
+        self.damages += self.damage.len() as u64;
         std::mem::take(&mut self.damage)
     }
 
@@ -186,6 +184,7 @@ impl GzipSource {
             let written = progress(self.inflate.total_out(), out_before);
             self.input.advance(consumed);
             filled += written;
+            self.offset += written as u64;
             match status {
                 Ok(Status::StreamEnd) => {
                     self.state = State::Trailer;
@@ -233,10 +232,10 @@ impl GzipSource {
     }
 
     fn damaged(&mut self, reason: &'static str, then: State) {
-        self.damage.places += 1;
-        self.damage.first.get_or_insert((self.input.position(), reason));
-        self.state =
-            if self.damages + self.damage.places < MAX_DAMAGES { then } else { State::End };
+        let kind = ProblemKind::GzipDamage { compressed_byte: self.input.position(), reason };
+        self.damage.push(Problem { line: None, byte: self.offset, length: 0, kind });
+        let damages = self.damages + self.damage.len() as u64;
+        self.state = if damages < MAX_DAMAGES { then } else { State::End };
     }
 
     /// Moves to the next place, from `from` on, where an intact member seems to begin.

@@ -10,7 +10,7 @@ use crate::record::{ActionKind, Parsed, Record, Reject};
 
 use super::fast::line_fields;
 use super::index::Index;
-use super::{Block, Example, Skipped};
+use super::{Block, Example, MissingFields, Problem, ProblemKind, Skipped};
 
 /// How every record that we or the reference write begins. Unescaped quotes cannot stand in a
 /// JSON string, so text that a program logged never looks like this.
@@ -18,6 +18,9 @@ const RECORD_START: &[u8] = br#"{"timestamp""#;
 
 /// So much of a block is indexed at a time: it is still in the nearest cache when it is read again.
 const WINDOW_BYTES: usize = 64 << 10;
+
+/// A window grows with a line that is longer, up to here.
+const MAX_WINDOW_BYTES: usize = 1 << 20;
 
 /// A position in a block; keeps its buffers from one block to the next.
 #[derive(Debug, Default)]
@@ -98,18 +101,18 @@ impl LineCursor {
                 self.at = 0;
                 return None;
             }
-            let newline = self.newline(bytes, start);
+            let (newline, is_odd) = self.line_end(bytes, start);
             let end = newline.unwrap_or(bytes.len());
             self.at = newline.map_or(end, |newline| newline + 1);
             let line = skipped.lines + 1;
             skipped.lines += u64::from(newline.is_some());
-            // A NUL byte ends a line, too.
-            let open_end = newline.is_none() && !ends_at_nul(&bytes[start..end]);
+            let open_end = newline.is_none();
             let fragment = Fragment { start, end, divisible: Divisible::AtNuls, open_end, line };
             let text = &bytes[start..end];
             let at = start - self.window.start;
             if self.full_parser_only
-                || !line_fields(text, &self.index, at, newline.is_some(), &mut self.fields)
+                || is_odd
+                || !line_fields(text, &self.index, at, &mut self.fields)
             {
                 self.pending.push(fragment);
                 continue;
@@ -120,23 +123,30 @@ impl LineCursor {
                     note_oddities(&parsed, fragment, offset, skipped);
                     return Some((parsed, start, end));
                 }
-                Err(reject) => note_reject(reject, fragment, offset, skipped),
+                Err(reject) => note_reject(reject, &self.fields, fragment, offset, skipped),
             }
         }
     }
 
-    /// The newline of the line that begins at `start`; that line is within the window then.
+    /// The newline of the line that begins at `start`, if it has one, and whether the index marks the
+    /// line as odd. The line is within the window then.
     #[inline]
-    fn newline(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
+    fn line_end(&mut self, bytes: &[u8], start: usize) -> (Option<usize>, bool) {
         loop {
             if start >= self.window.start
-                && let Some(at) = self.index.newline(start - self.window.start)
+                && let Some((at, is_odd)) = self.index.line_end(start - self.window.start)
                 && self.window.start + at < self.window.end
             {
-                return Some(self.window.start + at);
+                return (Some(self.window.start + at), is_odd);
             }
             if self.window.end == bytes.len() && start >= self.window.start && !bytes.is_empty() {
-                return None;
+                let (from, to) = (start - self.window.start, bytes.len() - self.window.start);
+                return (None, self.index.is_odd(from, to));
+            }
+            if start == self.window.start && self.window.len() >= MAX_WINDOW_BYTES {
+                // So long a line is not worth an index, which would take half its memory again.
+                let newline = memchr::memchr(b'\n', &bytes[self.window.end..]);
+                return (newline.map(|at| self.window.end + at), true);
             }
             self.move_window(bytes, start);
         }
@@ -159,31 +169,28 @@ impl LineCursor {
         skipped: &mut Skipped,
     ) -> Option<(Parsed, usize, usize)> {
         let bytes = &block.bytes;
-        while let Some(fragment) = self.pending.pop() {
-            let Some((start, end)) = trim(bytes, fragment, skipped) else { continue };
+        while let Some(mut fragment) = self.pending.pop() {
+            let Some((start, end)) = trim(bytes, &mut fragment, skipped) else { continue };
+            let fragment = Fragment { start, end, ..fragment };
             let offset = block.offset + start as u64;
             match Parsed::of(&bytes[start..end], &mut self.fields) {
                 Ok(parsed) => {
                     note_oddities(&parsed, fragment, offset, skipped);
+                    if skipped.lists_lines && parsed.is_repaired() {
+                        list_invalid_utf8(&bytes[start..end], fragment, offset, skipped);
+                    }
                     return Some((parsed, start, end));
                 }
-                Err(Reject::NotJson) if self.divide(bytes, fragment, start, end, skipped) => {}
-                Err(reject) => note_reject(reject, fragment, offset, skipped),
+                Err(Reject::NotJson) if self.divide(bytes, fragment, skipped) => {}
+                Err(reject) => note_reject(reject, &self.fields, fragment, offset, skipped),
             }
         }
         None
     }
 
     /// Puts the parts of a fragment that is no record in the place of it, if it has any.
-    /// `start` and `end` are those of the fragment as trimmed.
-    fn divide(
-        &mut self,
-        bytes: &[u8],
-        fragment: Fragment,
-        start: usize,
-        end: usize,
-        skipped: &mut Skipped,
-    ) -> bool {
+    fn divide(&mut self, bytes: &[u8], fragment: Fragment, skipped: &mut Skipped) -> bool {
+        let Fragment { start, end, .. } = fragment;
         let text = &bytes[start..end];
         let parts_before = self.pending.len();
         let mut divisible = fragment.divisible;
@@ -228,20 +235,17 @@ fn is_around(byte: u8) -> bool {
     matches!(byte, 0 | b' ' | b'\t' | b'\r')
 }
 
-/// Whether there is a NUL byte at the end of a line, but for what may stand around a record.
-fn ends_at_nul(line: &[u8]) -> bool {
-    line.iter().rev().take_while(|&&byte| is_around(byte)).any(|&byte| byte == 0)
-}
-
 /// The part of a fragment that may be a record, without what may stand around one: NUL bytes
-/// (counted), a carriage return, a byte order mark or record separator, space.
-fn trim(bytes: &[u8], fragment: Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
-    let Fragment { mut start, mut end, .. } = fragment;
+/// (counted), a carriage return, a byte order mark or record separator, space. One with a NUL byte
+/// behind it is not cut off there.
+fn trim(bytes: &[u8], fragment: &mut Fragment, skipped: &mut Skipped) -> Option<(usize, usize)> {
+    let Fragment { mut start, mut end, .. } = *fragment;
     let mut nuls = 0;
     while start < end && is_around(bytes[end - 1]) {
         end -= 1;
         nuls += u64::from(bytes[end] == 0);
     }
+    fragment.open_end &= nuls == 0;
     loop {
         let rest = &bytes[start..end];
         match rest.first() {
@@ -264,10 +268,18 @@ fn note_oddities(parsed: &Parsed, fragment: Fragment, byte: u64, skipped: &mut S
         skipped.invalid_actions += 1;
         let example = Example { line: fragment.line, byte, reason };
         skipped.first_invalid_action.get_or_insert(example);
+        list(ProblemKind::InvalidAction(reason), fragment, byte, skipped);
     }
 }
 
-fn note_reject(reject: Reject, fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+/// `fields` are those of the fragment, as far as it has any.
+fn note_reject(
+    reject: Reject,
+    fields: &Fields,
+    fragment: Fragment,
+    byte: u64,
+    skipped: &mut Skipped,
+) {
     let (counter, reason) = match reject {
         Reject::NotJson if fragment.open_end => (&mut skipped.torn_lines, "cut off"),
         Reject::NotJson => (&mut skipped.not_json, reject.reason()),
@@ -276,4 +288,29 @@ fn note_reject(reject: Reject, fragment: Fragment, byte: u64, skipped: &mut Skip
     };
     *counter += 1;
     skipped.first.get_or_insert(Example { line: fragment.line, byte, reason });
+    let kind = match reject {
+        Reject::NotJson if fragment.open_end => ProblemKind::CutOff,
+        Reject::NotJson => ProblemKind::NotJson,
+        Reject::NotObject => ProblemKind::NotObject,
+        Reject::MissingFields => ProblemKind::MissingFields(MissingFields::of(fields)),
+    };
+    list(kind, fragment, byte, skipped);
+}
+
+/// Adds a problem to those that are listed, if that is wanted.
+fn list(kind: ProblemKind, fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+    if skipped.lists_lines {
+        let length = (fragment.end - fragment.start) as u64;
+        skipped.problems.push(Problem { line: Some(fragment.line), byte, length, kind });
+    }
+}
+
+/// Lists the first invalid sequence in the text of a fragment.
+fn list_invalid_utf8(text: &[u8], fragment: Fragment, byte: u64, skipped: &mut Skipped) {
+    let Err(error) = std::str::from_utf8(text) else { return };
+    let at = error.valid_up_to();
+    let length = error.error_len().unwrap_or(text.len() - at);
+    let start = fragment.start + at;
+    let fragment = Fragment { start, end: start + length, ..fragment };
+    list(ProblemKind::InvalidUtf8, fragment, byte + at as u64, skipped);
 }

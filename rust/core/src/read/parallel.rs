@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use crate::{Error, Result};
 use super::dealer::{Dealer, MemberAt, Task, TaskSource, Ticket};
 use super::input::read_at;
 use super::members::{MemberDecoder, plain_length};
-use super::ranges::read_range;
+use super::ranges::{Lines, read_range};
 use super::{Block, Blocks, Skipped};
 
 /// What is done with each block.
@@ -40,6 +41,9 @@ pub trait BlockMap: Send + Sync + 'static {
         skipped: &mut Skipped,
         output: &mut Self::Output,
     );
+
+    /// Adds what the scratch holds back, if anything: the next block is not the one that follows.
+    fn end_part(&self, _scratch: &mut Self::Scratch, _output: &mut Self::Output) {}
 }
 
 /// A log to be scanned.
@@ -62,7 +66,8 @@ impl Log {
 /// How logs are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanOptions {
-    /// How many threads work; with one, the caller's own does, unless there are pipes to wait for.
+    /// How many threads work; with one, the caller's own does. Where pipes are read, there are two
+    /// at least.
     pub threads: usize,
     /// About how large the ranges of a plain log are.
     pub block_bytes: u64,
@@ -70,6 +75,8 @@ pub struct ScanOptions {
     pub inline_below_bytes: u64,
 }
 
+/// How much of a range is worked on at a time: it is still in a near cache when it is.
+const STEP_BYTES: u64 = 512 << 10;
 /// More threads than these gain little, and each has its buffers.
 const MAX_THREADS: usize = 16;
 /// Below that many bytes of logs, starting threads costs more than it gains.
@@ -176,10 +183,8 @@ pub struct Scan<M: BlockMap> {
     /// Where the caller's own thread does the work.
     inline: Option<Worker<M>>,
     total_bytes: Option<u64>,
-    /// The process whose threads work: a forked child has none of them.
+    /// The process whose threads they are. A forked child has none of them.
     pid: u32,
-    /// The first log.
-    path: PathBuf,
 }
 
 impl<M: BlockMap> Scan<M> {
@@ -197,7 +202,9 @@ impl<M: BlockMap> Scan<M> {
         let total_bytes = total_bytes(logs);
         let threads = match total_bytes {
             Some(bytes) if bytes < options.inline_below_bytes => 1,
-            _ => options.threads.clamp(1, MAX_THREADS),
+            Some(_) => options.threads.clamp(1, MAX_THREADS),
+            // Who waits for a pipe cannot do what else there is to do, and not hear Ctrl-C.
+            None => options.threads.clamp(2, MAX_THREADS),
         };
         let state = State {
             dealer,
@@ -218,11 +225,9 @@ impl<M: BlockMap> Scan<M> {
             done_bytes: AtomicU64::new(0),
             window: 2 * threads + 1,
         });
-        let path = logs.first().map(|log| log.path.clone()).unwrap_or_default();
         let pid = std::process::id();
-        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes, pid, path };
-        // Waiting for a pipe takes as long as its writer likes: the caller does not.
-        if threads > 1 || total_bytes.is_none() {
+        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes, pid };
+        if threads > 1 {
             for _ in 0..threads {
                 let mut worker = Worker::new(&scan.shared);
                 let spawned = std::thread::Builder::new()
@@ -241,9 +246,16 @@ impl<M: BlockMap> Scan<M> {
     /// The next part, for which it waits no longer than `wait` (a bit longer where the caller's own
     /// thread does the work).
     ///
-    /// # Panics
-    /// A thread that reads has.
-    pub fn next(&mut self, wait: Duration) -> ScanStep<M::Output> {
+    /// # Errors
+    /// It is a forked child that asks: the threads that read are its parent's.
+    pub fn next(&mut self, wait: Duration) -> Result<ScanStep<M::Output>> {
+        if self.is_inherited() {
+            return Err(Error::Forked);
+        }
+        Ok(self.next_part(wait))
+    }
+
+    fn next_part(&mut self, wait: Duration) -> ScanStep<M::Output> {
         if let Some(worker) = &mut self.inline {
             let state = self.shared.lock();
             let is_ready = state.done.contains_key(&state.next);
@@ -251,12 +263,6 @@ impl<M: BlockMap> Scan<M> {
             if !is_ready && !worker.step() {
                 return ScanStep::End;
             }
-        }
-        if self.has_lost_threads() {
-            let cause = "its reading was begun before a fork; begin anew in the child";
-            let error = Some(Error::io("read", &self.path, io::Error::other(cause)));
-            let (output, skipped) = (M::Output::default(), Skipped::default());
-            return ScanStep::Part(Box::new(Part { log: 0, output, skipped, last: true, error }));
         }
         let mut state = self.shared.lock();
         loop {
@@ -287,18 +293,21 @@ impl<M: BlockMap> Scan<M> {
         }
     }
 
+    /// Whether a forked child has it from its parent, but not the threads. There, not even the lock may
+    /// be touched: a thread that is not there may hold it.
+    fn is_inherited(&self) -> bool {
+        !self.workers.is_empty() && self.pid != std::process::id()
+    }
+
     /// Gives back an output, emptied by the caller, for its memory to be used again.
     pub fn recycle(&mut self, output: M::Output) {
+        if self.is_inherited() {
+            return;
+        }
         let mut state = self.shared.lock();
         if state.spare.len() < self.shared.window {
             state.spare.push(output);
         }
-    }
-
-    /// Whether this is a child, forked since the threads were started: they are none of its own, and
-    /// may have held the lock for ever.
-    fn has_lost_threads(&self) -> bool {
-        !self.workers.is_empty() && self.pid != std::process::id()
     }
 
     /// How far it has come.
@@ -312,8 +321,9 @@ impl<M: BlockMap> Scan<M> {
 
 impl<M: BlockMap> Drop for Scan<M> {
     fn drop(&mut self) {
-        if self.has_lost_threads() {
-            self.workers.drain(..).for_each(std::mem::forget);
+        if self.is_inherited() {
+            // Nobody to wait for.
+            std::mem::forget(std::mem::take(&mut self.workers));
             return;
         }
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -389,15 +399,22 @@ impl<M: BlockMap> Shared<M> {
         self.work.notify_all();
     }
 
-    /// A member has to be read as a stream, and all that follows.
-    fn restart(&self, ticket: Ticket, file: File, at: &MemberAt, output: M::Output) {
+    /// A member has to be read as a stream, and all that follows, as the parts from `ticket` on.
+    fn restart(&self, ticket: Ticket, file: File, at: &MemberAt) {
         let mut state = self.lock();
-        state.outstanding -= 1;
-        state.spare.push(output);
         if state.dealer.is_valid(ticket) {
             state.dealer.restart(ticket, file, at);
             state.forget((ticket.log, ticket.part));
         }
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// A part turned out to be none.
+    fn take_back(&self, output: M::Output) {
+        let mut state = self.lock();
+        state.outstanding -= 1;
+        state.spare.push(output);
         drop(state);
         self.work.notify_all();
     }
@@ -476,6 +493,7 @@ impl<M: BlockMap> Worker<M> {
                 self.block = block;
                 let mut done = Done { output, skipped, last: false, error: None };
                 self.map(ticket.log, &mut done);
+                shared.map.end_part(&mut self.scratch, &mut done.output);
                 shared.deliver(ticket, done);
                 // The one who reads the stream can use the memory.
                 let block = std::mem::take(&mut self.block);
@@ -496,30 +514,17 @@ impl<M: BlockMap> Worker<M> {
         let mut done = Done { output, skipped: Skipped::default(), last, error: None };
         match source {
             TaskSource::Range { file, range, from_start } => {
-                match read_range(&file, &range, from_start, last, &mut self.block) {
-                    Ok(behind) => {
-                        self.map(ticket.log, &mut done);
-                        done.skipped.merge(&behind);
-                    }
-                    Err(error) => self.fail(ticket, &mut done, error),
-                }
-                self.shared.read_on(range.end - range.start);
+                self.read_ranges(ticket, &file, &range, from_start, &mut done);
             }
-            TaskSource::Members { file, members } => match self.decode(&file, &members, last) {
-                Ok(true) => {
-                    self.map(ticket.log, &mut done);
-                    let bytes = members.iter().map(|member| u64::from(member.length)).sum();
-                    self.shared.read_on(bytes);
+            TaskSource::Members { file, members } => {
+                let intact = self.read_members(ticket, &file, &members, &mut done);
+                if let Some(member) = members.get(intact)
+                    && done.error.is_none()
+                {
+                    self.shared.map.end_part(&mut self.scratch, &mut done.output);
+                    return self.go_on_as_stream(ticket, &file, member, intact > 0, done);
                 }
-                Ok(false) => match file.try_clone() {
-                    Ok(file) => {
-                        self.shared.restart(ticket, file, &members[0], done.output);
-                        return None;
-                    }
-                    Err(error) => self.fail(ticket, &mut done, error),
-                },
-                Err(error) => self.fail(ticket, &mut done, error),
-            },
+            }
             TaskSource::Stream(mut blocks) => {
                 let position = blocks.position();
                 let next = blocks.next_block();
@@ -543,7 +548,93 @@ impl<M: BlockMap> Worker<M> {
             }
             TaskSource::Failed(error) => done.error = Some(error),
         }
+        self.shared.map.end_part(&mut self.scratch, &mut done.output);
         Some(done)
+    }
+
+    /// Works on the lines that begin in a range, some at a time.
+    fn read_ranges(
+        &mut self,
+        ticket: Ticket,
+        file: &File,
+        range: &Range<u64>,
+        from_start: bool,
+        done: &mut Done<M::Output>,
+    ) {
+        let mut start = range.start;
+        // Once at least: a log of no bytes may have got some by now.
+        loop {
+            let end = range.end.min(start + STEP_BYTES);
+            let lines = Lines {
+                range: start..end,
+                from_start: from_start && start == range.start,
+                to_end: done.last && end == range.end,
+            };
+            match read_range(file, &lines, &mut self.block, &self.shared.stop) {
+                Ok(behind) => {
+                    self.map(ticket.log, done);
+                    done.skipped.merge(&behind);
+                }
+                Err(error) => return self.fail(ticket, done, error),
+            }
+            self.shared.read_on(end - start);
+            start = end;
+            if start == range.end {
+                return;
+            }
+        }
+    }
+
+    /// Works on members, up to the first that is not what its header promised, or whose text is not
+    /// whole lines; returns how many it was.
+    fn read_members(
+        &mut self,
+        ticket: Ticket,
+        file: &File,
+        members: &[MemberAt],
+        done: &mut Done<M::Output>,
+    ) -> usize {
+        for (index, member) in members.iter().enumerate() {
+            let is_last = done.last && index == members.len() - 1;
+            match self.decode(file, member, is_last) {
+                Ok(true) => self.map(ticket.log, done),
+                Ok(false) => return index,
+                Err(error) => {
+                    self.fail(ticket, done, error);
+                    return index;
+                }
+            }
+            self.shared.read_on(u64::from(member.length));
+        }
+        members.len()
+    }
+
+    /// Has a log read as a stream from a member on; what there is of the part before it, if there is
+    /// `any`, is a part of its own.
+    fn go_on_as_stream(
+        &self,
+        ticket: Ticket,
+        file: &File,
+        member: &MemberAt,
+        any: bool,
+        mut done: Done<M::Output>,
+    ) -> Option<Done<M::Output>> {
+        done.last = false;
+        match file.try_clone() {
+            Ok(file) if any => {
+                self.shared.restart(ticket.behind(), file, member);
+                Some(done)
+            }
+            Ok(file) => {
+                self.shared.restart(ticket, file, member);
+                self.shared.take_back(done.output);
+                None
+            }
+            Err(error) => {
+                self.fail(ticket, &mut done, error);
+                Some(done)
+            }
+        }
     }
 
     fn map(&mut self, log: usize, done: &mut Done<M::Output>) {
@@ -558,35 +649,25 @@ impl<M: BlockMap> Worker<M> {
         done.error = Some(Error::io("read", path, error));
     }
 
-    /// Decompresses members into the block; false if they are not what their headers promised, or
-    /// their text is not whole lines.
-    fn decode(&mut self, file: &File, members: &[MemberAt], last: bool) -> io::Result<bool> {
-        self.block.offset = members[0].offset;
-        let mut filled = 0;
-        for member in members {
-            let length = member.length as usize;
-            self.compressed.resize(length, 0);
-            let mut read = 0;
-            while read < length {
-                let position = member.position + read as u64;
-                match read_at(file, &mut self.compressed[read..], position)? {
-                    0 => return Ok(false),
-                    more => read += more,
-                }
+    /// Decompresses a member into the block; false if it is not what its header promised, or its text
+    /// is not whole lines.
+    fn decode(&mut self, file: &File, member: &MemberAt, is_last: bool) -> io::Result<bool> {
+        let length = member.length as usize;
+        self.compressed.resize(length, 0);
+        let mut read = 0;
+        while read < length {
+            let position = member.position + read as u64;
+            match read_at(file, &mut self.compressed[read..], position)? {
+                0 => return Ok(false),
+                more => read += more,
             }
-            let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
-            let end = filled + plain_bytes;
-            // What is there already need not be filled with zeros.
-            if self.block.bytes.len() < end {
-                self.block.bytes.resize(end, 0);
-            }
-            if !self.decoder.decode_into(&self.compressed, &mut self.block.bytes[filled..end]) {
-                return Ok(false);
-            }
-            filled = end;
         }
-        self.block.bytes.truncate(filled);
-        Ok(last || self.block.bytes.ends_with(b"\n"))
+        self.block.offset = member.offset;
+        let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
+        // What is there already need not be filled with zeros.
+        self.block.bytes.resize(plain_bytes, 0);
+        let is_intact = self.decoder.decode_into(&self.compressed, &mut self.block.bytes);
+        Ok(is_intact && (is_last || self.block.bytes.ends_with(b"\n")))
     }
 }
 

@@ -122,7 +122,7 @@ impl Records {
     /// # Errors
     /// The log cannot be read on.
     pub fn next_batch(&mut self, wait: Duration) -> Result<Batch> {
-        Ok(match self.scan.next(wait) {
+        Ok(match self.scan.next(wait)? {
             ScanStep::Part(part) => {
                 self.skipped.merge(&part.skipped);
                 if let Some(error) = part.error {

@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
+use super::Problem;
+
 /// The place of the first line of its sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example {
@@ -52,6 +54,11 @@ pub struct Skipped {
     pub first_invalid_action: Option<Example>,
     /// Newlines seen: what makes line numbers add up.
     pub lines: u64,
+    /// One by one, what is wrong with the file itself (damage, overlong lines: there is not much of
+    /// that), and with lines if `lists_lines` says so.
+    pub problems: Vec<Problem>,
+    /// Whether `problems` is to have those of lines, too.
+    pub lists_lines: bool,
 }
 
 impl Skipped {
@@ -60,6 +67,10 @@ impl Skipped {
         let shift = |example: Option<Example>| {
             example.map(|example| Example { line: example.line + self.lines, ..example })
         };
+        self.problems.extend(later.problems.iter().map(|problem| Problem {
+            line: problem.line.map(|line| line + self.lines),
+            ..*problem
+        }));
         self.first = self.first.or_else(|| shift(later.first));
         self.first_invalid_action =
             self.first_invalid_action.or_else(|| shift(later.first_invalid_action));
@@ -130,12 +141,12 @@ impl Skipped {
     }
 }
 
-fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { many })
 }
 
 /// The number with a comma between thousands.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::record::Record;
 use crate::{Error, Result};
 
 use super::blocks::{self, Opened};
-use super::ranges::read_range;
+use super::ranges::{Lines, read_range};
 use super::{Block, BlockMap, LineCursor, Log, Scan, ScanOptions, ScanStep, Skipped};
 
 /// Which records count.
@@ -38,6 +39,9 @@ enum Source {
         last: VecDeque<u64>,
     },
 }
+
+/// Nobody stops a step: it is short.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// How much is read at a time.
 const STEP_BYTES: u64 = 256 << 10;
@@ -76,10 +80,11 @@ impl TailSearch {
                     Some(*end)
                 } else {
                     let range = end.saturating_sub(STEP_BYTES)..*end;
-                    read_range(file, &range, false, *is_last, block)
+                    let lines = Lines { range, from_start: false, to_end: *is_last };
+                    read_range(file, &lines, block, &NEVER)
                         .map_err(|e| Error::io("read", &self.log.path, e))?;
                     let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
-                    *end = range.start;
+                    *end = lines.range.start;
                     *is_last = false;
                     if offsets.len() >= self.count {
                         Some(offsets[offsets.len() - self.count])
@@ -89,7 +94,7 @@ impl TailSearch {
                     }
                 }
             }
-            Source::Whole { scan, last } => match scan.next(wait) {
+            Source::Whole { scan, last } => match scan.next(wait)? {
                 ScanStep::Part(part) => {
                     if let Some(error) = part.error {
                         return Err(error);

@@ -111,9 +111,9 @@ impl Report for AnomaliesReport {
             Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
         let text = if self.options.json {
-            anomalies_json(&found, &self.options)
+            anomalies_json(&found, self.logs.len() != 1, &self.options)
         } else {
-            anomalies_table(&found, &self.options)
+            anomalies_table(&found, self.logs.len() != 1, &self.options)
         };
         Ok(Some(text.into_bytes()))
     }
@@ -187,18 +187,20 @@ fn rows<'d>(
     rows
 }
 
+/// The actions of one sort.
+type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
+
 /// The JSON object `{trace_file, as_of, running, cancelled, errors, timeouts, process}`, ended by a
 /// newline. Interrupted actions stand among the running ones, for readers that know only those,
-/// and say so. Where there is not just one log, `trace_files` and `processes` are lists, and each
-/// row has its `trace_file`.
-pub fn anomalies_json(found: &[Diagnosed], options: &AnomaliesOptions) -> String {
+/// and say so. Of `several` logs, however many could be read, `trace_files` and `processes` are
+/// lists, and each row has its `trace_file`.
+pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOptions) -> String {
     let logs: Vec<_> = found.iter().map(|log| Log::whole(&log.path)).collect();
-    let is_one = logs.len() == 1;
+    let only = if several { None } else { found.first() };
     let mut out = b"{\n  ".to_vec();
-    write_trace_files(&mut out, &logs);
+    write_trace_files(&mut out, several, &logs);
     out.extend_from_slice(b",\n  \"as_of\": ");
     write_number(&mut out, options.as_of_s);
-    type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
     let buckets: [(&str, Bucket); 4] = [
         ("running", |found| found.open.iter().collect()),
         ("cancelled", |found| found.cancelled.iter().collect()),
@@ -214,16 +216,16 @@ pub fn anomalies_json(found: &[Diagnosed], options: &AnomaliesOptions) -> String
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            write_row(&mut out, (!is_one).then_some(path), action);
+            write_row(&mut out, several.then_some(path), action);
         }
         if !actions.is_empty() {
             new_line(&mut out, 1);
         }
         out.push(b']');
     }
-    key(&mut out, 1, true, if is_one { "process" } else { "processes" });
-    if is_one {
-        write_process(&mut out, None, &found[0].diagnosis, 1);
+    key(&mut out, 1, true, if only.is_some() { "process" } else { "processes" });
+    if let Some(log) = only {
+        write_process(&mut out, None, &log.diagnosis, 1);
     } else {
         out.push(b'[');
         for (index, log) in found.iter().enumerate() {
@@ -332,15 +334,15 @@ fn write_number_or_null(out: &mut Vec<u8>, value: Option<f64>) {
 }
 
 /// A heading with the name of the log, and one table for each sort of anomaly that there is; errors
-/// and timeouts only on demand. Where there is not just one log, the rows say which one they are
-/// from.
-pub fn anomalies_table(found: &[Diagnosed], options: &AnomaliesOptions) -> String {
+/// and timeouts only on demand. Of `several` logs, the rows say which one they are from.
+pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOptions) -> String {
     const COLUMNS: [Column; 5] =
         [Column::Left, Column::Left, Column::Right, Column::Wrapped, Column::Right];
     let (show_all, style) = (options.show_all, options.style);
-    let only = if let [log] = found { Some(log) } else { None };
+    let only = if several { None } else { found.first() };
     let heading = match only {
         Some(log) => cell(shell_quote(&log.path.to_string_lossy()).as_bytes()),
+        None if found.len() == 1 => "1 log".to_owned(),
         None => format!("{} logs", found.len()),
     };
     let mut out = format!("{}\n", style.bold(&format!("TRACE: {heading}")));

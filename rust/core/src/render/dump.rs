@@ -220,99 +220,100 @@ fn write_labelled(
     format: DumpFormat,
     label: Option<&[u8]>,
 ) {
-    out.push(b'{');
-    let mut first = true;
+    // Each field begins with the comma behind the one before. The first one's is then made a brace.
+    let start = out.len();
     if let Some(label) = label {
-        out.extend_from_slice(match format {
-            DumpFormat::JsonArray => b"\n    \"trace_file\": ",
-            DumpFormat::JsonLines => b"\"trace_file\":",
-        });
+        match format {
+            DumpFormat::JsonArray => out.extend_from_slice(b",\n    \"trace_file\": "),
+            DumpFormat::JsonLines => out.extend_from_slice(b",\"trace_file\":"),
+        }
         out.extend_from_slice(label);
-        first = false;
     }
     if let Some((line, fields)) = record.plain_fields() {
-        out.reserve(line.len() + 8 * fields.len());
         let is_action = record.event().is_some();
-        for field in fields {
-            write_plain(out, line, field, format, is_action, &mut first);
+        match format {
+            DumpFormat::JsonArray => {
+                out.reserve(line.len() + b"\n    ".len() * fields.len());
+                for field in fields {
+                    write_plain_indented(out, line, field, is_action);
+                }
+            }
+            DumpFormat::JsonLines => {
+                out.reserve(line.len());
+                for field in fields {
+                    write_plain_compact(out, line, field, is_action);
+                }
+            }
         }
     } else {
-        write_any(out, record, format, &mut first);
+        write_any(out, record, format);
     }
-    if format == DumpFormat::JsonArray && !first {
-        new_line(out, 1);
+    match out.get_mut(start) {
+        Some(first) => {
+            *first = b'{';
+            if format == DumpFormat::JsonArray {
+                out.extend_from_slice(b"\n  ");
+            }
+        }
+        None => out.push(b'{'),
     }
     out.push(b'}');
 }
 
 /// Appends a field of a record in printable ASCII that is laid out as `"key": value`.
 #[inline]
-fn write_plain(
-    out: &mut Vec<u8>,
-    line: &[u8],
-    field: &Field,
-    format: DumpFormat,
-    is_action: bool,
-    first: &mut bool,
-) {
-    let value = field.value.of(line);
-    let as_it_is = match field.kind {
-        Kind::Null => return,
-        Kind::String { escaped } => {
-            !(escaped && may_hold_surrogates(value)) && !is_time(field, is_action)
-        }
-        Kind::Number => !value.iter().any(|byte| matches!(byte, b'e' | b'E')),
-        Kind::True | Kind::False => !is_time(field, is_action),
-        Kind::NonFinite | Kind::Array | Kind::Object => false,
-    };
-    let separator: &[u8] = match (format, *first) {
-        (DumpFormat::JsonArray, true) => b"\n    ",
-        (DumpFormat::JsonArray, false) => b",\n    ",
-        (DumpFormat::JsonLines, true) => b"",
-        (DumpFormat::JsonLines, false) => b",",
-    };
-    *first = false;
-    out.extend_from_slice(separator);
-    let (start, end) = (field.key.start as usize - 1, field.value.end as usize);
-    match format {
-        DumpFormat::JsonArray if as_it_is => {
-            out.extend_from_slice(&line[start..end]);
-            return;
-        }
-        DumpFormat::JsonArray => out.extend_from_slice(&line[start..field.value.start as usize]),
-        DumpFormat::JsonLines => {
-            out.extend_from_slice(&line[start..=field.key.end as usize]);
-            out.push(b':');
-        }
+fn write_plain_indented(out: &mut Vec<u8>, line: &[u8], field: &Field, is_action: bool) {
+    if field.kind == Kind::Null {
+        return;
     }
-    if as_it_is {
+    out.extend_from_slice(b",\n    ");
+    let (key, value) = (field.key.start as usize - 1, field.value.start as usize);
+    if stays_as_it_is(line, field, is_action) {
+        out.extend_from_slice(&line[key..field.value.end as usize]);
+    } else {
+        out.extend_from_slice(&line[key..value]);
+        let value = RawValue::new(field.value.of(line), field.kind);
+        write_field_value(out, field.name, value, DumpFormat::JsonArray, is_action);
+    }
+}
+
+/// The same, without space.
+#[inline]
+fn write_plain_compact(out: &mut Vec<u8>, line: &[u8], field: &Field, is_action: bool) {
+    if field.kind == Kind::Null {
+        return;
+    }
+    out.push(b',');
+    out.extend_from_slice(&line[field.key.start as usize - 1..=field.key.end as usize]);
+    out.push(b':');
+    let value = field.value.of(line);
+    if stays_as_it_is(line, field, is_action) {
         out.extend_from_slice(value);
     } else {
-        write_field_value(out, field.name, RawValue::new(value, field.kind), format, is_action);
+        let value = RawValue::new(value, field.kind);
+        write_field_value(out, field.name, value, DumpFormat::JsonLines, is_action);
     }
 }
 
-/// Whether a field is a time of an action, which is given as a number.
-fn is_time(field: &Field, is_action: bool) -> bool {
-    is_action && matches!(field.name, Name::StartTime | Name::Duration)
+/// Whether the JSON text of a value is what is dumped. There are no halves of surrogate pairs in
+/// such lines.
+fn stays_as_it_is(line: &[u8], field: &Field, is_action: bool) -> bool {
+    let is_time = || is_action && matches!(field.name, Name::StartTime | Name::Duration);
+    match field.kind {
+        Kind::String { .. } | Kind::True | Kind::False => !is_time(),
+        // One with an exponent may be out of the range of a float.
+        Kind::Number => !field.value.of(line).iter().any(|byte| matches!(byte, b'e' | b'E')),
+        Kind::Null | Kind::NonFinite | Kind::Array | Kind::Object => false,
+    }
 }
 
-/// Whether there may be an escape of half a surrogate pair in a JSON string.
-fn may_hold_surrogates(string: &[u8]) -> bool {
-    memchr::memchr_iter(b'\\', string)
-        .any(|at| matches!(string.get(at + 1..at + 3), Some([b'u', b'd' | b'D'])))
-}
-
-fn write_any(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat, first: &mut bool) {
+fn write_any(out: &mut Vec<u8>, record: &Record<'_>, format: DumpFormat) {
     let is_action = record.event().is_some();
     record.for_each_distinct(|key, name, value| {
         if value.kind() == Kind::Null {
             return;
         }
-        if !*first {
-            out.push(b',');
-        }
-        *first = false;
+        out.push(b',');
         if format == DumpFormat::JsonArray {
             new_line(out, 2);
         }

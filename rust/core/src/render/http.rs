@@ -167,7 +167,8 @@ impl HttpReport {
 
     fn write_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\n  ");
-        write_trace_files(out, self.scan.logs());
+        let logs = self.scan.logs();
+        write_trace_files(out, logs.len() != 1, logs);
         out.extend_from_slice(b",\n  \"as_of\": ");
         write_number(out, self.options.as_of_s);
         out.extend_from_slice(b",\n  \"requests\": [");
@@ -189,13 +190,12 @@ impl HttpReport {
     }
 }
 
-/// Appends `"trace_file": PATH`, or `"trace_files": [PATHS]` where there are several (or none), as
-/// a member at depth 1.
-pub(super) fn write_trace_files(out: &mut Vec<u8>, logs: &[Log]) {
+/// Appends `"trace_file": PATH`, or `"trace_files": [PATHS]` of `several`, as a member at depth 1.
+pub(super) fn write_trace_files(out: &mut Vec<u8>, several: bool, logs: &[Log]) {
     let path = |out: &mut Vec<u8>, log: &Log| {
         write_text(out, log.path.as_os_str().as_encoded_bytes());
     };
-    if let [log] = logs {
+    if let ([log], false) = (logs, several) {
         out.extend_from_slice(b"\"trace_file\": ");
         return path(out, log);
     }
@@ -221,7 +221,7 @@ fn write_json_row(out: &mut Vec<u8>, log: Option<&Log>, request: &HttpRequest, f
     out.push(b'{');
     new_line(out, 3);
     if let Some(log) = log {
-        write_trace_files(out, std::slice::from_ref(log));
+        write_trace_files(out, false, std::slice::from_ref(log));
         out.push(b',');
         new_line(out, 3);
     }

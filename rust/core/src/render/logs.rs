@@ -44,7 +44,7 @@ impl<M: BlockMap> LogScan<M> {
 
     /// What comes next. One log of several that cannot be read is told of in the notes.
     pub(super) fn next(&mut self) -> Result<Next<M::Output>> {
-        let part = match self.scan.next(WAIT) {
+        let part = match self.scan.next(WAIT)? {
             ScanStep::Part(part) => *part,
             ScanStep::Pending => return Ok(Next::Pending),
             ScanStep::End => return Ok(Next::End),

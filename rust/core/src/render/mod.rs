@@ -12,6 +12,7 @@ mod report;
 mod table;
 mod terminal;
 mod time;
+mod verify;
 
 pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
@@ -24,3 +25,4 @@ pub use output::Output;
 pub use report::Report;
 pub use table::TableStyle;
 pub use terminal::{shell_quote, terminal_safe};
+pub use verify::{VerifyOptions, verify_report};

@@ -36,6 +36,11 @@ pub trait Report: Send {
         false
     }
 
+    /// Whether what was asked about is not as it should be.
+    fn found_problems(&self) -> bool {
+        false
+    }
+
     /// One line for standard error on what was skipped or repaired, once the chunks have ended.
     fn skipped(&self) -> Option<String>;
 }

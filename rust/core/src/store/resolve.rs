@@ -25,7 +25,10 @@ pub fn resolve(name: Option<&Path>, directory: &Path, cwd: &Path) -> Result<Path
     let alias = name.to_str().and_then(age_in_alias);
     let places = match name.components().next() {
         Some(Component::RootDir) => {
-            return search.at(name.to_owned())?.map_or_else(|| Err(search.failure(name)), Ok);
+            return match search.at(name.to_owned())?.or(search.pipe.take()) {
+                Some(found) => Ok(found),
+                None => Err(search.failure(name)),
+            };
         }
         Some(Component::CurDir | Component::ParentDir) => [cwd, directory],
         _ => [directory, cwd],
@@ -43,6 +46,9 @@ pub fn resolve(name: Option<&Path>, directory: &Path, cwd: &Path) -> Result<Path
         if !search.searched.contains(&place) {
             search.searched.push(place);
         }
+    }
+    if let Some(pipe) = search.pipe {
+        return Ok(pipe);
     }
     if alias == Some(0) {
         return Err(none_in(directory));
@@ -99,6 +105,9 @@ fn age_in_alias(name: &str) -> Option<usize> {
 #[derive(Default)]
 struct Search<'a> {
     searched: Vec<&'a Path>,
+    /// The first pipe of that name (a FIFO, or a shell's process substitution): who asks for it by name
+    /// wants to read what comes through it, unless there is a file of that name elsewhere.
+    pipe: Option<PathBuf>,
     /// The first thing of that name that is no file; it is told if there is nothing better.
     not_a_file: Option<Error>,
 }
@@ -109,10 +118,9 @@ impl Search<'_> {
         let other = other_form(&path);
         for path in [Some(path), other].into_iter().flatten() {
             match fs::metadata(&path) {
-                // Of a pipe (a FIFO, or a shell's process substitution) the one who asks for it by
-                // name wants to read what comes through it.
-                Ok(metadata) if metadata.is_file() || metadata.file_type().is_fifo() => {
-                    return Ok(Some(path));
+                Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
+                Ok(metadata) if metadata.file_type().is_fifo() => {
+                    self.pipe.get_or_insert(path);
                 }
                 Ok(metadata) => {
                     let kind = kind_of(metadata.file_type());

@@ -21,8 +21,19 @@ pub(crate) struct EscapeMasks {
     /// What may follow a backslash in JSON: `"\/bfnrtu`.
     pub(crate) escape: u64,
     pub(crate) u: u64,
+}
+
+/// What it wants to know where there are `\u` escapes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DigitMasks {
     /// Hexadecimal digits.
     pub(crate) hex: u64,
+    /// `d` and `D`, the first digit of the surrogates.
+    pub(crate) d: u64,
+    /// Digits 8 to b, the second one of high surrogates (behind a d).
+    pub(crate) high: u64,
+    /// Digits c to f, the second one of low surrogates.
+    pub(crate) low: u64,
 }
 
 /// Takes the masks of a text, 64 bytes at a time.
@@ -31,8 +42,10 @@ pub(crate) trait MaskSink {
     fn needs_escapes(&self) -> bool;
     /// The next 64 bytes hold no backslash.
     fn plain(&mut self, masks: Masks);
-    /// The next 64 bytes.
-    fn escaped(&mut self, masks: Masks, escapes: EscapeMasks);
+    /// The next 64 bytes. Whether `digits` of them are needed, too.
+    fn escaped(&mut self, masks: Masks, escapes: EscapeMasks) -> bool;
+    /// More on the last 64 bytes.
+    fn digits(&mut self, digits: DigitMasks);
 }
 
 /// Gives the masks of `bytes` to `sink`; the last ones as if NUL bytes followed.
@@ -51,6 +64,31 @@ pub(crate) fn scan(bytes: &[u8], sink: &mut impl MaskSink) {
     portable::scan(bytes, sink);
 }
 
+/// What may follow a backslash.
+const ESCAPES: &[u8; 9] = b"\"\\/bfnrtu";
+
+/// For the low half of a byte, and for the high one, a bit for each high half that it goes with in
+/// [`ESCAPES`].
+#[cfg(target_arch = "x86_64")]
+const LOW_HALVES: [u8; 16] = escape_halves().0;
+#[cfg(target_arch = "x86_64")]
+const HIGH_HALVES: [u8; 16] = escape_halves().1;
+
+#[cfg(target_arch = "x86_64")]
+const fn escape_halves() -> ([u8; 16], [u8; 16]) {
+    let (mut low, mut high) = ([0; 16], [0; 16]);
+    let mut index = 0;
+    while index < ESCAPES.len() {
+        let byte = ESCAPES[index];
+        // The high halves are 2, 5, 6 and 7.
+        let bit = 1 << (byte >> 4);
+        low[(byte & 15) as usize] |= bit;
+        high[(byte >> 4) as usize] |= bit;
+        index += 1;
+    }
+    (low, high)
+}
+
 /// The loop over a text, compiled anew for each kind of processor.
 macro_rules! scan {
     ($(#[$features:meta])?) => {
@@ -61,8 +99,8 @@ macro_rules! scan {
                 let masks = masks(chunk);
                 if masks.backslash == 0 && !sink.needs_escapes() {
                     sink.plain(masks);
-                } else {
-                    sink.escaped(masks, escape_masks(chunk));
+                } else if sink.escaped(masks, escape_masks(chunk)) {
+                    sink.digits(digit_masks(chunk));
                 }
             }
             if !rest.is_empty() {
@@ -71,8 +109,8 @@ macro_rules! scan {
                 let masks = masks(&last);
                 if masks.backslash == 0 && !sink.needs_escapes() {
                     sink.plain(masks);
-                } else {
-                    sink.escaped(masks, escape_masks(&last));
+                } else if sink.escaped(masks, escape_masks(&last)) {
+                    sink.digits(digit_masks(&last));
                 }
             }
         }
@@ -82,11 +120,13 @@ macro_rules! scan {
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
-        __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512,
-        _mm512_or_si512, _mm512_set1_epi8, _mm512_sub_epi8,
+        __m128i, __m512i, _mm_loadu_si128, _mm512_and_si512, _mm512_broadcast_i32x4,
+        _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_or_si512,
+        _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_sub_epi8,
+        _mm512_test_epi8_mask,
     };
 
-    use super::{EscapeMasks, MaskSink, Masks};
+    use super::{DigitMasks, EscapeMasks, MaskSink, Masks};
 
     scan!(#[target_feature(enable = "avx512f,avx512bw")]);
 
@@ -128,13 +168,35 @@ mod avx512 {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn escape_masks(chunk: &[u8; 64]) -> EscapeMasks {
         let bytes = load(chunk);
-        let u = eq(bytes, b'u');
-        let mut escape = u | eq(bytes, b'"') | eq(bytes, b'\\') | eq(bytes, b'/');
-        for letter in *b"bfnrt" {
-            escape |= eq(bytes, letter);
-        }
+        // By the halves of a byte: it is one of the nine if they have a bit in common.
+        let low_table = _mm512_broadcast_i32x4(table(&super::LOW_HALVES));
+        let high_table = _mm512_broadcast_i32x4(table(&super::HIGH_HALVES));
+        let high_halves = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(0xf));
+        let by_low = _mm512_shuffle_epi8(low_table, bytes);
+        let by_high = _mm512_shuffle_epi8(high_table, high_halves);
+        EscapeMasks { escape: _mm512_test_epi8_mask(by_low, by_high), u: eq(bytes, b'u') }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn table(halves: &[u8; 16]) -> __m128i {
+        // SAFETY: the reference is good for reading 16 bytes, aligned or not.
+        unsafe { _mm_loadu_si128(halves.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn digit_masks(chunk: &[u8; 64]) -> DigitMasks {
+        let bytes = load(chunk);
         let lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
-        EscapeMasks { escape, u, hex: within(bytes, b'0', 10) | within(lower, b'a', 6) }
+        let low = within(lower, b'c', 4);
+        let a_or_b = within(lower, b'a', 2);
+        DigitMasks {
+            hex: within(bytes, b'0', 10) | a_or_b | low,
+            d: eq(lower, b'd'),
+            high: within(bytes, b'8', 2) | a_or_b,
+            low,
+        }
     }
 }
 
@@ -145,7 +207,7 @@ mod avx2 {
         _mm256_or_si256, _mm256_set1_epi8, _mm256_sub_epi8,
     };
 
-    use super::{EscapeMasks, MaskSink, Masks};
+    use super::{DigitMasks, EscapeMasks, MaskSink, Masks};
 
     scan!(#[target_feature(enable = "avx2")]);
 
@@ -208,14 +270,28 @@ mod avx2 {
         for letter in *b"bfnrt" {
             escape |= eq(bytes, letter);
         }
+        EscapeMasks { escape, u }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn digit_masks(chunk: &[u8; 64]) -> DigitMasks {
+        let bytes = load(chunk);
         let space = _mm256_set1_epi8(0x20);
         let lower = [_mm256_or_si256(bytes[0], space), _mm256_or_si256(bytes[1], space)];
-        EscapeMasks { escape, u, hex: within(bytes, b'0', 10) | within(lower, b'a', 6) }
+        let low = within(lower, b'c', 4);
+        let a_or_b = within(lower, b'a', 2);
+        DigitMasks {
+            hex: within(bytes, b'0', 10) | a_or_b | low,
+            d: eq(lower, b'd'),
+            high: within(bytes, b'8', 2) | a_or_b,
+            low,
+        }
     }
 }
 
 mod portable {
-    use super::{EscapeMasks, MaskSink, Masks};
+    use super::{DigitMasks, EscapeMasks, MaskSink, Masks};
 
     scan!();
 
@@ -253,11 +329,20 @@ mod portable {
     fn escape_masks(chunk: &[u8; 64]) -> EscapeMasks {
         let mut masks = EscapeMasks::default();
         for (index, byte) in chunk.iter().enumerate() {
-            let is_escape =
-                matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' | b'u');
-            masks.escape |= u64::from(is_escape) << index;
+            masks.escape |= u64::from(super::ESCAPES.contains(byte)) << index;
             masks.u |= u64::from(*byte == b'u') << index;
-            masks.hex |= u64::from(byte.is_ascii_hexdigit()) << index;
+        }
+        masks
+    }
+
+    fn digit_masks(chunk: &[u8; 64]) -> DigitMasks {
+        let mut masks = DigitMasks::default();
+        for (index, byte) in chunk.iter().enumerate() {
+            let is = |yes: bool| u64::from(yes) << index;
+            masks.hex |= is(byte.is_ascii_hexdigit());
+            masks.d |= is(matches!(byte, b'd' | b'D'));
+            masks.high |= is(matches!(byte, b'8' | b'9' | b'a' | b'b' | b'A' | b'B'));
+            masks.low |= is(matches!(byte, b'c'..=b'f' | b'C'..=b'F'));
         }
         masks
     }
@@ -271,7 +356,7 @@ mod tests {
 
     /// Everything that it is given.
     #[derive(Debug, Default, PartialEq, Eq)]
-    struct All(Vec<(Masks, Option<EscapeMasks>)>);
+    struct All(Vec<(Masks, Option<(EscapeMasks, DigitMasks)>)>);
 
     impl MaskSink for All {
         fn needs_escapes(&self) -> bool {
@@ -282,8 +367,15 @@ mod tests {
             self.0.push((masks, None));
         }
 
-        fn escaped(&mut self, masks: Masks, escapes: EscapeMasks) {
-            self.0.push((masks, Some(escapes)));
+        fn escaped(&mut self, masks: Masks, escapes: EscapeMasks) -> bool {
+            self.0.push((masks, Some((escapes, DigitMasks::default()))));
+            true
+        }
+
+        fn digits(&mut self, digits: DigitMasks) {
+            if let Some((_, Some((_, of_last)))) = self.0.last_mut() {
+                *of_last = digits;
+            }
         }
     }
 
@@ -304,10 +396,15 @@ mod tests {
             let escapes = EscapeMasks {
                 escape: mask(&|b| b"\"\\/bfnrtu".contains(&b)),
                 u: mask(&|b| b == b'u'),
+            };
+            let digits = DigitMasks {
                 hex: mask(&|b| b.is_ascii_hexdigit()),
+                d: mask(&|b| b"dD".contains(&b)),
+                high: mask(&|b| b"89abAB".contains(&b)),
+                low: mask(&|b| b"cdefCDEF".contains(&b)),
             };
             let wanted = masks.backslash != 0 || all.needs_escapes();
-            all.0.push((masks, wanted.then_some(escapes)));
+            all.0.push((masks, wanted.then_some((escapes, digits))));
         }
         all
     }
