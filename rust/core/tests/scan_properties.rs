@@ -199,3 +199,18 @@ fn lines_longer_than_parts_are_whole() {
         }
     }
 }
+
+/// Of a member that is cut anywhere, the same is read, however little at a time.
+#[test]
+fn cut_members_are_read_to_their_end() {
+    let text = r#"{"timestamp": "t", "level": "l", "message": "m"}"#.to_owned() + "\n";
+    let file = foreign_member(text.repeat(12).as_bytes());
+    for end in 10..file.len() {
+        let log = TempLog::compressed(&file[..end]);
+        let (records, skipped) = in_series(&log.path);
+        for block_bytes in [1, 2, 3, 7, 50] {
+            let read = scanned(&log.whole(), with_threads(1, block_bytes));
+            assert_eq!((described(&read.0), &read.1), (described(&records), &skipped), "{end}");
+        }
+    }
+}
