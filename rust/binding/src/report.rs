@@ -92,7 +92,10 @@ fn write_until(report: &mut dyn render::Report, fd: i32, until: Instant) -> PyRe
         };
         let mut interrupted = None;
         let mut go_on = || {
-            interrupted = Python::attach(|py| py.check_signals()).err();
+            // A closure, as the method itself is not general enough.
+            #[allow(clippy::redundant_closure_for_method_calls)]
+            let checked = Python::attach(|py| py.check_signals());
+            interrupted = checked.err();
             interrupted.is_none()
         };
         let written = if chunk.is_empty() {
