@@ -29,6 +29,7 @@ mod tail;
 mod text;
 mod verify;
 mod when;
+mod worker;
 pub(crate) mod wtf8;
 
 pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
