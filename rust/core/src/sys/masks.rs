@@ -117,6 +117,40 @@ macro_rules! scan {
     };
 }
 
+/// What follows from the primitives of a processor with vectors, and is the same for each of them.
+#[cfg(target_arch = "x86_64")]
+macro_rules! vector_masks {
+    (#[$features:meta]) => {
+        #[inline]
+        #[$features]
+        fn masks(chunk: &[u8; 64]) -> Masks {
+            let bytes = load(chunk);
+            let newline = eq(bytes, b'\n');
+            Masks {
+                quote: eq(bytes, b'"'),
+                backslash: eq(bytes, b'\\'),
+                newline,
+                odd: !within(bytes, b' ', 0x7f - b' ') & !newline,
+            }
+        }
+
+        #[inline]
+        #[$features]
+        fn digit_masks(chunk: &[u8; 64]) -> DigitMasks {
+            let bytes = load(chunk);
+            let lower = lower_case(bytes);
+            let low = within(lower, b'c', 4);
+            let a_or_b = within(lower, b'a', 2);
+            DigitMasks {
+                hex: within(bytes, b'0', 10) | a_or_b | low,
+                d: eq(lower, b'd'),
+                high: within(bytes, b'8', 2) | a_or_b,
+                low,
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
@@ -129,6 +163,14 @@ mod avx512 {
     use super::{DigitMasks, EscapeMasks, MaskSink, Masks};
 
     scan!(#[target_feature(enable = "avx512f,avx512bw")]);
+    vector_masks!(#[target_feature(enable = "avx512f,avx512bw")]);
+
+    /// Letters in lower case; what is none becomes none.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn lower_case(bytes: __m512i) -> __m512i {
+        _mm512_or_si512(bytes, _mm512_set1_epi8(0x20))
+    }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -153,19 +195,6 @@ mod avx512 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn masks(chunk: &[u8; 64]) -> Masks {
-        let bytes = load(chunk);
-        let newline = eq(bytes, b'\n');
-        Masks {
-            quote: eq(bytes, b'"'),
-            backslash: eq(bytes, b'\\'),
-            newline,
-            odd: !within(bytes, b' ', 0x7f - b' ') & !newline,
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
     fn escape_masks(chunk: &[u8; 64]) -> EscapeMasks {
         let bytes = load(chunk);
         // By the halves of a byte: it is one of the nine if they have a bit in common.
@@ -183,21 +212,6 @@ mod avx512 {
         // SAFETY: the reference is good for reading 16 bytes, aligned or not.
         unsafe { _mm_loadu_si128(halves.as_ptr().cast()) }
     }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn digit_masks(chunk: &[u8; 64]) -> DigitMasks {
-        let bytes = load(chunk);
-        let lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
-        let low = within(lower, b'c', 4);
-        let a_or_b = within(lower, b'a', 2);
-        DigitMasks {
-            hex: within(bytes, b'0', 10) | a_or_b | low,
-            d: eq(lower, b'd'),
-            high: within(bytes, b'8', 2) | a_or_b,
-            low,
-        }
-    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -210,6 +224,15 @@ mod avx2 {
     use super::{DigitMasks, EscapeMasks, MaskSink, Masks};
 
     scan!(#[target_feature(enable = "avx2")]);
+    vector_masks!(#[target_feature(enable = "avx2")]);
+
+    /// Letters in lower case; what is none becomes none.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn lower_case([low, high]: [__m256i; 2]) -> [__m256i; 2] {
+        let space = _mm256_set1_epi8(0x20);
+        [_mm256_or_si256(low, space), _mm256_or_si256(high, space)]
+    }
 
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -250,19 +273,6 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn masks(chunk: &[u8; 64]) -> Masks {
-        let bytes = load(chunk);
-        let newline = eq(bytes, b'\n');
-        Masks {
-            quote: eq(bytes, b'"'),
-            backslash: eq(bytes, b'\\'),
-            newline,
-            odd: !within(bytes, b' ', 0x7f - b' ') & !newline,
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
     fn escape_masks(chunk: &[u8; 64]) -> EscapeMasks {
         let bytes = load(chunk);
         let u = eq(bytes, b'u');
@@ -271,22 +281,6 @@ mod avx2 {
             escape |= eq(bytes, letter);
         }
         EscapeMasks { escape, u }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn digit_masks(chunk: &[u8; 64]) -> DigitMasks {
-        let bytes = load(chunk);
-        let space = _mm256_set1_epi8(0x20);
-        let lower = [_mm256_or_si256(bytes[0], space), _mm256_or_si256(bytes[1], space)];
-        let low = within(lower, b'c', 4);
-        let a_or_b = within(lower, b'a', 2);
-        DigitMasks {
-            hex: within(bytes, b'0', 10) | a_or_b | low,
-            d: eq(lower, b'd'),
-            high: within(bytes, b'8', 2) | a_or_b,
-            low,
-        }
     }
 }
 

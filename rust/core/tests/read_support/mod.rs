@@ -31,6 +31,11 @@ impl Log {
         Self::new("trace-1.log.gz", content)
     }
 
+    /// It, as the core takes it.
+    pub fn whole(&self) -> read::Log {
+        whole(&self.path)
+    }
+
     /// The records that are read, and what is skipped.
     pub fn read(&self) -> (Vec<OwnedRecord>, Skipped) {
         read(&self.path)

@@ -1,8 +1,11 @@
 //! Generated logs, ways to read them, and the definition that all ways are held against.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+#[path = "../read_support/mod.rs"]
+mod read_support;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use inspect_trace_core::analyze::{Anomalies, AnomaliesPartial, Partial as _};
@@ -14,32 +17,7 @@ use inspect_trace_core::write::gzip::compress;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A file in a directory of its own.
-pub struct TempLog {
-    _dir: tempfile::TempDir,
-    pub path: PathBuf,
-}
-
-impl TempLog {
-    pub fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        Self { _dir: dir, path }
-    }
-
-    pub fn plain(content: impl AsRef<[u8]>) -> Self {
-        Self::new("trace-1.log", content)
-    }
-
-    pub fn compressed(content: impl AsRef<[u8]>) -> Self {
-        Self::new("trace-1.log.gz", content)
-    }
-
-    pub fn whole(&self) -> Log {
-        Log::whole(&self.path)
-    }
-}
+pub use read_support::Log as TempLog;
 
 /// On so many threads, for however small a log.
 pub fn with_threads(threads: usize, block_bytes: u64) -> ScanOptions {
