@@ -587,6 +587,11 @@ fn thread_named(name: &str) -> Option<(i32, u64)> {
         let nice = stat.rsplit(')').next()?.split_whitespace().nth(16)?.parse().ok()?;
         let status = fs::read_to_string(task.join("status")).ok()?;
         let blocked = status.lines().find_map(|text| text.strip_prefix("SigBlk:"))?;
+        // Of a thread that is ending, no signal is told to be blocked.
+        let stat = fs::read_to_string(task.join("stat")).ok()?;
+        if matches!(stat.rsplit(')').next()?.trim_start().chars().next()?, 'X' | 'Z') {
+            return None;
+        }
         Some((nice, u64::from_str_radix(blocked.trim(), 16).ok()?))
     })
 }
