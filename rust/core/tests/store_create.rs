@@ -99,6 +99,11 @@ fn own_logs_are_told_by_their_locks() {
     let second = LogWriter::create_in(&dir.path(), &run("r")).unwrap();
     assert_eq!(second.path(), dir.at(&own("-1.log")));
     first.close();
+    // A child that another test starts has all files of this process, and their locks, until it has
+    // become its program.
+    store_support::eventually("the lock's end", || {
+        store::liveness(&dir.at(&own(".log"))).alive != Some(true)
+    });
     let third = LogWriter::create_in(&dir.path(), &run("r")).unwrap();
     assert_eq!(third.path(), dir.at(&own(".log")));
     assert_eq!(read_lines(&dir.at(&own("-2.log"))), [line("first")]);
