@@ -50,13 +50,8 @@ impl LogWriter {
         with_line_buffer(|line| {
             let interrupt = encode_record(record, line)?;
             line.push(b'\n');
-            let written = py.detach(|| self.0.append(line));
-            match (interrupt, written) {
-                (Some(interrupt), _) => Err(interrupt),
-                (None, Err(error)) if error.first => Err(self.append_error(&error)),
-                // A cause that is known already: counted by the core.
-                (None, Ok(()) | Err(_)) => Ok(()),
-            }
+            let written = append_line(py, &self.0, line);
+            interrupt.map_or(written, Err)
         })
     }
 
@@ -69,12 +64,19 @@ impl LogWriter {
     }
 }
 
-impl LogWriter {
-    fn append_error(&self, error: &AppendError) -> PyErr {
-        let message = format!("cannot write to {}: {error}", self.0.path().display());
-        match &error.cause {
-            AppendCause::Os(source) => io_to_python(source, message),
-            AppendCause::Closed => PyValueError::new_err(message),
-        }
+/// Appends a line, which ends in a newline. Raises only for the first failure of a cause; the
+/// others are counted by the core.
+pub(crate) fn append_line(py: Python<'_>, writer: &CoreWriter, line: &[u8]) -> PyResult<()> {
+    match py.detach(|| writer.append(line)) {
+        Err(error) if error.first => Err(append_error(writer, &error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn append_error(writer: &CoreWriter, error: &AppendError) -> PyErr {
+    let message = format!("cannot write to {}: {error}", writer.path().display());
+    match &error.cause {
+        AppendCause::Os(source) => io_to_python(source, message),
+        AppendCause::Closed => PyValueError::new_err(message),
     }
 }
