@@ -5,12 +5,14 @@
 
 pub mod error;
 pub(crate) mod fields;
+pub(crate) mod file_io;
 pub mod record;
 
 pub mod clock;
 pub(crate) mod gzip_member;
 pub mod id;
 pub(crate) mod sys;
+pub(crate) mod tail;
 pub mod timestamp;
 
 pub mod store;

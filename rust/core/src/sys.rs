@@ -2,8 +2,11 @@
 //! code of the core.
 #![allow(unsafe_code)]
 
+pub(crate) mod exit;
 pub(crate) mod fork;
+pub(crate) mod fork_lock;
 pub(crate) mod masks;
+pub(crate) mod ring;
 
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,4 +301,30 @@ pub(crate) fn duplicate_fd(raw_fd: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: the call has just opened it, for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Runs `work` in this thread such that SIGXFSZ, by which the system answers writing beyond a limit
+/// besides the error, does nothing: by default it kills.
+pub(crate) fn without_size_signal<T>(work: impl FnOnce() -> T) -> T {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut old = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the sets are valid for the calls, and filled in by them before they are read.
+    let is_blocked = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGXFSZ);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), old.as_mut_ptr()) == 0
+    };
+    let outcome = work();
+    if is_blocked {
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: as above. What came for this thread meanwhile is taken away before the old set is
+        // put back.
+        unsafe {
+            if libc::sigismember(old.as_ptr(), libc::SIGXFSZ) == 0 {
+                libc::sigtimedwait(set.as_ptr(), std::ptr::null_mut(), &raw const now);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut());
+        }
+    }
+    outcome
 }

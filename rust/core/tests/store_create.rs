@@ -72,6 +72,7 @@ fn finished_logs_make_way() {
         assert_eq!(read_lines(log.path()), [line("new")]);
         let aside = name.replace(".log", "-1.log");
         assert_eq!(fs::read(dir.at(&aside)).unwrap(), content);
+        log.close();
         assert_eq!(dir.names().len(), 2, "{:?}", dir.names());
     }
 }
@@ -144,6 +145,7 @@ fn strange_things_under_the_name_stay() {
     let log = LogWriter::create_in(&dir.path(), &run("r")).unwrap();
     assert_eq!(log.path(), dir.at(&own("-4.log")));
     log.append(line("x").as_bytes()).unwrap();
+    log.close();
     assert_eq!(fs::read(dir.outside("victim")).unwrap(), b"mine");
     assert!(!dir.outside("nowhere").exists());
     assert_eq!(dir.names().len(), 5);

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::{Error, Result};
 
 use super::gzip::{self, GzipSource};
-use super::input::{Input, Pipe, read_some};
+use super::input::{Input, Pipe};
+use super::plain::PlainLog;
 use super::{Example, Problem, ProblemKind, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
@@ -42,7 +43,8 @@ pub(super) enum Chunk {
 }
 
 enum Source {
-    Plain(File),
+    /// Read up to that position.
+    Plain(PlainLog, u64),
     Pipe(Pipe),
     /// A pipe of which nothing is known yet.
     UnknownPipe(Pipe),
@@ -52,7 +54,7 @@ enum Source {
 /// What a log is, found out when it is opened.
 pub(super) enum Opened {
     /// Plain text in a regular file.
-    Plain(File),
+    Plain(PlainLog),
     /// Gzip in a regular file.
     Gzip(File),
     /// A pipe, which can be read once, from front to back.
@@ -78,7 +80,10 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     let length = read_full(&mut file, &mut head).map_err(|e| Error::io("read", path, e))?;
     io::Seek::rewind(&mut file).map_err(|e| Error::io("read", path, e))?;
     let is_gzip = gzip::looks_compressed(path, &head[..length]);
-    Ok(if is_gzip { Opened::Gzip(file) } else { Opened::Plain(file) })
+    if is_gzip {
+        return Ok(Opened::Gzip(file));
+    }
+    PlainLog::of(file, path).map(Opened::Plain).map_err(|e| Error::io("read", path, e))
 }
 
 /// So much of a file tells whether it is compressed.
@@ -115,7 +120,7 @@ impl Blocks {
     /// Reads what was opened; ends as if at the end of the log once `stop` is set.
     pub(super) fn of(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Self {
         let source = match opened {
-            Opened::Plain(file) => Source::Plain(file),
+            Opened::Plain(log) => Source::Plain(log, 0),
             Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::file(file, 0), 0))),
             Opened::Pipe(file) => Source::UnknownPipe(Pipe::new(file, stop)),
         };
@@ -268,7 +273,7 @@ impl Blocks {
     /// How far the file itself was read, in bytes.
     pub(super) fn position(&self) -> u64 {
         match &self.source {
-            Source::Plain(_) | Source::Pipe(_) | Source::UnknownPipe(_) => {
+            Source::Plain(..) | Source::Pipe(_) | Source::UnknownPipe(_) => {
                 self.offset + self.carry.len() as u64
             }
             Source::Gzip(source) => source.position(),
@@ -298,7 +303,7 @@ impl Blocks {
             }
         }
         let outcome = match &mut self.source {
-            Source::Plain(file) => read_plain(file, bytes),
+            Source::Plain(log, position) => read_plain(log, position, bytes),
             Source::Pipe(pipe) | Source::UnknownPipe(pipe) => {
                 pipe.read(bytes).map(|read| match read {
                     0 => Chunk::End,
@@ -332,13 +337,15 @@ pub(super) fn ended_at(too_long: &mut Skipped, end: u64, newline: bool) {
     }
 }
 
-fn read_plain(file: &File, bytes: &mut Vec<u8>) -> io::Result<Chunk> {
+fn read_plain(log: &PlainLog, position: &mut u64, bytes: &mut Vec<u8>) -> io::Result<Chunk> {
+    let known = bytes.len();
     // Room for no more than a chunk, so that a log that grows cannot fill the memory.
-    bytes.reserve_exact(CHUNK_BYTES);
-    Ok(match read_some(file, bytes)? {
-        0 => Chunk::End,
-        _ => Chunk::Data,
-    })
+    bytes.resize(known + CHUNK_BYTES, 0);
+    let read = log.read_at(&mut bytes[known..], *position);
+    bytes.truncate(known + *read.as_ref().unwrap_or(&0));
+    let read = read?;
+    *position += read as u64;
+    Ok(if read == 0 { Chunk::End } else { Chunk::Data })
 }
 
 /// Where a line ends for good: at a newline, or at a NUL byte (of a hole in the file), which no

@@ -10,9 +10,10 @@ use std::sync::atomic::AtomicBool;
 use crate::{Error, Result};
 
 use super::blocks::{self, Blocks, Opened};
-use super::input::read_at;
 use super::members::member_length;
 use super::parallel::Log;
+use super::plain::PlainLog;
+use crate::file_io::read_at;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
@@ -49,7 +50,7 @@ pub(super) struct Task {
 /// Where a part comes from.
 pub(super) enum TaskSource {
     /// Lines of a plain log; with `from_start`, a record begins with the range.
-    Range { file: Arc<File>, range: Range<u64>, from_start: bool },
+    Range { file: Arc<PlainLog>, range: Range<u64>, from_start: bool },
     /// Members of a compressed log, one behind the other.
     Members { file: Arc<File>, members: Vec<MemberAt> },
     /// The next blocks of a stream.
@@ -80,7 +81,7 @@ enum Stage {
     Unopened,
     Opened(Opened),
     Ranges {
-        file: Arc<File>,
+        file: Arc<PlainLog>,
         length: u64,
         next: u64,
     },
@@ -315,9 +316,9 @@ fn begin(
     stop: &Arc<AtomicBool>,
 ) -> io::Result<Stage> {
     Ok(match opened {
-        Opened::Plain(file) => {
-            let length = file.metadata()?.len();
-            Stage::Ranges { file: Arc::new(file), length, next: start.min(length) }
+        Opened::Plain(log) => {
+            let length = log.length()?;
+            Stage::Ranges { file: Arc::new(log), length, next: start.min(length) }
         }
         Opened::Gzip(file) => {
             let length = file.metadata()?.len();

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::store::LogName;
+use crate::tail;
 use crate::{Error, Result};
 
 use super::followed::{Followed, Identity, Read, buffer};
@@ -237,6 +238,12 @@ impl Follower {
     /// `alive` are from before the reading.
     fn at_end(&mut self, place: Place, alive: Option<bool>) -> Result<Step> {
         let Some(file) = self.files.last_mut() else { return Ok(Step::Idle) };
+        if alive == Some(false) && !std::mem::replace(&mut file.is_joined, true) {
+            // What comes of that is read at the next look.
+            tail::join_finished_at(&self.path);
+            return Ok(Step::Idle);
+        }
+        file.is_joined &= alive == Some(false);
         let is_over = match place {
             Place::Taken => {
                 self.gone_polls = 0;
@@ -269,6 +276,12 @@ impl Follower {
             (Place::Empty, _) => FollowEnd::WasRemoved,
         };
         self.end = Some(end);
+        // Who may not write could not join it.
+        if let Some(lines) = self.files[0].take_beside(&self.path) {
+            let rest = self.files[0].take_rest().map(Step::Lines);
+            self.pending.extend(rest);
+            return Ok(Step::Lines(lines));
+        }
         Ok(self.files[0].take_rest().map_or(Step::End(end), Step::Lines))
     }
 

@@ -2,10 +2,12 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use crate::file_io::{read_at, read_full_at};
 use crate::store;
+use crate::tail::{Snapshot, snapshot};
 use crate::{Error, Result};
 
 use super::follow::Lines;
@@ -59,6 +61,8 @@ pub(super) struct Followed {
     pub(super) is_gone_told: bool,
     /// Whether somebody still writes to it, as far as that can be told, when this was last judged.
     pub(super) alive: Option<bool>,
+    /// Whether what its writer may have left beside it was joined to it.
+    pub(super) is_joined: bool,
     source: Source,
 }
 
@@ -133,6 +137,7 @@ impl Followed {
                 is_announced: true,
                 is_gone_told: false,
                 alive: None,
+                is_joined: false,
                 source,
             });
         }
@@ -184,6 +189,19 @@ impl Followed {
             plain.is_overlong = false;
         }
         rest
+    }
+
+    /// What a writer that is gone has left beside this file, which was found at `path`, and nobody
+    /// has joined to it. None: nothing, or the file has grown since it was read.
+    pub(super) fn take_beside(&mut self, path: &Path) -> Option<Box<Lines>> {
+        let part = self.part;
+        let Source::Plain(plain) = &mut self.source else { return None };
+        let Snapshot { file_bytes, tail } = snapshot(&plain.file, path).ok()??;
+        if file_bytes != plain.position || tail.is_empty() {
+            return None;
+        }
+        let block = plain.lines(&tail);
+        Some(Box::new(Lines { part, block, skipped: std::mem::take(&mut plain.skipped) }))
     }
 
     /// The line at the end of which nobody will write the newline.
@@ -280,27 +298,6 @@ fn drop_before(start_offset: u64, block: &mut Block) {
     let cut = usize::try_from(before).unwrap_or(usize::MAX).min(block.bytes.len());
     block.bytes.drain(..cut);
     block.offset += cut as u64;
-}
-
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, offset) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-/// Reads until `buffer` is full or the file ends.
-fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match read_at(file, &mut buffer[length..], offset + length as u64)? {
-            0 => break,
-            read => length += read,
-        }
-    }
-    Ok(length)
 }
 
 fn require_regular_file(path: &Path, metadata: &Metadata) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use super::blocks::CHUNK_BYTES;
+use crate::file_io::read_at;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 const PIPE_WAIT_MS: i64 = 100;
 
 /// Appends what one read gives, as much as there is room for; 0 at the end.
-pub(super) fn read_some(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
+fn read_some(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         match rustix::io::read(file, rustix::buffer::spare_capacity(bytes)) {
             Ok(read) => return Ok(read),
@@ -139,16 +139,6 @@ impl Input {
         if let Source::File(_) = self.source {
             self.buffer.clear();
             (self.start, self.at) = (position, 0);
-        }
-    }
-}
-
-/// One read, not interrupted.
-pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, position) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
         }
     }
 }

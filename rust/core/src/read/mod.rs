@@ -20,6 +20,7 @@ mod level;
 mod lines;
 mod members;
 mod parallel;
+mod plain;
 mod problem;
 mod ranges;
 mod records;

@@ -3,13 +3,12 @@
 //! A piece is told by a range of bytes, and consists of the lines that begin in it. Where it really
 //! begins and ends its reader finds out: both neighbours of a border look for the same line break.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::blocks::{MAX_LINE_BYTES, ended_at, first_break, too_long};
-use super::input::read_at;
+use super::plain::PlainLog;
 use super::{Block, Skipped};
 
 /// What is read beyond a range at first: most lines are shorter.
@@ -32,7 +31,7 @@ pub(super) struct Lines {
 /// Reads lines of `file` into `block`. Returns what is to be told of an overlong line behind them.
 /// Once `stop` is set, what is read is of no interest.
 pub(super) fn read_range(
-    file: &File,
+    file: &PlainLog,
     lines: &Lines,
     block: &mut Block,
     stop: &AtomicBool,
@@ -68,7 +67,7 @@ pub(super) fn read_range(
 }
 
 /// Where the first line begins that begins in `range`, if one does. The file begins before.
-fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
+fn line_start(file: &PlainLog, range: &Range<u64>) -> io::Result<Option<u64>> {
     // The byte before the range may be a break.
     let mut at = range.start - 1;
     let mut bytes = Vec::new();
@@ -89,7 +88,12 @@ fn line_start(file: &File, range: &Range<u64>) -> io::Result<Option<u64>> {
 }
 
 /// Reads on to the end of the last line of `block`, of which `length - 1` bytes are in its range.
-fn extend(file: &File, block: &mut Block, length: usize, stop: &AtomicBool) -> io::Result<Skipped> {
+fn extend(
+    file: &PlainLog,
+    block: &mut Block,
+    length: usize,
+    stop: &AtomicBool,
+) -> io::Result<Skipped> {
     let bytes = &mut block.bytes;
     let line = memchr::memrchr2(b'\n', 0, &bytes[..length - 1]).map_or(0, |at| at + 1);
     let mut overlong = None;
@@ -157,7 +161,7 @@ fn merge_newline(skipped: &mut Skipped, newline: bool) {
 /// Reads up to `wanted` bytes from `position` on, behind the first `known` bytes of `bytes`, in the
 /// place of what is there; true if the file ends there.
 fn read_up_to(
-    file: &File,
+    file: &PlainLog,
     position: u64,
     wanted: usize,
     bytes: &mut Vec<u8>,
@@ -167,7 +171,7 @@ fn read_up_to(
     bytes.resize(known + wanted, 0);
     let mut read = 0;
     while read < wanted {
-        match read_at(file, &mut bytes[known + read..], position + read as u64) {
+        match file.read_at(&mut bytes[known + read..], position + read as u64) {
             Ok(0) => {
                 bytes.truncate(known + read);
                 return Ok(true);

@@ -10,6 +10,7 @@ use crate::record::Record;
 use crate::{Error, Result};
 
 use super::blocks::{self, Opened};
+use super::plain::PlainLog;
 use super::ranges::{Lines, read_range};
 use super::{Block, BlockMap, LineCursor, Log, Scan, ScanOptions, ScanStep, Skipped};
 
@@ -28,7 +29,7 @@ pub struct TailSearch {
 enum Source {
     /// Read from its end: up to this place, nothing has been read.
     Plain {
-        file: std::fs::File,
+        file: PlainLog,
         end: u64,
         cursor: LineCursor,
         block: Block,
@@ -55,7 +56,7 @@ impl TailSearch {
         let log = Log::whole(path);
         let source = match blocks::open(path)? {
             Opened::Plain(file) => {
-                let end = file.metadata().map_err(|e| Error::io("look at", path, e))?.len();
+                let end = file.length().map_err(|e| Error::io("look at", path, e))?;
                 let (cursor, block) = (LineCursor::new(), Block::default());
                 Source::Plain { file, end, cursor, block, is_last: true }
             }

@@ -10,11 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::Error;
 
 use super::dealer::{Dealer, MemberAt, Task, TaskSource, Ticket};
-use super::input::read_at;
 use super::members::{MemberDecoder, plain_length};
 use super::parallel::{BlockMap, Part};
+use super::plain::PlainLog;
 use super::ranges::{Lines, read_range};
 use super::{Block, Blocks, Skipped};
+use crate::file_io::read_at;
 
 /// How much of a range is worked on at a time: it is still in a near cache when it is.
 const STEP_BYTES: u64 = 512 << 10;
@@ -277,7 +278,7 @@ impl<M: BlockMap> Worker<M> {
     fn read_ranges(
         &mut self,
         ticket: Ticket,
-        file: &File,
+        file: &PlainLog,
         range: &Range<u64>,
         from_start: bool,
         done: &mut Done<M::Output>,

@@ -4,6 +4,7 @@
 //! see, and the next housekeeping carries on.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,6 +18,7 @@ use super::process;
 use super::run::RunInfo;
 use crate::error::{Error, Result};
 use crate::sys;
+use crate::tail;
 use crate::write::gzip::{self, Overlap};
 
 /// The finished logs of a run's children that are kept; a run may start thousands.
@@ -129,6 +131,13 @@ fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport)
             remove(&directory, surplus_children(&mut run.logs), report);
         }
     }
+    tail::remove_orphans(directory.path());
+    let with_tails = tail::logs_with_tails(directory.path());
+    for log in runs.iter().flat_map(|run| &run.logs) {
+        if log.is_finished() && with_tails.contains(OsStr::new(&log.name.to_string())) {
+            report.failed += tail::join_finished_at(&directory.path_of(log.name));
+        }
+    }
     for log in runs.iter().skip(1).flat_map(|run| &run.logs) {
         if log.is_finished() && !log.name.is_compressed {
             match compress(&directory, log) {
@@ -184,6 +193,7 @@ fn remove(directory: &TraceDir, logs: impl Iterator<Item = Log>, report: &mut Ho
 fn remove_finished(directory: &TraceDir, name: LogName) -> Result<bool> {
     let Some(file) = directory.open_log(name)? else { return Ok(false) };
     let Some(right) = directory.take_over(&file, name) else { return Ok(false) };
+    tail::remove_all(&directory.path_of(name));
     directory.remove(name, &right)?;
     Ok(true)
 }
@@ -194,6 +204,10 @@ fn compress(directory: &TraceDir, log: &Log) -> Result<bool> {
     let Some(source) = directory.open_log(log.name)? else { return Ok(false) };
     let mut name = log.name;
     let failed = |error| Error::io("compress", directory.path_of(log.name), error);
+    // What is still beside it would not be found beside a compressed log.
+    if tail::join_finished_at(&directory.path_of(name)) != 0 {
+        return Ok(false);
+    }
 
     // A file under the compressed name is an earlier try of this log, or another run.
     let has_earlier_try = match directory.standing(name.compressed())? {

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, lgetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr, lgetxattr};
 use rustix::io::Result;
 
 const RUN: &CStr = c"user.inspect_trace.run";
@@ -66,6 +66,11 @@ pub(crate) fn is_marked_locked(log: impl AsFd) -> bool {
 /// Notes that a log was closed by its writer when it had this size.
 pub(crate) fn mark_closed(log: impl AsFd, size_bytes: u64) {
     set(log, CLOSED, size_bytes.to_string().as_bytes());
+}
+
+/// Takes [`mark_closed`] back: something may stand beside the log again.
+pub(crate) fn unmark_closed(log: impl AsFd) {
+    let _ = fremovexattr(log, CLOSED);
 }
 
 /// The size of an open log when its writer closed it.

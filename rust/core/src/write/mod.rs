@@ -1,7 +1,14 @@
 //! The way in: one log record becomes one JSON line, appended to a log.
 
 pub mod encode;
+mod flusher;
 pub mod fork;
 pub mod gzip;
 pub mod json;
+mod log_file;
+mod note;
+mod open;
+pub mod options;
+mod registry;
+mod signal;
 pub mod writer;

@@ -1,54 +1,64 @@
-//! Appending lines to a log: one system call a line, no locks, and no failure that reaches the
-//! program more than once.
+//! Appending lines to a log: without a system call, without waiting, and such that neither the death
+//! of the process nor a full disk loses what was acknowledged.
+//!
+//! A line goes into a ring in shared memory (see [`crate::tail`]), from where a thread of its own
+//! appends it to the log, no later than [`FLUSH_INTERVAL`] after. Where there can be no ring, each
+//! line is appended by a system call of its own.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant};
 
-use super::json::JsonWriter;
-use crate::clock;
-use crate::error::{Error, Result, reason};
-use crate::store::{self, LogName, MAX_NUMBER, RunInfo, Standing, TraceDir};
-use crate::sys::SharedFd;
+use super::flusher::{Flusher, is_gone};
+use super::fork;
+use super::log_file::LogFile;
+use super::options::{Durability, OnFull, WriterOptions};
+use super::registry;
+use super::signal::Signal;
+use crate::error::{Result, reason};
+use crate::store::{self, RunInfo};
+use crate::sys;
+use crate::sys::fork_lock::ForkLock;
+use crate::sys::ring::Producer;
+use crate::tail;
 
-/// How often a file that is renamed or removed just while it is being opened is opened again.
-const MAX_TRIES: u32 = 100;
+/// How long a line stays in the ring at most, while the disk does not keep it there.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the end of a log that others write is watched for the end of their line. Should their
-/// line take longer all the same, an empty line follows it, which readers pass over.
-const MOVING_END_POLLS: u32 = 20;
-const MOVING_END_POLL: Duration = Duration::from_millis(1);
+/// So much in the ring is flushed at once.
+const NUDGE_BYTES: u64 = 256 << 10;
+
+/// After so many intervals without a line the flusher sleeps until there is one.
+const IDLE_INTERVALS: u32 = 20;
+
+/// How often writing is tried while it fails.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A forked child writes so many lines directly, before a ring is worth its while: most children
+/// write few.
+const DIRECT_LINES_OF_CHILD: u32 = 8;
+
+/// How long closing waits for a disk that blocks. What is not in the log by then stays beside it.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open log.
 ///
-/// Threads share it without waiting for each other, several processes may have the same file open,
-/// and it survives a fork at any moment. There is no buffer: a line whose [`append`](Self::append)
-/// returned is the operating system's.
+/// Threads share it, several processes may have the same file open, and it survives a fork at any
+/// moment. A line whose [`append`](Self::append) returned is the operating system's.
 #[derive(Debug)]
 pub struct LogWriter {
-    path: PathBuf,
-    file: SharedFd,
-    is_readable: bool,
-    /// Lines that could not be written.
-    dropped: AtomicU64,
-    /// Those of them that no note in the log tells of yet.
-    unnoted: AtomicU64,
-    /// The cause of the last failure; 0 after a success.
-    last_errno: AtomicI32,
-    /// Whether the file ends within a line.
-    is_torn: AtomicBool,
+    shared: Arc<Shared>,
 }
 
-/// Why a line was not written.
+/// Why a line was not written, or what is to be reported with it.
 #[derive(Debug)]
 pub struct AppendError {
     /// What was the matter.
     pub cause: AppendCause,
-    /// Whether it is the first failure of this cause since a line was written: the one to report.
+    /// Whether it is the first failure of this cause since writing last worked: the one to report.
     pub first: bool,
 }
 
@@ -59,6 +69,10 @@ pub enum AppendCause {
     Closed,
     /// The operating system refused.
     Os(io::Error),
+    /// The disk is too slow, and the buffer full.
+    Full,
+    /// Somebody has removed the log; it goes on in a new file. (The line is kept.)
+    Removed,
 }
 
 impl std::fmt::Display for AppendError {
@@ -66,6 +80,10 @@ impl std::fmt::Display for AppendError {
         match &self.cause {
             AppendCause::Closed => f.write_str("the log is closed"),
             AppendCause::Os(error) => f.write_str(&reason(error)),
+            AppendCause::Full => f.write_str("the disk is too slow, and the buffer is full"),
+            AppendCause::Removed => {
+                f.write_str("it was removed while it was written, and goes on in a new file")
+            }
         }
     }
 }
@@ -73,10 +91,59 @@ impl std::fmt::Display for AppendError {
 impl std::error::Error for AppendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
-            AppendCause::Closed => None,
+            AppendCause::Closed | AppendCause::Full | AppendCause::Removed => None,
             AppendCause::Os(error) => Some(error),
         }
     }
+}
+
+/// What the threads of a process have of an open log.
+#[derive(Debug)]
+pub(super) struct Shared {
+    path: PathBuf,
+    options: WriterOptions,
+    file: LogFile,
+    /// The [`fork::generation`] of the process whose ring it is.
+    generation: AtomicU64,
+    is_closed: AtomicBool,
+    front: ForkLock<Front>,
+    flusher: ForkLock<Flusher>,
+    /// Whether the flusher sleeps until it is woken.
+    is_idle: AtomicBool,
+    /// There is something to flush, or the end has come.
+    work: Signal,
+    /// Something was flushed.
+    progress: Signal,
+    /// Up to here in the ring lines are on the disk.
+    synced: AtomicU64,
+}
+
+/// Where lines go. Locked for the time it takes to copy one.
+#[derive(Debug)]
+struct Front {
+    mode: Mode,
+    /// At this position the flusher is told to hurry.
+    nudge_at: u64,
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// Into the file, so many times more; then into a ring.
+    Unstarted { direct_lines: u32 },
+    /// Into the ring.
+    Ring(Producer),
+    /// Into the file.
+    Direct,
+}
+
+/// What became of the try to put a line into the ring.
+enum Push {
+    /// It is in, and ends there.
+    Done(u64),
+    Full,
+    TooLong,
+    Unstarted,
+    Direct,
 }
 
 impl LogWriter {
@@ -86,362 +153,483 @@ impl LogWriter {
     /// A finished log of an earlier process of the same id makes way; beside one that is still
     /// being written (containers that share a directory) this one gets a number.
     pub fn create_in(directory: &Path, run: &RunInfo) -> Result<Self> {
-        let directory = std::path::absolute(directory)
-            .map_err(|error| Error::io("create", directory, error))?;
-        let directory = TraceDir::create(&directory)?;
-        let pid = std::process::id();
-        // A housekeeper may remove the temporary before it is locked.
-        for _ in 0..MAX_TRIES {
-            let mut log = directory.temporary(".log")?;
-            let is_locked = store::hold(&log.file, true, pid);
-            run.write(&log.file);
-            if is_locked {
-                store::mark_locked(&log.file);
-            }
-            let file = log
-                .file
-                .try_clone()
-                .map_err(|error| Error::io("create a log in", directory.path(), error))?;
-            if let Some(name) = name_log(&directory, pid, |name| log.publish(name))? {
-                return Ok(Self::new(directory.path_of(name), file, true));
-            }
-        }
-        Err(Error::io(
-            "create a log in",
-            directory.path(),
-            io::Error::new(io::ErrorKind::NotFound, "new files vanish at once"),
-        ))
+        Self::create_in_with(directory, run, WriterOptions::default())
+    }
+
+    /// [`create_in`](Self::create_in), written as `options` say.
+    pub fn create_in_with(directory: &Path, run: &RunInfo, options: WriterOptions) -> Result<Self> {
+        let (path, file, can_buffer) = super::open::create_in(directory, run)?;
+        Ok(Self::new(path, LogFile::new(file, true, false), can_buffer, options))
     }
 
     /// Opens the log at `path` for appending; other processes may have it open too. It (0600) and
     /// its directory (0700) are created where they are missing. A symlink is followed.
     pub fn open(path: &Path) -> Result<Self> {
-        let path = std::path::absolute(path).map_err(|error| Error::io("open", path, error))?;
-        let failed = |error| Error::io("open", &path, error);
-        if let Some(parent) = path.parent() {
-            store::create_private(parent).map_err(|error| Error::io("create", parent, error))?;
-        }
-        for _ in 0..MAX_TRIES {
-            // Opening a FIFO would have effects on others, and writing to it could wait for them.
-            match fs::metadata(&path) {
-                Ok(metadata) => check_kind(&path, &metadata)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(error)),
-            }
-            let (file, is_readable) = open_for_append(&path).map_err(failed)?;
-            let metadata = file.metadata().map_err(failed)?;
-            check_kind(&path, &metadata)?;
-            let is_locked = store::hold(&file, is_readable, std::process::id());
-            // A housekeeper that took it for finished may have compressed or removed it between
-            // the opening and the lock.
-            let is_still_there = fs::metadata(&path)
-                .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
-            if !is_still_there {
-                continue;
-            }
-            if is_readable && metadata.is_file() && has_gzip_magic(&file) {
-                return Err(failed(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "it is gzip-compressed, nothing can be appended to it: give another name",
-                )));
-            }
-            if is_locked && metadata.is_file() {
-                store::mark_locked(&file);
-            }
-            let is_torn = is_readable && metadata.is_file() && is_torn(&file);
-            let writer = Self::new(path, file, is_readable);
-            writer.is_torn.store(is_torn, Ordering::Relaxed);
-            return Ok(writer);
-        }
-        Err(failed(io::Error::new(io::ErrorKind::NotFound, "it vanishes as soon as it is opened")))
+        Self::open_with(path, WriterOptions::default())
     }
 
-    fn new(path: PathBuf, file: File, is_readable: bool) -> Self {
-        Self {
+    /// [`open`](Self::open), written as `options` say.
+    pub fn open_with(path: &Path, options: WriterOptions) -> Result<Self> {
+        let super::open::Opened { path, file, is_readable, is_torn, can_buffer } =
+            super::open::open(path)?;
+        Ok(Self::new(path, LogFile::new(file, is_readable, is_torn), can_buffer, options))
+    }
+
+    fn new(path: PathBuf, file: LogFile, can_buffer: bool, options: WriterOptions) -> Self {
+        let mode = match options.buffer_bytes {
+            0 => Mode::Direct,
+            _ if !can_buffer => Mode::Direct,
+            _ => Mode::Unstarted { direct_lines: 0 },
+        };
+        let shared = Arc::new(Shared {
             path,
-            file: SharedFd::new(file.into()),
-            is_readable,
-            dropped: AtomicU64::new(0),
-            unnoted: AtomicU64::new(0),
-            last_errno: AtomicI32::new(0),
-            is_torn: AtomicBool::new(false),
-        }
+            options,
+            file,
+            generation: AtomicU64::new(fork::generation()),
+            is_closed: AtomicBool::new(false),
+            front: ForkLock::new(Front { mode, nudge_at: NUDGE_BYTES }),
+            flusher: ForkLock::new(Flusher::default()),
+            is_idle: AtomicBool::new(false),
+            work: Signal::default(),
+            progress: Signal::default(),
+            synced: AtomicU64::new(0),
+        });
+        registry::remember(&shared);
+        Self { shared }
     }
 
     /// The absolute path of the log.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.shared.path
     }
 
     /// How many lines could not be written, from the start (in a forked child: from the fork).
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.shared.file.dropped()
+    }
+
+    /// Appends a line, which ends in a newline, if that takes no waiting and no system call. None:
+    /// it would; nothing has happened yet.
+    pub fn try_append(&self, line: &[u8]) -> Option<std::result::Result<(), AppendError>> {
+        debug_assert!(line.ends_with(b"\n"), "a line ends in a newline");
+        let shared = &*self.shared;
+        let is_own = shared.generation.load(Ordering::Relaxed) == fork::generation();
+        if !is_own || shared.options.durability == Durability::Fsync {
+            return None;
+        }
+        let mut front = shared.front.try_lock()?;
+        let Front { mode: Mode::Ring(producer), nudge_at } = &mut *front else { return None };
+        if !producer.push(line) {
+            return None;
+        }
+        let is_much = producer.position() >= *nudge_at;
+        if is_much {
+            *nudge_at = producer.position() + NUDGE_BYTES;
+        }
+        drop(front);
+        shared.wake_flusher(is_much);
+        Some(shared.report())
     }
 
     /// Appends a line, which ends in a newline.
     ///
-    /// After failures the next line that can be written again is preceded by a record that tells
-    /// how many are missing.
+    /// While the disk refuses, lines are kept in the ring. What finds no room there is dropped and
+    /// counted; so it is while the disk is too slow, if the options say so. When writing works
+    /// again, a record in the log tells how many are missing.
+    ///
+    /// The first failure of each cause is an error, to be reported, though the line may have been
+    /// kept.
     pub fn append(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
-        debug_assert!(line.ends_with(b"\n"), "a line ends in a newline");
-        let Some(file) = self.file.get() else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return Err(AppendError { cause: AppendCause::Closed, first: false });
-        };
-        match self.write(file.as_fd(), line) {
-            Ok(()) => {
-                // Only written when it changes: the threads share this cache line.
-                if self.last_errno.load(Ordering::Relaxed) != 0 {
-                    self.last_errno.store(0, Ordering::Relaxed);
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                self.unnoted.fetch_add(1, Ordering::Relaxed);
-                let errno = errno_of(&error);
-                let first = self.last_errno.swap(errno, Ordering::Relaxed) != errno;
-                Err(AppendError { cause: AppendCause::Os(error), first })
+        loop {
+            if let Some(outcome) = self.append_within(line, Duration::from_secs(1)) {
+                return outcome;
             }
         }
+    }
+
+    /// [`append`](Self::append), but waits for no longer than `patience`. None: the ring is still
+    /// full, and nothing has happened.
+    pub fn append_within(
+        &self,
+        line: &[u8],
+        patience: Duration,
+    ) -> Option<std::result::Result<(), AppendError>> {
+        let shared = &self.shared;
+        shared.adopt_if_forked();
+        let start = Instant::now();
+        loop {
+            if shared.is_closed.load(Ordering::Acquire) {
+                return Some(shared.refuse());
+            }
+            let seen = shared.progress.count();
+            match shared.push(line) {
+                Push::Done(position) => {
+                    return Some(match shared.options.durability {
+                        Durability::Process => shared.report(),
+                        Durability::Fsync => shared.wait_until_synced(position),
+                    });
+                }
+                Push::Unstarted => shared.start(),
+                Push::Direct => return Some(shared.append_directly(line)),
+                Push::TooLong => return Some(shared.append_long(line)),
+                Push::Full => {
+                    shared.work.notify();
+                    if let Some(error) = shared.file.failure() {
+                        return Some(shared.drop_line(AppendCause::Os(error)));
+                    }
+                    if shared.options.on_full == OnFull::Drop {
+                        return Some(shared.drop_line(AppendCause::Full));
+                    }
+                    let Some(rest) = patience.checked_sub(start.elapsed()) else { return None };
+                    shared.progress.wait(seen, Some(rest.min(RETRY_INTERVAL)));
+                }
+            }
+        }
+    }
+
+    /// Counts a line as dropped that the caller has given up on.
+    pub fn give_up(&self) {
+        self.shared.file.count_dropped(true);
+    }
+
+    /// Puts all lines that were appended so far into the log.
+    ///
+    /// # Errors
+    /// The operating system refuses; the lines are kept in the ring, to be tried again.
+    pub fn flush(&self) -> io::Result<()> {
+        let shared = &*self.shared;
+        shared.adopt_if_forked();
+        shared.flusher.lock().flush(shared)
     }
 
     /// Makes the writer the forked child's own: the child says by a lock of its own that it has the
-    /// log open, and no longer keeps its parent's lock alive. To be called in the child right after
-    /// the fork, while it has a single thread.
+    /// log open, has a ring of its own, and no longer keeps its parent's lock alive. To be called in
+    /// the child right after the fork, while it has a single thread.
     pub fn after_fork_in_child(&self) {
-        self.file.forget_uses_after_fork();
-        // What is missing of the parent's lines, the parent notes.
-        self.dropped.store(0, Ordering::Relaxed);
-        self.unnoted.store(0, Ordering::Relaxed);
-        self.last_errno.store(0, Ordering::Relaxed);
-        let Some(inherited) = self.file.get() else { return };
-        // Where the file can't be opened again the child goes on with the inherited description.
-        if let Ok(own) = reopen(inherited.as_fd(), &self.path, self.is_readable) {
-            store::hold(&own, self.is_readable, std::process::id());
-            let _ = self.file.replace(&own.into());
-        }
+        self.shared.adopt(fork::generation());
     }
 
-    /// Closes the log, as soon as threads that are writing right now are done. Nobody waits, and
-    /// closing again does nothing.
+    /// Closes the log. What cannot be flushed for now stays beside it; threads that are writing
+    /// right now end that. Closing again does nothing.
     pub fn close(&self) {
-        if let Some(file) = self.file.get() {
-            if self.unnoted.load(Ordering::Relaxed) != 0 {
-                // The last chance to tell of the gap. If it fails, there is nobody left to tell.
-                let _ = self.write(file.as_fd(), b"");
+        self.shared.close();
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn push(&self, line: &[u8]) -> Push {
+        let mut front = self.front.lock();
+        let Front { mode, nudge_at } = &mut *front;
+        match mode {
+            Mode::Unstarted { direct_lines: 0 } => Push::Unstarted,
+            Mode::Unstarted { direct_lines } => {
+                *direct_lines -= 1;
+                Push::Direct
             }
-            if let Ok(stat) = rustix::fs::fstat(&file)
-                && let Ok(size_bytes) = u64::try_from(stat.st_size)
-            {
-                store::mark_closed(&file, size_bytes);
+            Mode::Direct => Push::Direct,
+            Mode::Ring(producer) if line.len() > producer.capacity() / 2 => Push::TooLong,
+            Mode::Ring(producer) => {
+                if !producer.push(line) {
+                    return Push::Full;
+                }
+                let position = producer.position();
+                let is_much = position >= *nudge_at;
+                if is_much {
+                    *nudge_at = position + NUDGE_BYTES;
+                }
+                drop(front);
+                self.wake_flusher(is_much);
+                Push::Done(position)
             }
         }
-        self.file.close();
     }
 
-    /// Writes what has to go before the line, and the line, by one system call.
-    fn write(&self, file: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
-        let is_torn =
-            self.is_torn.load(Ordering::Relaxed) && self.is_torn.swap(false, Ordering::Relaxed);
-        let unnoted = match self.unnoted.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.unnoted.swap(0, Ordering::Relaxed),
+    /// Tells the flusher of a line.
+    fn wake_flusher(&self, is_urgent: bool) {
+        // Either the flusher sees the line before it goes to sleep, or this sees that it sleeps.
+        fence(Ordering::SeqCst);
+        let is_asleep =
+            self.is_idle.load(Ordering::Relaxed) && self.is_idle.swap(false, Ordering::Relaxed);
+        if is_asleep || is_urgent {
+            self.work.notify();
+        }
+    }
+
+    /// What the caller of a successful append is told.
+    fn report(&self) -> std::result::Result<(), AppendError> {
+        if self.file.take_removal() {
+            return Err(AppendError { cause: AppendCause::Removed, first: true });
+        }
+        if self.file.take_unreported()
+            && let Some(error) = self.file.failure()
+        {
+            return Err(AppendError { cause: AppendCause::Os(error), first: true });
+        }
+        Ok(())
+    }
+
+    fn refuse(&self) -> std::result::Result<(), AppendError> {
+        self.file.count_dropped(false);
+        Err(AppendError { cause: AppendCause::Closed, first: false })
+    }
+
+    fn drop_line(&self, cause: AppendCause) -> std::result::Result<(), AppendError> {
+        self.file.count_dropped(true);
+        Err(AppendError { cause, first: self.file.take_unreported() })
+    }
+
+    fn append_directly(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
+        let outcome = match self.file.get() {
+            None => return self.refuse(),
+            Some(file) => self.file.write_line(line).and_then(|()| match self.options.durability {
+                Durability::Process => Ok(()),
+                Durability::Fsync => Ok(rustix::fs::fdatasync(&file)?),
+            }),
         };
-        if !is_torn && unnoted == 0 {
-            let Err(failure) = write_all(file, line) else { return Ok(()) };
-            return self.settle(line, failure);
-        }
-        let mut text = Vec::with_capacity(line.len() + 256);
-        if is_torn {
-            text.push(b'\n');
-        }
-        if unnoted != 0 {
-            write_note(&mut text, unnoted, self.last_errno.load(Ordering::Relaxed));
-        }
-        let note_end = text.len();
-        text.extend_from_slice(line);
-        let Err(failure) = write_all(file, &text) else { return Ok(()) };
-        if !is_complete(&text[..note_end], &failure) {
-            self.unnoted.fetch_add(unnoted, Ordering::Relaxed);
-        }
-        if failure.written == 0 && is_torn {
-            self.is_torn.store(true, Ordering::Relaxed);
-        }
-        self.settle(&text, failure)
-    }
-
-    /// Remembers how a failure left the file, and decides whether it is one.
-    fn settle(&self, text: &[u8], failure: WriteFailure) -> io::Result<()> {
-        if text[..failure.written].last().is_some_and(|&last| last != b'\n') {
-            self.is_torn.store(true, Ordering::Relaxed);
-        }
-        if is_complete(text, &failure) { Ok(()) } else { Err(failure.error) }
-    }
-}
-
-/// Whether what was written has all of `lines`. The last newline may be missing: the next line
-/// brings it, and readers do without it.
-fn is_complete(lines: &[u8], failure: &WriteFailure) -> bool {
-    failure.written + 1 >= lines.len()
-}
-
-struct WriteFailure {
-    /// How many bytes are in the file all the same.
-    written: usize,
-    error: io::Error,
-}
-
-/// Writes all of `text`: by one call, unless the system takes only a part of it.
-fn write_all(file: BorrowedFd<'_>, text: &[u8]) -> std::result::Result<(), WriteFailure> {
-    let mut written = 0;
-    while written < text.len() {
-        match rustix::io::write(file, &text[written..]) {
-            Ok(0) => return Err(WriteFailure { written, error: io::ErrorKind::WriteZero.into() }),
-            Ok(taken) => written += taken,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(WriteFailure { written, error: error.into() }),
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => self.drop_line(AppendCause::Os(error)),
         }
     }
-    Ok(())
-}
 
-/// Gives a new log the name of this process, by `publish`, which says whether the name was free.
-/// None: the file to be named is gone.
-fn name_log(
-    directory: &TraceDir,
-    pid: u32,
-    mut publish: impl FnMut(LogName) -> io::Result<bool>,
-) -> Result<Option<LogName>> {
-    let mut number = 0;
-    // Each round ends with a log, uses up a number, or moves a finished log away.
-    for _ in 0..MAX_NUMBER {
-        let name = LogName::plain(pid, number);
-        // In this order: a log that is being compressed has its new name before it loses the old.
-        let plain = directory.standing(name)?;
-        let compressed = directory.standing(name.compressed())?;
-        let finished = match (plain, compressed) {
-            (Standing::Free, Standing::Free) => match publish(name) {
-                Ok(true) => return Ok(Some(name)),
-                Ok(false) => continue,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(Error::io("create", directory.path_of(name), error)),
-            },
-            (Standing::File, Standing::Free) if number == 0 => name,
-            (Standing::Free, Standing::File) if number == 0 => name.compressed(),
-            // Both: a compression to be completed by a housekeeper.
+    /// Appends a line for which the ring is too small.
+    fn append_long(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
+        let mut flusher = self.flusher.lock();
+        // What this thread has logged before comes before.
+        match flusher.flush(self) {
+            Ok(()) => {
+                flusher.is_synced = false;
+                self.append_directly(line)
+            }
+            Err(error) => self.drop_line(AppendCause::Os(error)),
+        }
+    }
+
+    /// Takes a ring into use, or finds that there can be none.
+    fn start(self: &Arc<Self>) {
+        let mut flusher = self.flusher.lock();
+        if !matches!(self.front.lock().mode, Mode::Unstarted { .. }) {
+            return;
+        }
+        let mode = match self.make_ring(&mut flusher) {
+            Ok(producer) if self.spawn_flusher() => Mode::Ring(producer),
             _ => {
-                number += 1;
+                flusher.end();
+                Mode::Direct
+            }
+        };
+        *self.front.lock() = Front { mode, nudge_at: NUDGE_BYTES };
+    }
+
+    fn make_ring(&self, flusher: &mut Flusher) -> io::Result<Producer> {
+        let log = self.file.reopen(&self.path)?;
+        store::unmark_closed(&log);
+        // Beside the log there may be what other processes of the program have left.
+        tail::join_finished(&log, &self.path);
+        let pid = std::process::id();
+        let capacity = self.options.buffer_bytes;
+        let (producer, consumer, path) = tail::create(&log, &self.path, capacity, pid)?;
+        flusher.begin(consumer, path);
+        self.synced.store(0, Ordering::Relaxed);
+        Ok(producer)
+    }
+
+    fn spawn_flusher(self: &Arc<Self>) -> bool {
+        let shared = Arc::clone(self);
+        let generation = self.generation.load(Ordering::Relaxed);
+        std::thread::Builder::new()
+            .name("inspect-trace".into())
+            .stack_size(128 << 10)
+            .spawn(move || shared.run_flusher(generation))
+            .is_ok()
+    }
+
+    /// The flusher's thread.
+    fn run_flusher(&self, generation: u64) {
+        sys::block_signals();
+        let mut quiet = 0;
+        let mut is_ready = false;
+        loop {
+            let seen = self.work.count();
+            if self.is_closed.load(Ordering::Acquire)
+                || self.generation.load(Ordering::Relaxed) != generation
+            {
+                return;
+            }
+            if quiet >= IDLE_INTERVALS && self.file.failure().is_none() {
+                self.is_idle.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                let flusher = self.flusher.lock();
+                let (has_ring, has_pending) = (flusher.has_ring(), flusher.has_pending());
+                drop(flusher);
+                if !has_ring {
+                    return;
+                }
+                if !has_pending {
+                    self.work.wait(seen, None);
+                }
+                self.is_idle.store(false, Ordering::Relaxed);
+                quiet = 0;
                 continue;
             }
+            let is_failing = self.file.failure().is_some();
+            self.work.wait(seen, Some(if is_failing { RETRY_INTERVAL } else { FLUSH_INTERVAL }));
+            let mut flusher = self.flusher.lock();
+            if !flusher.has_ring() {
+                return;
+            }
+            quiet = if flusher.has_pending() { 0 } else { quiet + 1 };
+            // What fails is noted, to be reported by whoever logs next.
+            let _ = flusher.flush(self);
+            if !is_ready {
+                flusher.make_ready();
+                is_ready = true;
+            }
+            self.renew_ring(&mut flusher);
+        }
+    }
+
+    /// Makes a new ring where somebody has removed the file of the one in use.
+    fn renew_ring(&self, flusher: &mut Flusher) {
+        if !flusher.tail_path().is_some_and(is_gone) || flusher.has_pending() {
+            return;
+        }
+        // Lines wait for the moment that this takes; it is rare.
+        let mut front = self.front.lock();
+        if !matches!(front.mode, Mode::Ring(_)) || flusher.flush(self).is_err() {
+            return;
+        }
+        let mode = match self.make_ring(flusher) {
+            Ok(producer) => Mode::Ring(producer),
+            // The directory is gone: go on with what there is.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(_) => Mode::Direct,
         };
-        if !make_way(directory, finished) {
-            number += 1;
+        *front = Front { mode, nudge_at: NUDGE_BYTES };
+    }
+
+    fn wait_until_synced(&self, position: u64) -> std::result::Result<(), AppendError> {
+        loop {
+            let seen = self.progress.count();
+            if self.synced.load(Ordering::Acquire) >= position {
+                return self.report();
+            }
+            if self.is_closed.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            if let Some(error) = self.file.failure() {
+                let first = self.file.take_unreported();
+                return Err(AppendError { cause: AppendCause::Os(error), first });
+            }
+            self.work.notify();
+            self.progress.wait(seen, Some(RETRY_INTERVAL));
         }
     }
-    Err(Error::io(
-        "create",
-        directory.path_of(LogName::plain(pid, 0)),
-        io::ErrorKind::AlreadyExists.into(),
-    ))
-}
 
-/// Gives a log another name, if it is finished.
-fn make_way(directory: &TraceDir, name: LogName) -> bool {
-    // What can't be opened or renamed stays, whatever the reason: there are other names.
-    let Ok(Some(file)) = directory.open_log(name) else { return false };
-    let Some(right) = directory.take_over(&file, name) else { return false };
-    matches!(directory.move_aside(name, &right), Ok(Some(_)))
-}
-
-/// Appends to `text` a record that tells of missing records.
-fn write_note(text: &mut Vec<u8>, dropped: u64, errno: i32) {
-    let why = reason(&io::Error::from_raw_os_error(errno));
-    let records = if dropped == 1 { "record" } else { "records" };
-    let message = format!("[inspect-trace] {dropped} {records} could not be written: {why}");
-    let mut timestamp = Vec::new();
-    clock::write_local_iso(&mut timestamp, clock::now_s());
-    let mut json = JsonWriter::new(text);
-    json.begin_object();
-    json.key(b"timestamp");
-    json.string(&timestamp);
-    json.key(b"level");
-    json.string(b"TRACE");
-    json.key(b"message");
-    json.string(message.as_bytes());
-    json.key(b"dropped");
-    json.integer(i64::try_from(dropped).unwrap_or(i64::MAX));
-    json.end_object();
-    text.push(b'\n');
-}
-
-fn errno_of(error: &io::Error) -> i32 {
-    // The one failure without a number is a write that writes nothing.
-    error.raw_os_error().unwrap_or(libc::EIO)
-}
-
-/// A log is a regular file. A character device passes for one: /dev/null, a terminal.
-fn check_kind(path: &Path, metadata: &fs::Metadata) -> Result<()> {
-    use std::os::unix::fs::FileTypeExt as _;
-    let kind = metadata.file_type();
-    if kind.is_file() || kind.is_char_device() {
-        return Ok(());
-    }
-    Err(Error::NotAFile { path: path.to_owned(), kind: store::kind_of(kind) })
-}
-
-/// Opens for appending, and for reading where that is allowed (shared locks ask for it). Opening
-/// and writing never wait for anybody.
-fn open_for_append(path: &Path) -> io::Result<(File, bool)> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    match options.clone().read(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            options.open(path).map(|file| (file, false))
+    fn adopt_if_forked(&self) {
+        let now = fork::generation();
+        if self.generation.load(Ordering::Acquire) != now {
+            self.adopt(now);
         }
-        opened => opened.map(|file| (file, true)),
     }
-}
 
-/// Another file description of an open file, whatever became of its name.
-fn reopen(file: BorrowedFd<'_>, path: &Path, is_readable: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).read(is_readable).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    match options.open(format!("/proc/self/fd/{}", file.as_raw_fd())) {
-        Ok(file) => Ok(file),
-        // No /proc: by name, if the name still stands for the file.
-        Err(error) => {
-            let again = options.open(path)?;
-            let (own, inherited) = (rustix::fs::fstat(&again)?, rustix::fs::fstat(file)?);
-            let is_same = (own.st_dev, own.st_ino) == (inherited.st_dev, inherited.st_ino);
-            if is_same { Ok(again) } else { Err(error) }
+    /// Makes everything this process's own.
+    fn adopt(&self, generation: u64) {
+        if self.generation.load(Ordering::Acquire) == generation {
+            return;
+        }
+        self.file.after_fork_in_child(&self.path);
+        let mode = match self.options.buffer_bytes {
+            0 => Mode::Direct,
+            _ => Mode::Unstarted { direct_lines: DIRECT_LINES_OF_CHILD },
+        };
+        // The rings are the parent's: here, only their memory is given back.
+        drop(self.front.break_after_fork(Front { mode, nudge_at: NUDGE_BYTES }));
+        drop(self.flusher.break_after_fork(Flusher::default()));
+        self.is_idle.store(false, Ordering::Relaxed);
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    fn close(&self) {
+        self.adopt_if_forked();
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.finish();
+        self.file.close();
+        registry::forget(self);
+    }
+
+    /// Flushes, gives up the ring and marks the log as closed. Lines that still come go into the
+    /// file directly.
+    fn finish(&self) {
+        self.front.lock().mode = Mode::Direct;
+        self.work.notify();
+        if let Some(mut flusher) = self.flusher.lock_within(CLOSE_PATIENCE) {
+            let had_ring = flusher.has_ring();
+            let _ = flusher.flush(self);
+            flusher.end();
+            if had_ring && let Ok(log) = self.file.reopen(&self.path) {
+                // Forked children that ended without a word.
+                tail::join_finished(&log, &self.path);
+            }
+        }
+        self.progress.notify();
+        if !tail::is_beside(&self.path)
+            && let Some(file) = self.file.get()
+            && let Ok(stat) = rustix::fs::fstat(&file)
+            && let Ok(size_bytes) = u64::try_from(stat.st_size)
+        {
+            store::mark_closed(file.as_fd(), size_bytes);
+        }
+    }
+
+    /// [`Self::finish`] at the end of the process, which other threads of it may live to see.
+    pub(super) fn finish_at_exit(&self) {
+        let is_own = self.generation.load(Ordering::Acquire) == fork::generation();
+        if is_own && !self.is_closed.load(Ordering::Acquire) {
+            self.finish();
         }
     }
 }
 
-fn has_gzip_magic(file: &File) -> bool {
-    let mut head = [0; 2];
-    file.read_exact_at(&mut head, 0).is_ok() && head == [0x1f, 0x8b]
-}
-
-/// Whether the last line lacks its end because its writer was killed, or the disk was full. A line
-/// that another process is writing this very moment is not torn.
-fn is_torn(file: &File) -> bool {
-    for _ in 0..MOVING_END_POLLS {
-        if !ends_within_line(file) {
-            return false;
+impl Flusher {
+    /// Appends all that is in the ring to the log, and what is to be noted there.
+    fn flush(&mut self, shared: &Shared) -> io::Result<()> {
+        loop {
+            match self.flush_batch(&shared.file, &shared.path) {
+                Ok(true) => shared.progress.notify(),
+                Ok(false) => break,
+                Err(error) => {
+                    shared.file.fails(&error);
+                    shared.progress.notify();
+                    return Err(error);
+                }
+            }
         }
-        if !store::is_held_by_others(file) {
-            break;
+        if shared.file.has_unnoted() {
+            shared.file.write_line(b"")?;
         }
-        std::thread::sleep(MOVING_END_POLL);
+        if shared.options.durability == Durability::Fsync && !self.is_synced {
+            let Some(file) = shared.file.get() else { return Ok(()) };
+            if let Err(errno) = rustix::fs::fdatasync(&file) {
+                shared.file.fails(&errno.into());
+                shared.progress.notify();
+                return Err(errno.into());
+            }
+            self.is_synced = true;
+            shared.synced.store(self.flushed(), Ordering::Release);
+            shared.progress.notify();
+        }
+        if self.has_ring() {
+            shared.file.works();
+        }
+        Ok(())
     }
-    true
-}
-
-fn ends_within_line(file: &File) -> bool {
-    let mut last = [0];
-    let Ok(metadata) = file.metadata() else { return false };
-    let Some(offset) = metadata.len().checked_sub(1) else { return false };
-    file.read_exact_at(&mut last, offset).is_ok() && last[0] != b'\n'
 }

@@ -12,6 +12,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use inspect_trace_core::store::{self, RunInfo};
+use inspect_trace_core::read::Blocks;
+use inspect_trace_core::write::options::WriterOptions;
 use inspect_trace_core::write::writer::LogWriter;
 use rustix::fs::XattrFlags;
 
@@ -134,14 +136,14 @@ pub fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 /// All lines of a log, plain or compressed by its name. Fails on damage.
+/// The lines of a log, with those that are beside it.
 pub fn read_lines(path: &Path) -> Vec<String> {
-    let mut text = String::new();
-    let file = File::open(path).unwrap();
-    if path.extension().unwrap() == "gz" {
-        flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
-    } else {
-        BufReader::new(file).read_to_string(&mut text).unwrap();
+    let mut blocks = Blocks::open(path).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(block) = blocks.next_block().unwrap() {
+        bytes.extend(block.bytes);
     }
+    let text = String::from_utf8(bytes).unwrap();
     text.split_inclusive('\n').map(str::to_owned).collect()
 }
 
@@ -311,7 +313,13 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             answer(log.path().to_str().unwrap());
             *writer = Some(log);
         }
-        "open" => match LogWriter::open(Path::new(rest)) {
+        "open" | "open-direct" => match LogWriter::open_with(
+            Path::new(rest),
+            WriterOptions {
+                buffer_bytes: if verb == "open" { 4 << 20 } else { 0 },
+                ..WriterOptions::default()
+            },
+        ) {
             Ok(log) => {
                 answer(log.path().to_str().unwrap());
                 *writer = Some(log);
@@ -371,6 +379,10 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             }
             answer("ok");
         }
+        "flush" => match writer.as_ref().unwrap().flush() {
+            Ok(()) => answer("ok"),
+            Err(error) => answer(&format!("error: {error}")),
+        },
         "dropped" => answer(&writer.as_ref().unwrap().dropped().to_string()),
         "close" => {
             writer.as_ref().unwrap().close();

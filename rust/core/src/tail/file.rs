@@ -1,0 +1,196 @@
+//! Tail files: their names, making them, finding those of a log, reading them.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags};
+use rustix::process::{Resource, getrlimit};
+use uuid::Uuid;
+
+use super::layout::{HEADER_BYTES, State, word};
+use crate::sys::ring::{self, Consumer, Owner, Producer};
+
+const ENDING: &[u8] = b".tail";
+
+/// The beginning of the names of a log's tail files: hidden, and beside the log.
+fn prefix_of(log_name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(log_name);
+    prefix.push(".");
+    prefix
+}
+
+/// The file itself, where its path is that of a symlink: tails lie beside the file.
+fn real_path(log: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(log) {
+        Ok(metadata) if !metadata.is_symlink() => Ok(log.to_owned()),
+        _ => fs::canonicalize(log),
+    }
+}
+
+/// Makes a tail file for the open log at `path` and maps it; its path comes with it.
+///
+/// An error means that there can be none here: the file system has no room, cannot keep room, or
+/// has no shared mappings; or the process may not write that much.
+pub(crate) fn create(
+    log: &File,
+    path: &Path,
+    capacity: usize,
+    pid: u32,
+) -> io::Result<(Producer, Consumer, PathBuf)> {
+    let bytes = (HEADER_BYTES + capacity) as u64;
+    // Reserving more than the limit would be answered by a signal.
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let metadata = log.metadata()?;
+    let path = real_path(path)?;
+    let mut name = prefix_of(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    let (number, ..) = Uuid::new_v4().as_fields();
+    name.push(format!("{pid}-{number:08x}.tail"));
+    let tail_path = path.with_file_name(name);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, &tail_path, flags, Mode::from_raw_mode(0o600))?);
+    let owner = Owner { device: metadata.dev(), inode: metadata.ino(), pid };
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)
+        .map_err(io::Error::from)
+        .and_then(|()| ring::create(&file, capacity, owner))
+        .map(|(producer, consumer)| (producer, consumer, tail_path.clone()))
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&tail_path);
+        })
+}
+
+/// Removes a tail file that was made by [`create`], once it is empty.
+pub(crate) fn remove_unused(tail_path: &Path) {
+    let _ = fs::remove_file(tail_path);
+}
+
+/// The names of the logs in a directory that have tail files beside them.
+pub(crate) fn logs_with_tails(directory: &Path) -> HashSet<OsString> {
+    tail_names(directory).filter_map(|name| log_of(&name).map(OsStr::to_owned)).collect()
+}
+
+/// Tail files whose log somebody has removed are kept for so long: their writer may live, and make
+/// the log anew.
+const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes old tail files that stand beside no log.
+pub(crate) fn remove_orphans(directory: &Path) {
+    for name in tail_names(directory) {
+        let Some(log) = log_of(&name) else { continue };
+        let path = directory.join(&name);
+        let is_old = fs::symlink_metadata(&path)
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ORPHAN_AGE));
+        if is_old && fs::symlink_metadata(directory.join(log)).is_err() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn tail_names(directory: &Path) -> impl Iterator<Item = OsString> {
+    let names = fs::read_dir(directory).into_iter().flatten().flatten();
+    names.map(|entry| entry.file_name()).filter(|name| name.as_bytes().ends_with(ENDING))
+}
+
+/// The name of the log in that of a tail file.
+fn log_of(name: &OsStr) -> Option<&OsStr> {
+    let rest = name.as_bytes().strip_prefix(b".")?.strip_suffix(ENDING)?;
+    let dot = memchr::memrchr(b'.', rest)?;
+    Some(OsStr::from_bytes(&rest[..dot]))
+}
+
+/// Whether there is a tail file beside the log at `path`.
+pub(crate) fn is_beside(path: &Path) -> bool {
+    !TailFile::all_of(path, false).is_empty()
+}
+
+/// A tail file, open for reading or joining.
+#[derive(Debug)]
+pub(crate) struct TailFile {
+    pub(crate) path: PathBuf,
+    file: File,
+}
+
+impl TailFile {
+    /// The tail files beside the log at `path`, open for reading or, to be joined, also for
+    /// writing. What cannot be opened is left out.
+    pub(crate) fn all_of(path: &Path, to_join: bool) -> Vec<Self> {
+        let Ok(path) = real_path(path) else { return Vec::new() };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Vec::new();
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let prefix = prefix_of(name);
+        let access = if to_join { OFlags::RDWR } else { OFlags::RDONLY };
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut paths: Vec<_> = tail_names(parent)
+            .filter(|name| is_tail_name(name, &prefix))
+            .map(|name| parent.join(name))
+            .collect();
+        paths.sort();
+        let open = |path: PathBuf| {
+            let file = File::from(rustix::fs::open(&path, flags, Mode::empty()).ok()?);
+            file.metadata().ok()?.is_file().then_some(Self { path, file })
+        };
+        paths.into_iter().filter_map(open).collect()
+    }
+
+    /// The open file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The header, as it is at this moment.
+    pub(super) fn state(&self) -> io::Result<State> {
+        let mut before = [0; word::END];
+        self.file.read_exact_at(&mut before, 0)?;
+        loop {
+            // One reading could meet a word half written.
+            let mut now = [0; word::END];
+            self.file.read_exact_at(&mut now, 0)?;
+            if now == before {
+                return State::parse(&now);
+            }
+            before = now;
+        }
+    }
+
+    /// The bytes between two positions.
+    pub(super) fn read(&self, state: &State, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(to - from).map_err(io::Error::other)?;
+        let at = from & (state.capacity - 1);
+        let first = usize::try_from(state.capacity - at).map_err(io::Error::other)?.min(length);
+        let mut bytes = vec![0; length];
+        let (one, two) = bytes.split_at_mut(first);
+        self.file.read_exact_at(one, HEADER_BYTES as u64 + at)?;
+        self.file.read_exact_at(two, HEADER_BYTES as u64)?;
+        Ok(bytes)
+    }
+
+    /// Changes a word of the header of a file that nobody has mapped any more.
+    pub(super) fn set(&self, offset: usize, value: u64) -> io::Result<()> {
+        self.file.write_all_at(&value.to_le_bytes(), offset as u64)
+    }
+
+    /// Whether the tail is that of the open log, and not of another that had its name before.
+    pub(super) fn belongs_to(&self, state: &State, log: &fs::Metadata) -> bool {
+        let is_same = (state.device, state.inode) == (log.dev(), log.ino());
+        // The two may have been copied elsewhere. A new log of that name is shorter.
+        is_same || log.len() >= state.base
+    }
+}
+
+fn is_tail_name(name: &OsStr, prefix: &OsStr) -> bool {
+    let Some(rest) = name.as_bytes().strip_prefix(prefix.as_bytes()) else { return false };
+    let Some(id) = rest.strip_suffix(ENDING) else { return false };
+    // Not a name of a tail of a log whose own name begins like this one's.
+    id.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+}

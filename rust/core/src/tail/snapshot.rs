@@ -1,0 +1,103 @@
+//! A log and its tails as they were at one moment.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use super::file::TailFile;
+use super::layout::State;
+use super::resolve::{Rest, rest};
+
+/// How often the moment is sought between two flushes of busy writers.
+const MAX_TRIES: u32 = 2_000;
+
+/// What a log consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// So much of the file counts.
+    pub(crate) file_bytes: u64,
+    /// What follows it: lines that were acknowledged, but are not among those bytes.
+    pub(crate) tail: Vec<u8>,
+}
+
+/// The open log at `path` with the lines beside it that are not in it. None: nothing is beside it,
+/// the file is all there is.
+pub(crate) fn snapshot(log: &File, path: &Path) -> io::Result<Option<Snapshot>> {
+    let tails = TailFile::all_of(path, false);
+    if tails.is_empty() {
+        return Ok(None);
+    }
+    for attempt in 0..MAX_TRIES {
+        if let Some(snapshot) = try_snapshot(log, &tails)? {
+            return Ok(Some(snapshot));
+        }
+        if attempt > 10 {
+            std::thread::yield_now();
+        }
+    }
+    Err(io::Error::other("its writers are too busy to tell what is in it: try again"))
+}
+
+/// None: something changed meanwhile.
+fn try_snapshot(log: &File, tails: &[TailFile]) -> io::Result<Option<Snapshot>> {
+    let states = states(tails);
+    let metadata = log.metadata()?;
+    if !is_same_moment(&states, &self::states(tails)) {
+        return Ok(None);
+    }
+    let size = metadata.len();
+    let mut rests = Vec::new();
+    for (tail, state) in tails.iter().zip(states) {
+        let Some(state) = state.filter(|state| tail.belongs_to(state, &metadata)) else { continue };
+        let bytes = tail.read(&state, state.flushed, state.committed)?;
+        // What was read must not have been overwritten meanwhile.
+        let Ok(now) = tail.state() else { return Ok(None) };
+        if now.committed - state.flushed > state.capacity {
+            return Ok(None);
+        }
+        let batch_bytes = usize::try_from(state.flushing_to.saturating_sub(state.flushed))
+            .map_err(io::Error::other)?;
+        let Rest { from, continues } = rest(log, size, &state, &bytes[..batch_bytes])?;
+        let skip = usize::try_from(from - state.flushed).map_err(io::Error::other)?;
+        rests.push((!continues, bytes, skip));
+    }
+    // What goes on with the last line of the file comes first.
+    rests.sort_by_key(|(is_later, ..)| *is_later);
+    let mut snapshot = Snapshot { file_bytes: size, tail: Vec::new() };
+    for (starts_line, bytes, skip) in rests {
+        if skip == bytes.len() {
+            continue;
+        }
+        let last = match snapshot.tail.last() {
+            Some(&last) => Some(last),
+            None => last_byte(log, size)?,
+        };
+        if starts_line && last.is_some_and(|last| last != b'\n') {
+            snapshot.tail.push(b'\n');
+        }
+        snapshot.tail.extend_from_slice(&bytes[skip..]);
+    }
+    Ok(Some(snapshot))
+}
+
+/// The headers; None for a file that is being made, or is no tail.
+fn states(tails: &[TailFile]) -> Vec<Option<State>> {
+    tails.iter().map(|tail| tail.state().ok()).collect()
+}
+
+/// Whether no line went from a ring into the log between two looks.
+fn is_same_moment(before: &[Option<State>], after: &[Option<State>]) -> bool {
+    before.iter().zip(after).all(|(before, after)| match (before, after) {
+        (Some(before), Some(after)) => before.version == after.version,
+        // One that was made meanwhile has its lines from after we began.
+        (None, _) => true,
+        (Some(_), None) => false,
+    })
+}
+
+fn last_byte(log: &File, size: u64) -> io::Result<Option<u8>> {
+    let Some(offset) = size.checked_sub(1) else { return Ok(None) };
+    let mut last = [0];
+    Ok((log.read_at(&mut last, offset)? == 1).then_some(last[0]))
+}

@@ -1,0 +1,204 @@
+//! From the ring to the log: whole lines, in the background.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::log_file::LogFile;
+use super::note::write_removal_note;
+use crate::store::{self, RunInfo};
+use crate::sys::ring::Consumer;
+use crate::tail::{self, append, ends_within_line_at};
+
+/// So much is appended at a time: room is given back while the rest is on its way.
+const BATCH_BYTES: u64 = 512 << 10;
+
+/// A ring that is in use.
+#[derive(Debug)]
+pub(super) struct Ring {
+    consumer: Consumer,
+    tail_path: PathBuf,
+}
+
+/// What takes the lines out of a ring. One at a time: whoever flushes has it locked.
+#[derive(Debug, Default)]
+pub(super) struct Flusher {
+    ring: Option<Ring>,
+    /// Where the log ended after the last flush. None: look whether it ends with a line.
+    end: Option<u64>,
+    /// So many bytes of the line at `flushed` are in the log.
+    partial_bytes: u64,
+    /// Whether what was flushed is also on the disk.
+    pub(super) is_synced: bool,
+}
+
+impl Flusher {
+    /// Takes a new ring into use.
+    pub(super) fn begin(&mut self, consumer: Consumer, tail_path: PathBuf) {
+        self.ring = Some(Ring { consumer, tail_path });
+        self.end = None;
+        self.partial_bytes = 0;
+    }
+
+    /// Makes the memory of a new ring ready, all of it.
+    pub(super) fn make_ready(&self) {
+        if let Some(ring) = &self.ring {
+            ring.consumer.make_ready();
+        }
+    }
+
+    pub(super) fn has_ring(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// The file of the ring.
+    pub(super) fn tail_path(&self) -> Option<&Path> {
+        self.ring.as_ref().map(|ring| &*ring.tail_path)
+    }
+
+    /// Up to where in the ring lines are in the log.
+    pub(super) fn flushed(&self) -> u64 {
+        self.ring.as_ref().map_or(0, |ring| ring.consumer.flushed())
+    }
+
+    /// Whether there is something to flush.
+    pub(super) fn has_pending(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.consumer.committed() > ring.consumer.flushed())
+    }
+
+    /// Appends a batch of what is in the ring to the log. Returns whether there was any.
+    pub(super) fn flush_batch(&mut self, file: &LogFile, path: &Path) -> io::Result<bool> {
+        let Some(Ring { consumer, .. }) = &mut self.ring else { return Ok(false) };
+        let (flushed, committed) = (consumer.flushed(), consumer.committed());
+        if flushed == committed {
+            return Ok(false);
+        }
+        self.is_synced = false;
+        let mut fd = file.get().ok_or(io::ErrorKind::NotFound)?;
+        let mut stat = rustix::fs::fstat(&fd)?;
+        if stat.st_nlink == 0 {
+            go_on_in_new_file(file, path, consumer)?;
+            (self.end, self.partial_bytes) = (None, 0);
+            fd = file.get().ok_or(io::ErrorKind::NotFound)?;
+            stat = rustix::fs::fstat(&fd)?;
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        if self.partial_bytes > 0 && self.end != Some(size) {
+            // Others went on behind the part of a line: it is written once more, as a whole.
+            self.partial_bytes = 0;
+        }
+        let newline_first =
+            self.partial_bytes == 0 && self.end != Some(size) && ends_within_line_at(&fd, size);
+        let to = batch_end(consumer, flushed, committed);
+        let from = flushed + self.partial_bytes;
+        consumer.begin_flush(to, size - self.partial_bytes + u64::from(newline_first));
+        let appended = append(fd.as_fd(), newline_first, consumer.slices(from, to))?;
+        let end = from + appended.written as u64;
+        self.end = Some(appended.end);
+        if let Some(error) = appended.error {
+            if appended.written > 0 {
+                let line = line_start(consumer, flushed, end);
+                self.partial_bytes = end - line;
+                consumer.break_flush(line, appended.end - self.partial_bytes);
+                file.set_torn(self.partial_bytes > 0);
+            } else {
+                self.end = None;
+            }
+            return Err(error);
+        }
+        if appended.start != size
+            && (self.partial_bytes > 0
+                || (!newline_first && ends_within_line_at(&fd, appended.start)))
+        {
+            self.end = write_first_line_again(fd.as_fd(), consumer, flushed, to)?;
+        }
+        self.partial_bytes = 0;
+        consumer.end_flush(to);
+        file.set_torn(false);
+        Ok(true)
+    }
+
+    /// Gives up the ring: its file is removed if all of it is in the log.
+    pub(super) fn end(&mut self) {
+        if let Some(Ring { consumer, tail_path }) = self.ring.take()
+            && consumer.flushed() == consumer.committed()
+        {
+            tail::remove_unused(&tail_path);
+        }
+    }
+}
+
+/// Where a batch ends that begins at `from`: behind a line.
+fn batch_end(consumer: &Consumer, from: u64, committed: u64) -> u64 {
+    if committed - from <= BATCH_BYTES {
+        return committed;
+    }
+    match line_start(consumer, from, from + BATCH_BYTES) {
+        // A line longer than that.
+        start if start == from => committed,
+        start => start,
+    }
+}
+
+/// Where the line begins that `end` is in, not before `from`, where one begins.
+fn line_start(consumer: &Consumer, from: u64, end: u64) -> u64 {
+    let [one, two] = consumer.slices(from, end);
+    let behind = |newline: usize| newline as u64 + 1;
+    match memchr::memrchr(b'\n', two) {
+        Some(newline) => from + one.len() as u64 + behind(newline),
+        None => from + memchr::memrchr(b'\n', one).map_or(0, behind),
+    }
+}
+
+/// The first line does not stand by itself in the log: somebody who has died since, or who has no
+/// manners, left a part of a line before it in the very moment it was appended.
+fn write_first_line_again(
+    fd: BorrowedFd<'_>,
+    consumer: &Consumer,
+    from: u64,
+    to: u64,
+) -> io::Result<Option<u64>> {
+    let [one, two] = consumer.slices(from, to);
+    let length = match memchr::memchr(b'\n', one) {
+        Some(newline) => newline + 1,
+        None => one.len() + memchr::memchr(b'\n', two).map_or(two.len(), |newline| newline + 1),
+    };
+    let lines = consumer.slices(from, from + length as u64);
+    let appended = append(fd, false, lines)?;
+    appended.error.map_or(Ok(Some(appended.end)), Err)
+}
+
+/// Somebody has removed the log: goes on in a new file of its name. Fails where there can be none,
+/// such as when the directory is gone as well.
+fn go_on_in_new_file(file: &LogFile, path: &Path, consumer: &mut Consumer) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let old = file.get().ok_or(io::ErrorKind::NotFound)?;
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW);
+    let new = options.open(path)?;
+    if store::hold(&new, true, std::process::id()) {
+        store::mark_locked(&new);
+    }
+    if let Some(run) = RunInfo::read_open(&old) {
+        run.write(&new);
+    }
+    drop(old);
+    let metadata = new.metadata()?;
+    let mut text = Vec::new();
+    if ends_within_line_at(&new, metadata.len()) {
+        text.push(b'\n');
+    }
+    write_removal_note(&mut text);
+    io::Write::write_all(&mut &new, &text)?;
+    file.replace(new)?;
+    consumer.set_log(metadata.dev(), metadata.ino());
+    Ok(())
+}
+
+/// Whether the file of a ring was removed.
+pub(super) fn is_gone(tail_path: &Path) -> bool {
+    fs::symlink_metadata(tail_path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}

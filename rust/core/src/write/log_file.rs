@@ -1,0 +1,257 @@
+//! The open file of a log, and appending to it by a system call a line.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use super::note::write_gap_note;
+use crate::error::reason;
+use crate::store;
+use crate::sys::{self, FdUse, SharedFd};
+
+/// The open file of a log. Threads share it without waiting for each other, and it survives a fork
+/// at any moment.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    fd: SharedFd,
+    is_readable: bool,
+    /// Lines that could not be written.
+    dropped: AtomicU64,
+    /// Those of them that no note in the log tells of yet.
+    unnoted: AtomicU64,
+    /// The cause of the last failure; 0 after a success.
+    last_errno: AtomicI32,
+    /// Whether nobody was told of that cause yet.
+    is_unreported: AtomicBool,
+    /// Whether somebody has removed the file, and nobody was told.
+    was_removed: AtomicBool,
+    /// Whether the file ends within a line.
+    is_torn: AtomicBool,
+}
+
+impl LogFile {
+    pub(super) fn new(file: File, is_readable: bool, is_torn: bool) -> Self {
+        Self {
+            fd: SharedFd::new(file.into()),
+            is_readable,
+            dropped: AtomicU64::new(0),
+            unnoted: AtomicU64::new(0),
+            last_errno: AtomicI32::new(0),
+            is_unreported: AtomicBool::new(false),
+            was_removed: AtomicBool::new(false),
+            is_torn: AtomicBool::new(is_torn),
+        }
+    }
+
+    /// The descriptor, kept open for as long as the answer lives; None once it is closed.
+    pub(super) fn get(&self) -> Option<FdUse<'_>> {
+        self.fd.get()
+    }
+
+    /// A description of the file of the caller's own, for reading and appending.
+    pub(super) fn reopen(&self, path: &Path) -> io::Result<File> {
+        let fd = self.get().ok_or(io::ErrorKind::NotFound)?;
+        reopen(fd.as_fd(), path, self.is_readable)
+    }
+
+    /// Goes on in another file, as somebody has removed this one.
+    pub(super) fn replace(&self, file: File) -> io::Result<()> {
+        self.was_removed.store(true, Ordering::Relaxed);
+        self.is_torn.store(false, Ordering::Relaxed);
+        self.fd.replace(&file.into())
+    }
+
+    pub(super) fn close(&self) {
+        self.fd.close();
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether lines are missing that no note tells of.
+    pub(super) fn has_unnoted(&self) -> bool {
+        self.unnoted.load(Ordering::Relaxed) != 0
+    }
+
+    /// Counts a line that is not kept.
+    pub(super) fn count_dropped(&self, is_to_be_noted: bool) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if is_to_be_noted {
+            self.unnoted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Why writing fails; None: it works.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        match self.last_errno.load(Ordering::Relaxed) {
+            0 => None,
+            errno => Some(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    /// Notes that writing fails.
+    pub(super) fn fails(&self, error: &io::Error) {
+        let errno = errno_of(error);
+        if self.last_errno.swap(errno, Ordering::Relaxed) != errno {
+            self.is_unreported.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that writing works.
+    pub(super) fn works(&self) {
+        // Only written when it changes: the threads share this cache line.
+        if self.last_errno.load(Ordering::Relaxed) != 0 {
+            self.last_errno.store(0, Ordering::Relaxed);
+            self.is_unreported.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is a failure that nobody was told of yet; the caller will tell.
+    pub(super) fn take_unreported(&self) -> bool {
+        self.is_unreported.load(Ordering::Relaxed)
+            && self.is_unreported.swap(false, Ordering::Relaxed)
+    }
+
+    /// Says whether the file ends within a line.
+    pub(super) fn set_torn(&self, is_torn: bool) {
+        self.is_torn.store(is_torn, Ordering::Relaxed);
+    }
+
+    /// Whether the file was removed without anybody being told; the caller will tell.
+    pub(super) fn take_removal(&self) -> bool {
+        self.was_removed.load(Ordering::Relaxed) && self.was_removed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Makes the file the forked child's own: the child says by a lock of its own that it has the
+    /// log open, and no longer keeps its parent's lock alive. To be called in the child right after
+    /// the fork, while it has a single thread.
+    pub(super) fn after_fork_in_child(&self, path: &Path) {
+        self.fd.forget_uses_after_fork();
+        // What is missing of the parent's lines, the parent notes.
+        self.dropped.store(0, Ordering::Relaxed);
+        self.unnoted.store(0, Ordering::Relaxed);
+        self.last_errno.store(0, Ordering::Relaxed);
+        self.is_unreported.store(false, Ordering::Relaxed);
+        let Some(inherited) = self.fd.get() else { return };
+        // Where the file can't be opened again the child goes on with the inherited description.
+        if let Ok(own) = reopen(inherited.as_fd(), path, self.is_readable) {
+            store::hold(&own, self.is_readable, std::process::id());
+            let _ = self.fd.replace(&own.into());
+        }
+    }
+
+    /// Writes a line (or none: only what has to go before it), and remembers how that went.
+    pub(super) fn write_line(&self, line: &[u8]) -> io::Result<()> {
+        let Some(file) = self.get() else { return Ok(()) };
+        let outcome = with_no_size_signal(|| self.write(file.as_fd(), line));
+        match &outcome {
+            Ok(()) => self.works(),
+            Err(error) => self.fails(error),
+        }
+        outcome
+    }
+
+    /// Writes what has to go before the line, and the line, by one system call.
+    fn write(&self, file: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
+        let is_torn =
+            self.is_torn.load(Ordering::Relaxed) && self.is_torn.swap(false, Ordering::Relaxed);
+        let unnoted = match self.unnoted.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.unnoted.swap(0, Ordering::Relaxed),
+        };
+        if !is_torn && unnoted == 0 {
+            let Err(failure) = write_all(file, line) else { return Ok(()) };
+            return self.settle(line, failure);
+        }
+        let mut text = Vec::with_capacity(line.len() + 256);
+        if is_torn {
+            text.push(b'\n');
+        }
+        if unnoted != 0 {
+            let errno = self.last_errno.load(Ordering::Relaxed);
+            let why = match errno {
+                0 => "the buffer was full".to_owned(),
+                errno => reason(&io::Error::from_raw_os_error(errno)),
+            };
+            write_gap_note(&mut text, unnoted, &why);
+        }
+        let note_end = text.len();
+        text.extend_from_slice(line);
+        let Err(failure) = write_all(file, &text) else { return Ok(()) };
+        if !is_complete(&text[..note_end], &failure) {
+            self.unnoted.fetch_add(unnoted, Ordering::Relaxed);
+        }
+        if failure.written == 0 && is_torn {
+            self.is_torn.store(true, Ordering::Relaxed);
+        }
+        self.settle(&text, failure)
+    }
+
+    /// Remembers how a failure left the file, and decides whether it is one.
+    fn settle(&self, text: &[u8], failure: WriteFailure) -> io::Result<()> {
+        if text[..failure.written].last().is_some_and(|&last| last != b'\n') {
+            self.is_torn.store(true, Ordering::Relaxed);
+        }
+        if is_complete(text, &failure) { Ok(()) } else { Err(failure.error) }
+    }
+}
+
+/// Whether what was written has all of `lines`. The last newline may be missing: the next line
+/// brings it, and readers do without it.
+fn is_complete(lines: &[u8], failure: &WriteFailure) -> bool {
+    failure.written + 1 >= lines.len()
+}
+
+struct WriteFailure {
+    /// How many bytes are in the file all the same.
+    written: usize,
+    error: io::Error,
+}
+
+/// Writes all of `text`: by one call, unless the system takes only a part of it.
+fn write_all(file: BorrowedFd<'_>, text: &[u8]) -> Result<(), WriteFailure> {
+    let mut written = 0;
+    while written < text.len() {
+        match rustix::io::write(file, &text[written..]) {
+            Ok(0) => return Err(WriteFailure { written, error: io::ErrorKind::WriteZero.into() }),
+            Ok(taken) => written += taken,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(WriteFailure { written, error: error.into() }),
+        }
+    }
+    Ok(())
+}
+
+/// Runs `write` such that a limit on the size of files is an error, not a signal that kills.
+fn with_no_size_signal<T>(write: impl FnOnce() -> T) -> T {
+    use rustix::process::{Resource, getrlimit};
+    match getrlimit(Resource::Fsize).current {
+        None => write(),
+        Some(_) => sys::without_size_signal(write),
+    }
+}
+
+fn errno_of(error: &io::Error) -> i32 {
+    // The one failure without a number is a write that writes nothing.
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Another file description of an open file, whatever became of its name.
+fn reopen(file: BorrowedFd<'_>, path: &Path, is_readable: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).read(is_readable).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    match options.open(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(file) => Ok(file),
+        // No /proc: by name, if the name still stands for the file.
+        Err(error) => {
+            let again = options.open(path)?;
+            let (own, inherited) = (rustix::fs::fstat(&again)?, rustix::fs::fstat(file)?);
+            let is_same = (own.st_dev, own.st_ino) == (inherited.st_dev, inherited.st_ino);
+            if is_same { Ok(again) } else { Err(error) }
+        }
+    }
+}
