@@ -25,6 +25,7 @@ pub(crate) fn io_to_python(source: &io::Error, message: String) -> PyErr {
     os_error(source.raw_os_error().unwrap_or(libc::EIO), message)
 }
 
-fn os_error(number: i32, message: String) -> PyErr {
+/// `OSError(errno, message)`.
+pub(crate) fn os_error(number: i32, message: String) -> PyErr {
     PyOSError::new_err((number, message))
 }

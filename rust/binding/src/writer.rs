@@ -1,14 +1,16 @@
 //! `LogWriter`: a record is encoded with the interpreter, and written without.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use inspect_trace_core::error::reason;
 use inspect_trace_core::store::RunInfo;
 use inspect_trace_core::write::encode::with_line_buffer;
 use inspect_trace_core::write::writer::{AppendCause, AppendError, LogWriter as CoreWriter};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::error::{io_to_python, to_python};
+use crate::error::{io_to_python, os_error, to_python};
 use crate::log_record::encode_record;
 use crate::value::path_text;
 
@@ -55,6 +57,14 @@ impl LogWriter {
         })
     }
 
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.flush()).map_err(|error| {
+            let message =
+                format!("cannot write to {}: {}", self.0.path().display(), reason(&error));
+            io_to_python(&error, message)
+        })
+    }
+
     fn after_fork_in_child(&self) {
         self.0.after_fork_in_child();
     }
@@ -64,12 +74,23 @@ impl LogWriter {
     }
 }
 
-/// Appends a line, which ends in a newline. Raises only for the first failure of a cause; the
-/// others are counted by the core.
+/// How long a thread waits for room before it looks for Ctrl-C.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Appends a line, which ends in a newline: with the interpreter, as nothing there waits, or else
+/// without. Raises only for the first failure of a cause; the others are counted by the core. What
+/// a signal handler raises while there is no room passes, and the line is given up.
 pub(crate) fn append_line(py: Python<'_>, writer: &CoreWriter, line: &[u8]) -> PyResult<()> {
-    match py.detach(|| writer.append(line)) {
-        Err(error) if error.first => Err(append_error(writer, &error)),
-        Ok(()) | Err(_) => Ok(()),
+    let mut outcome = writer.try_append(line);
+    while outcome.is_none() {
+        outcome = py.detach(|| writer.append_within(line, PATIENCE));
+        if outcome.is_none() {
+            py.check_signals().inspect_err(|_| writer.give_up())?;
+        }
+    }
+    match outcome {
+        Some(Err(error)) if error.first => Err(append_error(writer, &error)),
+        _ => Ok(()),
     }
 }
 
@@ -78,5 +99,7 @@ fn append_error(writer: &CoreWriter, error: &AppendError) -> PyErr {
     match &error.cause {
         AppendCause::Os(source) => io_to_python(source, message),
         AppendCause::Closed => PyValueError::new_err(message),
+        AppendCause::Removed => os_error(libc::ENOENT, message),
+        AppendCause::Full => os_error(libc::EAGAIN, message),
     }
 }

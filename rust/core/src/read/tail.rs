@@ -29,7 +29,7 @@ pub struct TailSearch {
 enum Source {
     /// Read from its end: up to this place, nothing has been read.
     Plain {
-        file: PlainLog,
+        file: Box<PlainLog>,
         end: u64,
         cursor: LineCursor,
         block: Block,
@@ -57,6 +57,7 @@ impl TailSearch {
         let source = match blocks::open(path)? {
             Opened::Plain(file) => {
                 let end = file.length().map_err(|e| Error::io("look at", path, e))?;
+                let file = Box::new(file);
                 let (cursor, block) = (LineCursor::new(), Block::default());
                 Source::Plain { file, end, cursor, block, is_last: true }
             }

@@ -42,7 +42,15 @@ impl Map {
         assert!(offset.is_multiple_of(8) && offset + 8 <= HEADER_BYTES.min(self.bytes));
         // SAFETY: inside of the mapping, which lives as long as `self`, and aligned, as a mapping
         // begins with a page. The header is only ever reached through atomics.
-        unsafe { &*self.base.as_ptr().add(offset).cast::<AtomicU64>() }
+        #[allow(clippy::cast_ptr_alignment)]
+        unsafe {
+            &*self.base.as_ptr().add(offset).cast::<AtomicU64>()
+        }
+    }
+
+    fn advise(&self, advice: libc::c_int) {
+        // SAFETY: the range is the mapping, and advice of this kind changes nothing but the speed.
+        unsafe { libc::madvise(self.base.as_ptr().cast(), self.bytes, advice) };
     }
 
     /// Makes pages present and writable, so that the first line on each costs no fault. An error
@@ -93,7 +101,11 @@ pub(crate) fn create(
 ) -> io::Result<(Producer, Consumer)> {
     assert!(capacity.is_power_of_two(), "positions wrap at a power of two");
     let map = Arc::new(Map::new(file, HEADER_BYTES + capacity)?);
-    map.populate(0, READY_BYTES.min(map.bytes))?;
+    // Without being told otherwise, the system readies (and clears) megabytes at the first touch.
+    map.advise(libc::MADV_RANDOM);
+    let ready = READY_BYTES.min(map.bytes);
+    map.populate(0, ready)?;
+    map.advise(libc::MADV_NORMAL);
     map.word(word::CAPACITY).store(capacity as u64, Ordering::Relaxed);
     map.word(word::DEVICE).store(owner.device, Ordering::Relaxed);
     map.word(word::INODE).store(owner.inode, Ordering::Relaxed);
@@ -101,7 +113,7 @@ pub(crate) fn create(
     // Last: from now on it is a tail file.
     map.word(word::MAGIC).store(u64::from_ne_bytes(MAGIC), Ordering::Release);
     let producer = Producer { map: Arc::clone(&map), capacity, position: 0, flushed_seen: 0 };
-    Ok((producer, Consumer { map, capacity, flushed: 0 }))
+    Ok((producer, Consumer { map, capacity, flushed: 0, ready }))
 }
 
 /// The end that lines go into.
@@ -161,18 +173,19 @@ pub(crate) struct Consumer {
     map: Arc<Map>,
     capacity: usize,
     flushed: u64,
+    /// So much of the mapping has been made ready.
+    ready: usize,
 }
 
 impl Consumer {
-    /// Makes the pages ready that the producer will come to next, without being in its way.
-    pub(crate) fn make_ready(&self) {
-        let mut from = READY_BYTES.min(self.map.bytes);
-        while from < self.map.bytes {
-            let to = self.map.bytes.min(from + READY_BYTES);
-            if self.map.populate(from, to).is_err() {
-                break;
-            }
-            from = to;
+    /// Makes more pages ready before the producer comes to them, if it has come half way.
+    pub(crate) fn make_ready(&mut self) {
+        let is_near = self.committed().saturating_mul(2) > self.ready as u64;
+        if is_near && self.ready < self.map.bytes {
+            let to = self.map.bytes.min(self.ready * 4);
+            // Where it fails the producer will take a fault.
+            let _ = self.map.populate(self.ready, to);
+            self.ready = to;
         }
     }
 

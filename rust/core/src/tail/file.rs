@@ -179,13 +179,13 @@ impl TailFile {
     pub(super) fn set(&self, offset: usize, value: u64) -> io::Result<()> {
         self.file.write_all_at(&value.to_le_bytes(), offset as u64)
     }
+}
 
-    /// Whether the tail is that of the open log, and not of another that had its name before.
-    pub(super) fn belongs_to(&self, state: &State, log: &fs::Metadata) -> bool {
-        let is_same = (state.device, state.inode) == (log.dev(), log.ino());
-        // The two may have been copied elsewhere. A new log of that name is shorter.
-        is_same || log.len() >= state.base
-    }
+/// Whether a tail is that of the open log, and not of another that had its name before.
+pub(super) fn belongs_to(state: &State, log: &fs::Metadata) -> bool {
+    let is_same = (state.device, state.inode) == (log.dev(), log.ino());
+    // The two may have been copied elsewhere. A new log of that name is shorter.
+    is_same || log.len() >= state.base
 }
 
 fn is_tail_name(name: &OsStr, prefix: &OsStr) -> bool {

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::append::{append, ends_within_line_at};
-use super::file::TailFile;
+use super::file::{TailFile, belongs_to};
 use super::layout::{State, word};
 use super::resolve::{Rest, rest};
 use crate::store;
@@ -68,7 +68,7 @@ fn join(log: &File, tail: &TailFile) -> io::Result<()> {
         return Ok(());
     }
     let metadata = log.metadata()?;
-    if tail.belongs_to(&state, &metadata) {
+    if belongs_to(&state, &metadata) {
         append_rest(log, tail, &state)?;
         keep_time(log, &metadata);
     }

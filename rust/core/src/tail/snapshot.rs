@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::file::TailFile;
+use super::file::{TailFile, belongs_to};
 use super::layout::State;
 use super::resolve::{Rest, rest};
 
@@ -49,7 +49,7 @@ fn try_snapshot(log: &File, tails: &[TailFile]) -> io::Result<Option<Snapshot>> 
     let size = metadata.len();
     let mut rests = Vec::new();
     for (tail, state) in tails.iter().zip(states) {
-        let Some(state) = state.filter(|state| tail.belongs_to(state, &metadata)) else { continue };
+        let Some(state) = state.filter(|state| belongs_to(state, &metadata)) else { continue };
         let bytes = tail.read(&state, state.flushed, state.committed)?;
         // What was read must not have been overwritten meanwhile.
         let Ok(now) = tail.state() else { return Ok(None) };

@@ -42,9 +42,9 @@ impl Flusher {
         self.partial_bytes = 0;
     }
 
-    /// Makes the memory of a new ring ready, all of it.
-    pub(super) fn make_ready(&self) {
-        if let Some(ring) = &self.ring {
+    /// Makes the memory of the ring ready that will be used next.
+    pub(super) fn make_ready(&mut self) {
+        if let Some(ring) = &mut self.ring {
             ring.consumer.make_ready();
         }
     }

@@ -280,7 +280,7 @@ impl LogWriter {
                     if shared.options.on_full == OnFull::Drop {
                         return Some(shared.drop_line(AppendCause::Full));
                     }
-                    let Some(rest) = patience.checked_sub(start.elapsed()) else { return None };
+                    let rest = patience.checked_sub(start.elapsed())?;
                     shared.progress.wait(seen, Some(rest.min(RETRY_INTERVAL)));
                 }
             }
@@ -454,7 +454,6 @@ impl Shared {
     fn run_flusher(&self, generation: u64) {
         sys::block_signals();
         let mut quiet = 0;
-        let mut is_ready = false;
         loop {
             let seen = self.work.count();
             if self.is_closed.load(Ordering::Acquire)
@@ -487,10 +486,7 @@ impl Shared {
             quiet = if flusher.has_pending() { 0 } else { quiet + 1 };
             // What fails is noted, to be reported by whoever logs next.
             let _ = flusher.flush(self);
-            if !is_ready {
-                flusher.make_ready();
-                is_ready = true;
-            }
+            flusher.make_ready();
             self.renew_ring(&mut flusher);
         }
     }

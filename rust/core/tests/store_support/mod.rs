@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use inspect_trace_core::store::{self, RunInfo};
 use inspect_trace_core::read::Blocks;
+use inspect_trace_core::store::{self, RunInfo};
 use inspect_trace_core::write::options::WriterOptions;
 use inspect_trace_core::write::writer::LogWriter;
 use rustix::fs::XattrFlags;
