@@ -86,7 +86,9 @@ def measure(operations: int, rounds: int, calls: int, *, at_once: int = 1) -> st
         "#### Single calls\n\n"
         f"{calls:,} calls in a process, the reference {max(calls // PER_REFERENCE_CALL, 1):,}, "
         f"each timed by itself: medians of {rounds} processes in µs; the longest of all, and what "
-        "the kernel and Python counted around it.\n\n"
+        "the kernel and Python counted around it. Preempted: the kernel gave the CPU to another "
+        "thread or process; waited: the call gave it up; on the CPU: neither, nor a page fault, so "
+        "the call itself, the kernel on its behalf, an interrupt or the hypervisor.\n\n"
         f"{call_table(measured)}"
     )
 

@@ -22,10 +22,10 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from measure import DATA
-from write_subjects import MODEL, WAIT_S, Subject, do_nothing, subject_of
+from write_subjects import MODEL, WAIT_S, Subject, subject_of
 from write_workers import count_lines
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ MAX_BATCH = 32
 BATCH_NS = 30_000
 """How long a few calls between two looks may take, or one if that takes longer."""
 LONG_NS = 50_000
+LOOKING_NS = 10_000
+"""What a thread's and its process's times may differ by, as one is asked for after the other."""
 QUANTILES = (0.5, 0.99, 0.999, 0.9999)
 PREEMPTED = "preempted"
 WAITED = "waited"
 FAULTED = "page fault"
 COLLECTED = "garbage collection"
-NOT_RUNNING = "not running, yet no switch"
-ON_CPU = "on the CPU, or an interrupt or the hypervisor took it"
+NOT_RUNNING = "stopped without a switch"
+ON_CPU = "on the CPU"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Distribution:
     calls: int
     quantiles_ns: list[float]
     """Those of `QUANTILES`."""
+    undisturbed_ns: float
+    """The last of the quantiles, without the calls in which the kernel took the CPU away."""
     max_ns: int
     max_cause: str
     long_by_cause: dict[str, int]
@@ -63,6 +67,8 @@ class LongCall:
 
     wall_ns: int
     on_cpu_ns: int
+    others_ns: int
+    """What the other threads of the process had of the CPUs."""
     collecting_ns: int
     involuntary: int
     voluntary: int
@@ -95,6 +101,8 @@ class LongCall:
         counts += [f"collection of generation {generation}" for generation in self.generations]
         on_cpu_us = min(self.on_cpu_ns, self.wall_ns) / 1000
         counts.append(f"at most {on_cpu_us:,.0f} µs of it on the CPU")
+        if self.others_ns > LOOKING_NS:
+            counts.append(f"other threads of the process {self.others_ns / 1000:,.0f} µs")
         return f"{self.kind()} ({', '.join(counts)})"
 
 
@@ -132,7 +140,7 @@ def main() -> None:
 def single_call(side: str, operation: str, subject: Subject) -> Callable[[], None]:
     """One call, without the loop of `Subject.repeat`."""
     if side == "nothing":
-        return do_nothing
+        return spin
     logger = logging.getLogger("bench")
     if operation == "info":
         info = logger.info
@@ -152,6 +160,12 @@ def single_call(side: str, operation: str, subject: Subject) -> Callable[[], Non
             pass
 
     return call_action
+
+
+def spin() -> None:
+    """Takes about a microsecond, in which the machine can come between as in one of a call's."""
+    for _ in range(160):
+        pass
 
 
 def time_each(
@@ -193,22 +207,32 @@ def time_each(
     return taken_ns, long_calls
 
 
-def look() -> tuple[resource.struct_rusage, int]:
-    """What the kernel has counted for this thread; its time on the CPU is coarse in the first."""
-    return resource.getrusage(resource.RUSAGE_THREAD), time.thread_time_ns()
+class Counts(NamedTuple):
+    """What the kernel has counted."""
+
+    thread: resource.struct_rusage
+    on_cpu_ns: int
+    """Of this thread; the kernel's time in `thread` is coarse."""
+    all_on_cpu_ns: int
+    """Of all threads of the process."""
+
+
+def look() -> Counts:
+    """What the kernel has counted until now."""
+    thread = resource.getrusage(resource.RUSAGE_THREAD)
+    return Counts(thread, time.thread_time_ns(), time.process_time_ns())
 
 
 def between(
-    wall_ns: int,
-    before: tuple[resource.struct_rusage, int],
-    after: tuple[resource.struct_rusage, int],
-    collected: list[tuple[int, int]],
+    wall_ns: int, before: Counts, after: Counts, collected: list[tuple[int, int]]
 ) -> LongCall:
     """What happened from one look to the next."""
-    (was, was_on_cpu_ns), (now, now_on_cpu_ns) = before, after
+    on_cpu_ns = after.on_cpu_ns - before.on_cpu_ns
+    was, now = before.thread, after.thread
     return LongCall(
         wall_ns,
-        now_on_cpu_ns - was_on_cpu_ns,
+        on_cpu_ns,
+        max(after.all_on_cpu_ns - before.all_on_cpu_ns - on_cpu_ns, 0),
         sum(taken_ns for _, taken_ns in collected),
         now.ru_nivcsw - was.ru_nivcsw,
         now.ru_nvcsw - was.ru_nvcsw,
@@ -218,14 +242,21 @@ def between(
     )
 
 
+def quantile_of(in_order: list[int], part: float) -> int:
+    """The value that this part of the values does not exceed."""
+    return in_order[min(int(part * len(in_order)), len(in_order) - 1)]
+
+
 def summary(taken_ns: array[int], long_calls: list[LongCall]) -> Distribution:
     """The distribution of what was measured."""
     in_order = sorted(taken_ns)
-    count = len(in_order)
+    preempted = Counter(call.wall_ns for call in long_calls if call.kind() == PREEMPTED)
+    undisturbed = list((Counter(taken_ns) - preempted).elements())
     worst = max(long_calls, key=lambda call: call.wall_ns, default=None)
     return Distribution(
-        count,
-        [in_order[min(int(part * count), count - 1)] for part in QUANTILES],
+        len(in_order),
+        [quantile_of(in_order, part) for part in QUANTILES],
+        quantile_of(sorted(undisturbed), QUANTILES[-1]) if undisturbed else in_order[-1],
         in_order[-1],
         worst.show() if worst else f"no call took more than {LONG_NS // 1000} µs",
         dict(Counter(call.kind() for call in long_calls).most_common()),
