@@ -52,6 +52,8 @@ SYNCED = [
     ),
 ]
 MODES = ("single", "threads", "asyncio")
+KILL = "kill"
+"""Where a variant has its mode: what a kill loses."""
 NULL = ("null", "info", "single")
 FLOORS = [
     ("`logger.info` into a `NullHandler`", NULL),
@@ -167,7 +169,7 @@ def peer_table(measured: Measured) -> str:
     for (side, operation), name, unit in sorted(named, key=lambda entry: entry[2]):
         shown = [measured.show((side, operation, mode)) for mode in MODES]
         cpu = measured.cpu_ns.get((side, operation, "single"))
-        losses = measured.losses.get((side, operation))
+        losses = measured.losses.get((side, operation), [])
         ahead = "" if side == "ours" else is_ahead(measured, (side, operation), unit)
         rows.append(
             [
@@ -175,7 +177,7 @@ def peer_table(measured: Measured) -> str:
                 unit,
                 *shown,
                 nanoseconds(Spread(tuple(cpu)).median) if cpu else "",
-                max(losses, key=lambda loss: loss.lost).show() if losses else "",
+                measured.missing.get((side, operation, KILL)) or show_worst(losses),
                 ahead,
             ]
         )
@@ -190,6 +192,11 @@ def peer_table(measured: Measured) -> str:
         *("CPU, ns", "lost by SIGKILL", "ours ahead"),
     ]
     return table(head, rows)
+
+
+def show_worst(losses: list[Loss]) -> str:
+    """The kill that lost the most."""
+    return max(losses, key=lambda loss: loss.lost).show() if losses else ""
 
 
 def is_ahead(measured: Measured, other: tuple[str, str], unit: str) -> str:
