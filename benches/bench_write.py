@@ -1,188 +1,188 @@
-"""Writing: what one traced thing costs the program that traces, ours and the reference's.
+"""Writing: what one traced thing costs the program that traces: ours, the reference's, and peers'.
 
-Each variant runs in a fresh process of its own, the variants in turn, round after round, and
-writes to a real file. The reference is its `trace_action` and `trace_message` through a
-`FileHandler` with its `TraceFormatter`, as it sets them up itself. The floor is the same call with
-a `NullHandler`: what `logging` takes before any handler writes.
+Each variant runs in a fresh process of its own (`write_workers.py`), the variants in turn, round
+after round, and writes to a real file, which has to hold all of it at the end. In the same rounds
+processes are killed to see what is lost (`write_kill.py`), and single calls are timed
+(`write_latency.py`).
 
-    python benches/bench_write.py --operations 20000 --rounds 5
+    python benches/bench_write.py --operations 50000 --rounds 5
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import logging
 import subprocess
 import sys
-import tempfile
-import threading
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from measure import DATA, Spread, nanoseconds, ratio, table
+import write_kill
+import write_latency
+from measure import HERE
+from write_peers import PEERS
+from write_tables import (
+    KILL,
+    OWN,
+    SINGLE_CALLS,
+    Measured,
+    call_table,
+    peer_table,
+    target_table,
+    variants,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TRACE = 13
-THREADS = 4
-SIDES = ("ours", "reference")
-OPERATIONS = {
-    "action": "`trace_action`, an action (two records)",
-    "action-error": "`trace_action`, an action that fails",
-    "action-threads": f"`trace_action`, an action, {THREADS} threads at once",
-    "action-off": "`trace_action`, level above TRACE",
-    "message": "`trace_message`, a record",
-    "info": "`logger.info`, a record",
-}
-FLOOR = ("null", "info")
+    from write_tables import Variant
+
+NOT_INSTALLED = "not installed"
+MAX_PATIENCE_S = 30
+"""How long a package may take for what takes the slowest a few seconds."""
+PER_REFERENCE_CALL = 10
+"""The reference does one single call where ours does so many: it takes that much longer."""
+PER_SYNC = 50
+"""The same for what waits for the disk."""
+
+
+def measure(operations: int, rounds: int, calls: int, *, at_once: int = 1) -> str:
+    """Runs the bench.
+
+    Args:
+        operations: How many each process does.
+        rounds: How many processes each variant gets.
+        calls: How many single calls are timed in each round.
+        at_once: How many processes run at a time. What more than one measure is worth nothing:
+            that is for finding out whether they run at all.
+
+    Returns:
+        The results in Markdown.
+    """
+    measured = Measured(missing={peer: NOT_INSTALLED for peer in PEERS if not is_installed(peer)})
+    jobs: list[Callable[[], None]] = [
+        partial(measure_variant, variant, operations, measured) for variant in variants()
+    ]
+    jobs += [partial(kill, *own, operations, measured) for own in OWN]
+    jobs += [partial(kill, peer, "peer", operations, measured) for peer in PEERS]
+    jobs += [
+        partial(time_calls, side, operation, calls, measured) for _, side, operation in SINGLE_CALLS
+    ]
+    with ThreadPoolExecutor(at_once) as pool:
+        for number in range(rounds):
+            for _ in pool.map(run_job, jobs if number % 2 else reversed(jobs)):
+                pass
+    return (
+        f"Nanoseconds per operation, {operations:,} operations in a process (waiting for the disk: "
+        f"{operations // PER_SYNC:,}): median of {rounds} processes (lowest–highest), the variants "
+        f"in turn. In all tables of this chapter: {_versions()}.\n\n"
+        f"{target_table(measured)}\n"
+        "#### Beside other packages\n\n"
+        "An action or a record as each package has it. CPU is what all threads of the process "
+        "took for one, single-threaded, until the file was closed. Lost: of the records whose "
+        "call had returned when SIGKILL came, the most of all rounds; OpenTelemetry with the "
+        "queue that it has by default. Ahead: ours takes less in every column that could be "
+        "measured.\n\n"
+        f"{peer_table(measured)}\n"
+        "#### Single calls\n\n"
+        f"{calls:,} calls in a process, the reference {max(calls // PER_REFERENCE_CALL, 1):,}, "
+        f"each timed by itself: medians of {rounds} processes in µs; the longest of all, and what "
+        "the kernel and Python counted around it. Preempted: the kernel gave the CPU to another "
+        "thread or process; waited: the call gave it up; on the CPU: neither, nor a page fault, so "
+        "the call itself, the kernel on its behalf, an interrupt or the hypervisor.\n\n"
+        f"{call_table(measured)}"
+    )
+
+
+def run_job(job: Callable[[], None]) -> None:
+    """Runs one of the round's jobs."""
+    job()
+
+
+def measure_variant(variant: Variant, operations: int, measured: Measured) -> None:
+    """Runs one variant, unless it has shown that it cannot.
+
+    Raises:
+        CalledProcessError: One of ours or of the reference's failed, or did not write all.
+    """
+    side, operation, mode = variant
+    if side in measured.missing or variant in measured.missing:
+        return
+    if operation == "fsync":
+        operations = max(operations // PER_SYNC, 1)
+    worker = str(HERE / "write_workers.py")
+    command = [sys.executable, worker, side, operation, mode, str(operations)]
+    if side not in PEERS:
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    else:
+        patience_s = min(4 + operations / 1_000, MAX_PATIENCE_S)
+        why = ""
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
+            if done.returncode:
+                why = "fails: " + done.stderr.decode().strip().rpartition("\n")[2]
+        except subprocess.TimeoutExpired:
+            why = f"hangs (stopped after {patience_s:.0f} s)"
+        if why:
+            measured.missing[variant] = why
+            measured.wall_ns.pop(variant, None)
+            return
+    wall_ns, cpu_ns = json.loads(done.stdout)
+    measured.wall_ns.setdefault(variant, []).append(wall_ns)
+    measured.cpu_ns.setdefault(variant, []).append(cpu_ns)
+
+
+def kill(side: str, operation: str, records: int, measured: Measured) -> None:
+    """Finds out once more what a kill loses."""
+    variant = (side, operation, KILL)
+    if side in measured.missing or variant in measured.missing:
+        return
+    try:
+        loss = write_kill.kill_one(side, operation, records)
+    except SystemExit as error:
+        if side not in PEERS:
+            raise
+        measured.missing[variant] = str(error)
+        return
+    measured.losses.setdefault((side, operation), []).append(loss)
+
+
+def time_calls(side: str, operation: str, calls: int, measured: Measured) -> None:
+    """Times single calls once more."""
+    count = calls if side != "reference" else max(calls // PER_REFERENCE_CALL, 1)
+    distribution = write_latency.distribution_of(side, operation, count)
+    measured.calls.setdefault((side, operation), []).append(distribution)
+
+
+def is_installed(peer: str) -> bool:
+    """Whether this Python has that package."""
+    return PEERS[peer].distribution is None or _version_of(PEERS[peer].distribution) is not None
+
+
+def _version_of(distribution: str | None) -> str | None:
+    try:
+        return version(distribution or "")
+    except (PackageNotFoundError, ValueError):
+        return None
+
+
+def _versions() -> str:
+    distributions = sorted({peer.distribution for peer in PEERS.values() if peer.distribution})
+    return ", ".join(
+        f"{name} {_version_of(name) or f'({NOT_INSTALLED})'}" for name in [*distributions, "orjson"]
+    )
 
 
 def main() -> None:
     """The command line: see the top of the file."""
     parser = argparse.ArgumentParser(description="What tracing costs the traced program.")
-    parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--operations", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--worker", nargs=2, metavar=("SIDE", "OPERATION"), help=argparse.SUPPRESS)
+    parser.add_argument("--calls", type=int, default=1_000_000, help="single calls that are timed")
     options = parser.parse_args()
-    if options.worker:
-        side, operation = options.worker
-        print(json.dumps(work(side, operation, options.operations)))
-    else:
-        print(measure(options.operations, options.rounds))
-
-
-def measure(operations: int, rounds: int) -> str:
-    """Runs the bench.
-
-    Returns:
-        The results in Markdown.
-    """
-    results: dict[tuple[str, str], list[float]] = {
-        (side, operation): [] for operation in OPERATIONS for side in SIDES
-    }
-    results[FLOOR] = []
-    for number in range(rounds):
-        variants = list(results)
-        for variant in variants if number % 2 else reversed(variants):
-            command = [sys.executable, __file__, "--operations", str(operations), "--worker"]
-            done = subprocess.run([*command, *variant], stdout=subprocess.PIPE, check=True)
-            results[variant].append(json.loads(done.stdout))
-
-    spreads = {variant: Spread(tuple(values)) for variant, values in results.items()}
-    rows = [
-        [
-            name,
-            spreads["ours", operation].show(nanoseconds),
-            spreads["reference", operation].show(nanoseconds),
-            ratio(spreads["reference", operation], spreads["ours", operation]),
-        ]
-        for operation, name in OPERATIONS.items()
-    ]
-    rows.append(
-        ["`logger.info` into a `NullHandler`", spreads[FLOOR].show(nanoseconds), "", ""],
-    )
-    return (
-        f"Nanoseconds per operation, {operations:,} operations in a process: median of {rounds} "
-        "processes (lowest–highest), the variants in turn.\n\n"
-        f"{table(['operation', 'ours, ns', 'reference, ns', 'faster'], rows)}"
-    )
-
-
-def work(side: str, operation: str, operations: int) -> float:
-    """Measures one variant, in the process that was made for it.
-
-    Returns:
-        The wall time in nanoseconds per operation.
-    """
-    DATA.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="write-", dir=DATA) as directory:
-        logger = logging.getLogger("bench")
-        logger.propagate = False
-        once = set_up(side, operation, logger, Path(directory))
-
-        def repeat(count: int) -> None:
-            for _ in range(count):
-                once()
-
-        repeat(max(operations // 20, 1))  # warm
-        if operation != "action-threads":
-            start = time.perf_counter_ns()
-            repeat(operations)
-            elapsed_ns = time.perf_counter_ns() - start
-        else:
-            barrier = threading.Barrier(THREADS + 1)
-
-            def work_in_thread() -> None:
-                barrier.wait()
-                repeat(operations // THREADS)
-
-            threads = [threading.Thread(target=work_in_thread) for _ in range(THREADS)]
-            for thread in threads:
-                thread.start()
-            start = time.perf_counter_ns()
-            barrier.wait()
-            for thread in threads:
-                thread.join()
-            elapsed_ns = time.perf_counter_ns() - start
-            operations = operations // THREADS * THREADS
-        for handler in logger.handlers[:]:
-            logger.removeHandler(handler)
-            handler.close()
-        check_log(side, operation, Path(directory))
-        return elapsed_ns / operations
-
-
-def set_up(
-    side: str, operation: str, logger: logging.Logger, directory: Path
-) -> Callable[[], object]:
-    """Gives the logger the side's handler.
-
-    Returns:
-        The operation to measure.
-    """
-    tracing: Any = None
-    handler: logging.Handler = logging.NullHandler()
-    if side == "ours":
-        tracing = importlib.import_module("inspect_trace")
-        handler = tracing.TraceHandler(directory / "trace.log")
-    elif side == "reference":
-        tracing = importlib.import_module("inspect_ai._util.trace")
-        logging.addLevelName(TRACE, "TRACE")
-        handler = logging.FileHandler(directory / "trace.log")
-        handler.setFormatter(tracing.TraceFormatter())
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if operation == "action-off" else TRACE)
-
-    def action() -> None:
-        with tracing.trace_action(logger, "Model", "generate (%s)", "openai/gpt-5-mini"):
-            pass
-
-    def failing_action() -> None:
-        try:
-            with tracing.trace_action(logger, "Subprocess", "make -j4 check"):
-                raise RuntimeError("container exited with code 137")
-        except RuntimeError:
-            pass
-
-    def message() -> None:
-        tracing.trace_message(logger, "Sandbox", "looking for %s", "bash")
-
-    def info() -> None:
-        logger.info("Rate limit reached, next attempt in %d seconds", 17)
-
-    return {"action-error": failing_action, "message": message, "info": info}.get(operation, action)
-
-
-def check_log(side: str, operation: str, directory: Path) -> None:
-    """Stops if what was to be written is not in the log: a bench of nothing is fast."""
-    log = directory / "trace.log"
-    is_empty = not log.exists() or log.stat().st_size == 0
-    if is_empty != (side == "null" or operation == "action-off"):
-        raise SystemExit(f"{side} {operation}: the log is {'' if is_empty else 'not '}empty")
+    print(measure(options.operations, options.rounds, options.calls))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 
 import bench_memory
 import bench_read
@@ -76,7 +77,9 @@ def measure(options: argparse.Namespace) -> str:
         targets = bench_targets.measure(files, options.rounds)
         memory = bench_memory.measure(files, min(options.rounds, 3), huge=options.huge)
     reading = bench_read.measure(options.bytes, options.seed, options.rounds)
-    writing = bench_write.measure(options.operations, options.rounds)
+    writing = bench_write.measure(
+        options.operations, options.rounds, options.calls, at_once=options.at_once
+    )
     return (
         f"### Targets\n\n{targets}\n"
         f"### Reading, beside the reference\n\n{reading}\n"
@@ -103,16 +106,25 @@ def main() -> None:
         help="the log that the reference reads too, such as 100MB",
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--operations", type=int, default=50_000)
+    parser.add_argument("--calls", type=int, default=1_000_000, help="single calls to be timed")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.set_defaults(at_once=1)
     options = parser.parse_args()
     if options.smoke:
-        tiny = {"target_bytes": 200_000, "bytes": 200_000, "operations": 200, "rounds": 1}
+        tiny = {
+            "target_bytes": 200_000,
+            "bytes": 200_000,
+            "operations": 200,
+            "calls": 1_000,
+            "rounds": 1,
+            "at_once": os.cpu_count() or 1,  # nobody looks at the times
+        }
         print(measure(argparse.Namespace(**{**vars(options), **tiny, "huge": True})))
         return
     asked = "".join(
         f" --{name.replace('_', '-')} {getattr(options, name)}"
-        for name in ("target_bytes", "bytes", "seed", "operations", "rounds")
+        for name in ("target_bytes", "bytes", "seed", "operations", "calls", "rounds")
         if getattr(options, name) != parser.get_default(name)
     )
     asked += " --huge" if options.huge else ""
