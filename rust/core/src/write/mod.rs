@@ -2,5 +2,6 @@
 
 pub mod encode;
 pub mod gzip;
+mod gzip_parallel;
 pub mod json;
 pub mod writer;
