@@ -15,9 +15,9 @@ use crate::gzip_member::{
     MAX_CUT_BYTES, MEMBER_BYTES, OUR_HEADER_BYTES, TRAILER_BYTES, our_header, trailer,
 };
 
-/// The level of libdeflate (0 to 12). One more costs a quarter more time for 6 % less on the disk, one
-/// less saves no time.
-const LEVEL: i32 = 5;
+/// The level of libdeflate (0 to 12): the one that takes a tenth of the time of Python's gzip on two
+/// cores. Level 5 takes a quarter more time for files 11 % smaller.
+const LEVEL: i32 = 1;
 
 /// More threads than these gain little, and each has its buffers.
 const MAX_THREADS: usize = 16;
