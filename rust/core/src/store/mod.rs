@@ -27,6 +27,6 @@ pub use run::RunInfo;
 
 pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
 pub(crate) use lock::{hold, is_held_by_others};
-pub(crate) use process::liveness_of_open;
+pub(crate) use process::{liveness_of_log, liveness_of_open};
 pub(crate) use resolve::kind_of;
 pub(crate) use run::{mark_closed, mark_locked};

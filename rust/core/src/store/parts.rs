@@ -39,6 +39,19 @@ impl LogFile {
         Self { path: path.to_owned(), place: Place::Fixed }
     }
 
+    /// Part `number` of the log at `log`.
+    pub(crate) fn finished_part(log: &Path, number: u32) -> Self {
+        part(log, number, part_path(log, number))
+    }
+
+    /// Whether there is such a file.
+    pub(crate) fn is_there(&self) -> bool {
+        match &self.place {
+            Place::Fixed => self.path.is_file(),
+            Place::Part { log, number, .. } => standing(&part_path(log, *number)).is_some(),
+        }
+    }
+
     /// Where it was when it was looked for.
     pub fn path(&self) -> &Path {
         &self.path
@@ -56,6 +69,17 @@ impl LogFile {
     /// Whether it is a part that is over: it never changes, but for its name when it is compressed.
     pub fn is_finished_part(&self) -> bool {
         matches!(self.place, Place::Part { is_finished: true, .. })
+    }
+
+    /// Whether the log has been rotated since it was looked for, so that this file is a part now, and
+    /// not the last of the log.
+    pub(crate) fn has_become_part(&self) -> bool {
+        match &self.place {
+            Place::Part { log, number, is_finished: false } => {
+                standing(&part_path(log, *number)).is_some()
+            }
+            _ => false,
+        }
     }
 
     /// Opens the file by the path that it has now.

@@ -44,7 +44,7 @@ pub fn liveness(path: &Path) -> ProcessStatus {
 
 /// [`liveness`] of a log that has these parts, the oldest first: of the file that is written, or where
 /// there is none (for a moment, while it is rotated, or for good) of the newest part.
-pub(super) fn liveness_of_log(path: &Path, parts: &[PathBuf]) -> ProcessStatus {
+pub(crate) fn liveness_of_log(path: &Path, parts: &[PathBuf]) -> ProcessStatus {
     let status = liveness(path);
     match parts.last() {
         Some(newest) if status.alive.is_none() && fs::symlink_metadata(path).is_err() => {
