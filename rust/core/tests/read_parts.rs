@@ -178,7 +178,7 @@ fn actions_go_through_parts() {
     let ids = |actions: Vec<&inspect_trace_core::analyze::DatedAction>| {
         actions
             .iter()
-            .map(|action| String::from_utf8(action.action.trace_id.clone().into()).unwrap())
+            .map(|action| String::from_utf8(action.action.trace_id.clone()).unwrap())
             .collect::<Vec<_>>()
     };
     assert_eq!(ids(found.interrupted().collect()), ["four", "two"]);
@@ -222,7 +222,7 @@ fn the_last_records_are_found_in_parts() {
             }
         };
         let expected = all[all.len().saturating_sub(count)..].concat();
-        assert_eq!(dump(&[log.clone()], None).0, expected, "{count}");
+        assert_eq!(dump(std::slice::from_ref(&log), None).0, expected, "{count}");
         let mut watch = Watch::of_log(&log);
         watch.end();
         let seen: String = watch.seen.iter().map(|text| line(text)).collect();
