@@ -73,25 +73,38 @@ def log_files(size_bytes: int, seed: int) -> Iterator[LogFiles]:
         shutil.rmtree(directory)
 
 
-def _housekept(log: Path, traces: Path) -> Path:
-    """Has a copy of the log compressed by housekeeping, as the log of a process that has ended.
+def finished_log(log: Path, traces: Path) -> Path:
+    """Puts a log into a new trace directory as that of a process that has ended.
+
+    Housekeeping that keeps two runs has nothing to do there but to compress it. It is a hard link:
+    no time and no room is taken for a copy.
 
     Returns:
-        The compressed log.
+        The log in the trace directory.
     """
     traces.mkdir()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    copy = traces / f"trace-{ended.pid}.log"
-    shutil.copyfile(log, copy)
-    # The newest run is left as it is: so that ours is not the newest, there is another.
+    finished = traces / f"trace-{ended.pid}.log"
+    finished.hardlink_to(log)
+    # The newest run is left as it is: so that this one is not the newest, there is another.
     newest = traces / f"trace-{os.getpid()}.log"
     newest.touch()
-    os.utime(copy, (newest.stat().st_mtime - 60,) * 2)
+    os.utime(finished, (newest.stat().st_mtime - 60,) * 2)
+    return finished
+
+
+def _housekept(log: Path, traces: Path) -> Path:
+    """Has a log compressed by housekeeping.
+
+    Returns:
+        The compressed log.
+    """
+    finished = finished_log(log, traces)
     report = _core.housekeep(str(traces), 2)
-    packed = copy.with_name(f"{copy.name}.gz")
+    packed = finished.with_name(f"{finished.name}.gz")
     if report.compressed != 1 or not packed.exists():
-        raise SystemExit(f"housekeeping of {traces} did not compress {copy.name}")
+        raise SystemExit(f"housekeeping of {traces} did not compress {finished.name}")
     return packed
 
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 
+import bench_compress
 import bench_memory
 import bench_read
 import bench_targets
@@ -75,6 +76,7 @@ def measure(options: argparse.Namespace) -> str:
     bench_memory.check_space(options.target_bytes, huge=options.huge)
     with log_files(options.target_bytes, options.seed) as files:
         targets = bench_targets.measure(files, options.rounds)
+        compressing = bench_compress.measure(files, min(options.rounds, 3))
         memory = bench_memory.measure(files, min(options.rounds, 3), huge=options.huge)
     reading = bench_read.measure(options.bytes, options.seed, options.rounds)
     writing = bench_write.measure(
@@ -84,6 +86,7 @@ def measure(options: argparse.Namespace) -> str:
         f"### Targets\n\n{targets}\n"
         f"### Reading, beside the reference\n\n{reading}\n"
         f"### Memory\n\n{memory}\n"
+        f"### Compressing\n\n{compressing}\n"
         f"### Writing\n\n{writing}\n"
     )
 

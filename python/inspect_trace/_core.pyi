@@ -132,13 +132,16 @@ class TraceFile:
 
     @property
     def path(self) -> str:
-        """Its path."""
+        """Its path; where only parts of it are left, the one that it had."""
     @property
     def mtime(self) -> float:
-        """When it was last written, in seconds since the epoch."""
+        """When it, or its newest part, was last written, in seconds since the epoch."""
     @property
     def size(self) -> int:
-        """Its size in bytes, as it lies on the disk."""
+        """Its size in bytes with that of its parts, as they lie on the disk."""
+    @property
+    def parts(self) -> int:
+        """How many parts it was rotated to, beside the file at `path`."""
     @property
     def pid(self) -> int | None:
         """The process that wrote it, where that is known."""

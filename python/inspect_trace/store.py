@@ -49,7 +49,8 @@ def list_trace_files(directory: str | os.PathLike[str] | None = None) -> list[Tr
 
     Returns:
         One `TraceFile` per log. Of a log that stands there both plain and compressed (its
-        compression is under way) only the plain one.
+        compression is under way) only the plain one. The parts of a log that was rotated are one
+        log with it.
 
     Raises:
         OSError: The directory cannot be read.
@@ -67,11 +68,14 @@ def resolve_trace_file(
         name: An absolute path; a path relative to the trace directory or to the current one; the
             names of older versions, `trace.log` for the most recent log and `trace.log.1.gz`,
             `trace.log.2.gz`, ... for those before it; default: the most recent log. A log that has
-            been compressed since is found under its plain name too.
+            been compressed since is found under its plain name too. The name of a log that was
+            rotated stands for all of its parts, wherever a log is read; the name of a part for
+            that part alone.
         directory: The trace directory; default: `trace_dir()`.
 
     Returns:
-        The path of an existing regular file, or of a FIFO.
+        The path of an existing regular file, or of a FIFO; of a log of which only parts are left,
+        the path that it had.
 
     Raises:
         FileNotFoundError: There is no such log, or none at all.

@@ -119,7 +119,6 @@ impl Action {
 #[pyclass(frozen, module = "inspect_trace._core")]
 pub(crate) struct Anomalies {
     diagnosis: Diagnosis,
-    path: PathBuf,
 }
 
 fn actions<'a>(actions: impl IntoIterator<Item = &'a DatedAction>) -> Vec<Action> {
@@ -170,7 +169,7 @@ impl Anomalies {
 
     #[getter]
     fn skipped(&self) -> Option<String> {
-        self.diagnosis.skipped.summary(&self.path)
+        crate::logs::lines(&self.diagnosis.notes)
     }
 }
 
@@ -186,7 +185,7 @@ pub(crate) fn anomalies(
 ) -> PyResult<Anomalies> {
     let filter = Filter::of(filter);
     let failed = |error| to_python(&error);
-    let log = logs(py, vec![path.clone()], tail, |_| true)?.remove(0);
+    let log = logs(py, vec![path], tail, |_| true)?.remove(0);
     let mut scan = py
         .detach(|| DiagnosisScan::open(&log, &filter, AnomaliesScanOptions::default()))
         .map_err(failed)?;
@@ -195,5 +194,5 @@ pub(crate) fn anomalies(
         py.check_signals()?;
     }
     let diagnosis = py.detach(|| scan.finish(as_of.unwrap_or_else(clock::now_s)));
-    Ok(Anomalies { diagnosis, path })
+    Ok(Anomalies { diagnosis })
 }

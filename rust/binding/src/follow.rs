@@ -91,7 +91,7 @@ pub(crate) fn follow(
 ) -> PyResult<FollowedRecords> {
     let filter = Filter::of(filter);
     let log = log(py, path, tail, &filter)?;
-    py.detach(|| read::FollowedRecords::open(&log.path, &filter, log.start))
+    py.detach(|| read::FollowedRecords::open_log(&log, &filter))
         .map(|records| FollowedRecords(Mutex::new(Stream { records, batch: VecDeque::new() })))
         .map_err(|error| to_python(&error))
 }

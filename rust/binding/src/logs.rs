@@ -22,7 +22,7 @@ pub(crate) fn logs(
     wants: impl Fn(&Record<'_>) -> bool + Send + Sync + 'static,
 ) -> PyResult<Vec<Log>> {
     let Some(count) = tail else {
-        return Ok(paths.iter().map(|path| Log::whole(path)).collect());
+        return Ok(py.detach(|| Log::all_with_parts(&paths)));
     };
     let wants: Wants = Arc::new(wants);
     let several = paths.len() > 1;
@@ -31,11 +31,16 @@ pub(crate) fn logs(
         logs.push(match tail_of(py, &path, count, &wants)? {
             Ok(log) => log,
             // As without `tail`, one of several that cannot be read is told of where it is read.
-            Err(Error::Io { .. }) if several => Log::whole(&path),
+            Err(Error::Io { .. }) if several => Log::with_parts(&path),
             Err(error) => return Err(to_python(&error)),
         });
     }
     Ok(logs)
+}
+
+/// Notes on several files as one text; `None` where there are none.
+pub(crate) fn lines(notes: &[String]) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("\n"))
 }
 
 /// The log at a path from its last `count` records on. Python's own error is Ctrl-C.

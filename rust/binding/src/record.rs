@@ -218,7 +218,7 @@ impl Records {
     fn skipped(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| {
             let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            stream.records.skipped().summary(stream.records.path())
+            crate::logs::lines(&stream.records.notes())
         })
     }
 }

@@ -149,7 +149,7 @@ pub(crate) fn follow_report(
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let log = log(py, path, tail, &filter)?;
-    open(py, || render::follow_report(&log.path, &filter, log.start))
+    open(py, || render::follow_report(&log, &filter))
 }
 
 /// The HTTP records of a log, as a table or as JSON.

@@ -49,6 +49,11 @@ impl TraceFile {
         self.0.is_child
     }
 
+    #[getter]
+    fn parts(&self) -> usize {
+        self.0.parts
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "<TraceFile {} mtime={} size={} pid={:?} alive={:?}>",

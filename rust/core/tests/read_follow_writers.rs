@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use follow_support::{Watch, append, close};
-use inspect_trace_core::read::{Filter, FollowEnd, GONE_POLLS, Step};
+use inspect_trace_core::read::{Filter, FollowEnd, GONE_POLLS, Log, Step};
 use inspect_trace_core::render::{Report, follow_report};
 use inspect_trace_core::store::{housekeep, liveness};
 use inspect_trace_core::write::writer::LogWriter;
@@ -277,7 +277,7 @@ fn the_report_notes_what_happens() {
     let writer = LogWriter::create_in(&dir.path(), &run("r")).unwrap();
     fs::rename(writer.path(), &path).unwrap();
     append(&path, format!("garbage\n{}{}", line("Wanted 1"), line("other")));
-    let mut report = follow_report(&path, &Filter::new(Some("wanted")), 0).unwrap();
+    let mut report = follow_report(&Log::with_parts(&path), &Filter::new(Some("wanted"))).unwrap();
     let mut notes = Vec::new();
     let output = |text: &str| Some(line(text).replace(": ", ":").replace(", ", ","));
     assert_eq!(next_output(&mut *report, &mut notes), output("Wanted 1"));

@@ -339,6 +339,7 @@ fn trace_files() -> Vec<TraceFile> {
             alive: Some(true),
             run_id: Some("r\u{e9}".to_owned()),
             is_child: false,
+            parts: 0,
         },
         TraceFile {
             path: "/traces/a b\u{1b}[2J.log.gz".into(),
@@ -348,6 +349,7 @@ fn trace_files() -> Vec<TraceFile> {
             alive: None,
             run_id: None,
             is_child: true,
+            parts: 0,
         },
     ]
 }
@@ -361,9 +363,9 @@ fn listings_are_json() {
         value,
         serde_json::json!([
             {"file": "/traces/trace-7.log", "mtime": 1_795_429_345.5, "size": 12, "pid": 7,
-             "alive": true, "run_id": "ré", "is_child": false},
+             "alive": true, "run_id": "ré", "is_child": false, "parts": 0},
             {"file": "/traces/a b\u{1b}[2J.log.gz", "mtime": null, "size": 0, "pid": null,
-             "alive": null, "run_id": null, "is_child": true},
+             "alive": null, "run_id": null, "is_child": true, "parts": 0},
         ])
     );
     assert_eq!(list_json(&[]), "[]\n");

@@ -18,7 +18,7 @@ fn read(log: &Log, scan: ScanOptions) -> (Vec<(u64, String)>, Skipped) {
     {
         read.extend(batch.iter().map(|record| (record.offset(), describe(record))));
     }
-    let skipped = records.skipped().clone();
+    let skipped = records.skipped();
     (read, skipped)
 }
 

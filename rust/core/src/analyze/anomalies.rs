@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::read::{
     Block, BlockMap, Filter, Kind, Log, Progress, Scan, ScanOptions, ScanStep, Skipped,
+    SkippedFiles,
 };
 use crate::record::{Event, Name, Text, parse_record};
 use crate::timestamp;
@@ -55,7 +56,7 @@ pub struct Action {
     pub epoch: Option<Text>,
     /// The forked child it ran in, where the record says so.
     pub pid: Option<u32>,
-    /// Where the record's line begins in the (decompressed) log, in bytes.
+    /// Where the record's line begins in the (decompressed) file, in bytes.
     pub offset: u64,
 }
 
@@ -158,7 +159,8 @@ impl Default for AnomaliesScanOptions {
 struct AnomaliesMap {
     filter: Filter,
     outcomes: Outcomes,
-    start: u64,
+    /// Of each file, where to begin.
+    starts: Vec<u64>,
 }
 
 impl BlockMap for AnomaliesMap {
@@ -167,13 +169,14 @@ impl BlockMap for AnomaliesMap {
 
     fn map(
         &self,
-        _log: usize,
+        file: usize,
         scratch: &mut BlockScan,
         block: &Block,
         skipped: &mut Skipped,
         _output: &mut Option<AnomaliesPartial>,
     ) {
-        scratch.take_in(&self.filter, self.outcomes, self.start, block, skipped);
+        let start = self.starts[file];
+        scratch.take_in(&self.filter, self.outcomes, start, block, skipped);
     }
 
     fn end_part(&self, scratch: &mut BlockScan, output: &mut Option<AnomaliesPartial>) {
@@ -185,7 +188,7 @@ impl BlockMap for AnomaliesMap {
 pub struct AnomaliesScan {
     scan: Scan<AnomaliesMap>,
     partial: AnomaliesPartial,
-    skipped: Skipped,
+    skipped: SkippedFiles,
 }
 
 impl AnomaliesScan {
@@ -195,11 +198,11 @@ impl AnomaliesScan {
     /// The log cannot be opened.
     pub fn open(log: &Log, filter: &Filter, options: AnomaliesScanOptions) -> Result<Self> {
         let outcomes = options.outcomes;
-        let map = AnomaliesMap { filter: filter.clone(), outcomes, start: log.start };
+        let map = AnomaliesMap { filter: filter.clone(), outcomes, starts: log.starts().collect() };
         Ok(Self {
             scan: Scan::new(std::slice::from_ref(log), map, options.scan)?,
             partial: AnomaliesPartial::at_start(filter),
-            skipped: Skipped::default(),
+            skipped: SkippedFiles::of(log),
         })
     }
 
@@ -210,7 +213,7 @@ impl AnomaliesScan {
     pub fn step(&mut self, wait: Duration) -> Result<bool> {
         match self.scan.next(wait)? {
             ScanStep::Part(part) => {
-                self.skipped.merge(&part.skipped);
+                self.skipped.merge(part.file, &part.skipped);
                 if let Some(error) = part.error {
                     return Err(error);
                 }
@@ -234,9 +237,14 @@ impl AnomaliesScan {
         self.partial.open_pids()
     }
 
+    /// What was skipped so far, in words: a line for each file of which there is something to tell.
+    pub fn notes(&self) -> Vec<String> {
+        self.skipped.notes()
+    }
+
     /// What was found so far.
     pub fn finish(self) -> Anomalies {
-        self.partial.finish(self.skipped)
+        self.partial.finish(self.skipped.total())
     }
 }
 
@@ -245,7 +253,7 @@ impl AnomaliesScan {
 /// # Errors
 /// The log cannot be opened or read.
 pub fn scan_anomalies(path: &Path, filter: &Filter) -> Result<Anomalies> {
-    scan_anomalies_with(&Log::whole(path), filter, AnomaliesScanOptions::default())
+    scan_anomalies_with(&Log::with_parts(path), filter, AnomaliesScanOptions::default())
 }
 
 /// The same, for a log that is not necessarily read from its beginning, and in a given way: which

@@ -59,7 +59,7 @@ impl DiagnosesScan {
             builder.spawn(move || while shared.diagnose_next() {}).ok()
         });
         let workers = workers.collect();
-        let total_bytes = logs.iter().map(size_bytes).sum();
+        let total_bytes = logs.iter().map(Log::size_bytes).sum();
         Self { shared, workers, total_bytes, pid: std::process::id() }
     }
 
@@ -123,7 +123,7 @@ impl Shared {
         let index = self.next.fetch_add(1, Ordering::Relaxed);
         let Some(log) = self.logs.get(index) else { return false };
         let Some(outcome) = self.diagnose(log).transpose() else { return false };
-        self.done_bytes.fetch_add(size_bytes(log), Ordering::Relaxed);
+        self.done_bytes.fetch_add(log.size_bytes(), Ordering::Relaxed);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.0[index] = Some(outcome);
         found.1 += 1;
@@ -133,7 +133,7 @@ impl Shared {
 
     /// `None` where it was told to stop.
     fn diagnose(&self, log: &Log) -> Result<Option<Diagnosis>> {
-        let threads = if size_bytes(log) < SMALL_BYTES { 1 } else { self.options.scan.threads };
+        let threads = if log.size_bytes() < SMALL_BYTES { 1 } else { self.options.scan.threads };
         let scan = ScanOptions { threads, ..self.options.scan };
         let options = AnomaliesScanOptions { scan, ..self.options };
         let mut scan = DiagnosisScan::open(log, &self.filter, options)?;
@@ -144,8 +144,4 @@ impl Shared {
         }
         Ok(Some(scan.finish(self.as_of_s)))
     }
-}
-
-fn size_bytes(log: &Log) -> u64 {
-    std::fs::metadata(&log.path).map_or(0, |metadata| metadata.len())
 }

@@ -1,7 +1,7 @@
 //! What anomalies mean now: whether open actions run, or were cut off when their process ended.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::Result;
@@ -54,6 +54,8 @@ pub struct Diagnosis {
     pub ended_at_s: Option<f64>,
     /// What was skipped while reading.
     pub skipped: Skipped,
+    /// The same in words: a line for each file of which there is something to tell.
+    pub notes: Vec<String>,
 }
 
 impl Diagnosis {
@@ -116,6 +118,7 @@ impl Diagnosis {
             process,
             ended_at_s: if process.alive == Some(false) { main_ended_at_s } else { None },
             skipped: anomalies.skipped,
+            notes: Vec::new(),
         }
     }
 }
@@ -152,9 +155,11 @@ impl DiagnosisScan {
     pub fn open(log: &Log, filter: &Filter, options: AnomaliesScanOptions) -> Result<Self> {
         // Asked before the records are read: of a process that ended before, they are all there;
         // one that ends in the meantime is taken for alive.
-        let process = main_process(&log.path);
-        let scan = AnomaliesScan::open(log, filter, options)?;
-        let (log, filter) = (log.clone(), filter.clone());
+        let process = main_process(log);
+        // If the log was rotated since its files were looked for, there are newer ones.
+        let log = log.looked_for_again();
+        let scan = AnomaliesScan::open(&log, filter, options)?;
+        let filter = filter.clone();
         Ok(Self { log, options, filter, process, scan, children: None })
     }
 
@@ -173,7 +178,7 @@ impl DiagnosisScan {
             .scan
             .open_pids()
             .into_iter()
-            .map(|pid| (pid, store::writer_alive(&self.log.path, pid)))
+            .map(|pid| (pid, writer_alive(&self.log, pid)))
             .collect();
         let was_asked_too_late =
             alive.values().any(|&alive| alive == Some(false)) && self.process.alive != Some(false);
@@ -181,6 +186,7 @@ impl DiagnosisScan {
         if was_asked_too_late {
             // A child that is dead by now may have ended its actions after we read its records:
             // only what is read after its death is all there is.
+            self.log = self.log.looked_for_again();
             self.scan = AnomaliesScan::open(&self.log, &self.filter, self.options)?;
         }
         Ok(was_asked_too_late)
@@ -193,15 +199,17 @@ impl DiagnosisScan {
 
     /// What was found, as of a moment (seconds since the epoch).
     pub fn finish(self, as_of_s: f64) -> Diagnosis {
-        let mtime_s = std::fs::metadata(&self.log.path)
-            .and_then(|metadata| metadata.modified())
-            .ok()
+        let mut newest = self.log.files.iter().rev();
+        let mtime_s = newest
+            .find_map(|file| std::fs::metadata(file.path()).ok()?.modified().ok())
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
             .map(|since| since.as_secs_f64());
         let children = self.children.unwrap_or_default();
         let is_alive = |pid| children.get(&pid).copied().flatten();
+        let notes = self.scan.notes();
         let mut diagnosis =
             Diagnosis::of(self.scan.finish(), self.process, &is_alive, mtime_s, as_of_s);
+        diagnosis.notes = notes;
         diagnosis.select(&self.filter);
         diagnosis
     }
@@ -209,14 +217,36 @@ impl DiagnosisScan {
 
 /// The process that a log is named after. Its forked children may outlive it: that one of them has
 /// the log open does not make it alive.
-fn main_process(path: &Path) -> ProcessStatus {
-    let process = store::liveness(path);
+fn main_process(log: &Log) -> ProcessStatus {
+    let path = &log.path;
+    let process = store::liveness_of_log(path, &parts(log));
     match path.file_name().and_then(LogName::parse) {
         Some(name) if process.alive == Some(true) && process.pid != Some(name.pid) => {
-            ProcessStatus { pid: Some(name.pid), alive: store::writer_alive(path, name.pid) }
+            ProcessStatus { pid: Some(name.pid), alive: writer_alive(log, name.pid) }
         }
         _ => process,
     }
+}
+
+/// Whether a process writes to a log: one that has not noticed yet that it was rotated writes to a
+/// part.
+fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
+    let parts = parts(log);
+    let has_part = |part: &PathBuf| store::writer_alive(part, pid) == Some(true);
+    if parts.iter().rev().any(has_part) {
+        return Some(true);
+    }
+    match store::writer_alive(&log.path, pid) {
+        // The file that is written may be missing for a moment, or for good.
+        None if !parts.is_empty() => parts.last().and_then(|part| store::writer_alive(part, pid)),
+        alive => alive,
+    }
+}
+
+/// The parts of a log that are over.
+fn parts(log: &Log) -> Vec<PathBuf> {
+    let over = log.files.iter().filter(|file| file.is_finished_part());
+    over.map(|file| file.path().to_owned()).collect()
 }
 
 /// Finds the anomalies of a log and judges them as of a moment (seconds since the epoch).
@@ -224,7 +254,8 @@ fn main_process(path: &Path) -> ProcessStatus {
 /// # Errors
 /// The log cannot be opened or read.
 pub fn diagnose(path: &Path, filter: &Filter, as_of_s: f64) -> Result<Diagnosis> {
-    let mut scan = DiagnosisScan::open(&Log::whole(path), filter, AnomaliesScanOptions::default())?;
+    let mut scan =
+        DiagnosisScan::open(&Log::with_parts(path), filter, AnomaliesScanOptions::default())?;
     while scan.step(Duration::from_secs(1))? {}
     Ok(scan.finish(as_of_s))
 }

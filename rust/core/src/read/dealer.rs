@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::store::LogFile;
 use crate::{Error, Result};
 
 use super::blocks::{self, Blocks, Opened};
@@ -105,9 +106,16 @@ struct Entry {
     void_from: u64,
 }
 
-/// Deals out the parts of some logs.
+/// A file, and where to begin in it.
+struct ToRead {
+    file: LogFile,
+    start: u64,
+}
+
+/// Deals out the parts of some files, which are called logs here: those of all logs, one after the
+/// other.
 pub(super) struct Dealer {
-    logs: Vec<Log>,
+    logs: Vec<ToRead>,
     entries: Vec<Entry>,
     /// The first log that may have parts left.
     first: usize,
@@ -119,9 +127,14 @@ impl Dealer {
     pub(super) fn new(logs: &[Log], block_bytes: u64, stop: &Arc<AtomicBool>) -> Self {
         let entry =
             || Entry { stage: Stage::Unopened, part: 0, generation: 0, void_from: u64::MAX };
+        let files = |log: &Log| {
+            let read = |(file, start): (&LogFile, u64)| ToRead { file: file.clone(), start };
+            log.files.iter().zip(log.starts()).map(read).collect::<Vec<_>>()
+        };
+        let logs: Vec<_> = logs.iter().flat_map(files).collect();
         Self {
-            logs: logs.to_vec(),
             entries: logs.iter().map(|_| entry()).collect(),
+            logs,
             first: 0,
             block_bytes: block_bytes.clamp(1, MAX_BLOCK_BYTES),
             stop: Arc::clone(stop),
@@ -131,18 +144,13 @@ impl Dealer {
     /// Opens the first log ahead of its turn.
     pub(super) fn open_first(&mut self) -> Result<()> {
         if let (Some(log), Some(entry)) = (self.logs.first(), self.entries.first_mut()) {
-            entry.stage = Stage::Opened(blocks::open(&log.path)?);
+            entry.stage = Stage::Opened(log.file.open_by(blocks::open)?);
         }
         Ok(())
     }
 
-    /// How many logs there are.
-    pub(super) fn logs(&self) -> usize {
-        self.logs.len()
-    }
-
     pub(super) fn path(&self, log: usize) -> &Path {
-        &self.logs[log].path
+        self.logs[log].file.path()
     }
 
     /// Whether no part is left, and none can come back.
@@ -181,10 +189,11 @@ impl Dealer {
     /// Where the next part of a log comes from, and whether it is the last one.
     fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
         let chunk_bytes = self.chunk_bytes();
-        let Log { path, start } = &self.logs[index];
+        let ToRead { file, start } = &self.logs[index];
+        let path = file.path();
         let entry = &mut self.entries[index];
         if let Stage::Unopened = entry.stage {
-            match blocks::open(path) {
+            match file.open_by(blocks::open) {
                 Ok(opened) => entry.stage = Stage::Opened(opened),
                 Err(error) => {
                     entry.stage = Stage::Dealt;
@@ -278,9 +287,10 @@ impl Dealer {
     /// Deals out a compressed log anew, as a stream, from the member of a task on, which is not what
     /// its header promised. What was dealt out behind it is void.
     pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
-        let blocks = Blocks::resume_gzip(&self.logs[ticket.log].path, file, at.position, at.offset)
-            .with_gzip_chunk_bytes(self.chunk_bytes())
-            .with_stop(&self.stop);
+        let blocks =
+            Blocks::resume_gzip(self.logs[ticket.log].file.path(), file, at.position, at.offset)
+                .with_gzip_chunk_bytes(self.chunk_bytes())
+                .with_stop(&self.stop);
         let entry = &mut self.entries[ticket.log];
         entry.stage = Stage::Stream(Some(Box::new(blocks)));
         entry.generation += 1;

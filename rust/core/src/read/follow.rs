@@ -4,18 +4,22 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::store::LogName;
+use crate::store::{LogFile, LogName, part_path, split_part_name};
 use crate::tail;
 use crate::{Error, Result};
 
 use super::followed::{Followed, Identity, Read, buffer};
-use super::{Block, Skipped};
+use super::{Block, Log, Skipped};
 
 /// A log that is being replaced has no file for a moment, between the renaming of the old one and
 /// the creation of the new one: only a path that is empty at so many polls in a row counts as left.
 pub const GONE_POLLS: u32 = 5;
+
+/// So many of the parts that were read last are remembered by name.
+const MAX_NAMES: usize = 64;
 
 /// What one look at a log gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,15 +93,26 @@ enum Place {
 /// open until it has been read to its end *after* it was seen to be replaced, or its writer to have
 /// ended. A replaced file whose writer is known to live is followed on beside the new one.
 ///
-/// What cannot be seen: a file that comes and goes between two polls, lines that are written and
+/// Parts that a log is rotated to (see [`crate::store::log_files`]) are all given, also where several
+/// came between two polls and are compressed by now.
+///
+/// What else cannot be seen: a file that comes and goes between two polls, lines that are written and
 /// truncated away between two polls, and lines that a writer which does not lock its log (see
 /// [`crate::store`]) writes to a file that has been replaced already.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
+    /// The parts that the log had been rotated to before: given first, one after the other.
+    earlier: VecDeque<LogFile>,
+    /// The one of them that is read.
+    current: Option<Followed>,
     /// The files that are not done with, oldest first. The last one is the one at the path, or the
     /// last that was there.
     files: Vec<Followed>,
+    /// The names of the parts that have others than the path.
+    names: Vec<(u64, PathBuf)>,
+    /// Where to begin in the first file.
+    start_offset: u64,
     pending: VecDeque<Step>,
     next_part: u64,
     /// How many polls in a row found no file at the path, or one that may not be opened.
@@ -111,14 +126,37 @@ pub struct Follower {
 impl Follower {
     /// Opens a log to follow it from `start_offset` on, the start of a line, in bytes of the
     /// decompressed log; 0 for all of it. Files that come later are followed from their start.
+    /// Parts that the log has been rotated to before are not given.
     ///
     /// # Errors
     /// There is no such file, it may not be read, or it is no regular file.
     pub fn open(path: &Path, start_offset: u64) -> Result<Self> {
-        let first = Followed::open(path, start_offset, 0)?;
+        let mut log = Log::with_parts(path);
+        log.files.drain(..log.files.len() - 1);
+        Self::open_log(&Log { start: start_offset, ..log })
+    }
+
+    /// Opens a log to follow it from its start on, through all of its files.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_log(log: &Log) -> Result<Self> {
+        let mut earlier: VecDeque<_> = log.files.iter().cloned().collect();
+        // The newest file is opened at once: it may be gone when its turn comes.
+        let Some(newest) = earlier.pop_back() else { return Self::open(&log.path, log.start) };
+        let start = if earlier.is_empty() { log.start } else { 0 };
+        let mut first = newest.open_by(|path| Followed::open(path, start, 0))?;
+        // Of a part that was asked for by its name, and of a compressed log, nothing comes later.
+        let name = log.path.file_name().unwrap_or_default();
+        let is_rotated = split_part_name(name).is_none() && !name.as_bytes().ends_with(b".gz");
+        first.number = newest.part().filter(|_| is_rotated);
         Ok(Self {
-            path: path.to_owned(),
+            path: log.path.clone(),
+            earlier,
+            current: None,
             files: vec![first],
+            names: Vec::new(),
+            start_offset: log.start,
             pending: VecDeque::new(),
             next_part: 1,
             gone_polls: 0,
@@ -133,6 +171,12 @@ impl Follower {
         &self.path
     }
 
+    /// The path of the file that a part of what is followed was found at.
+    pub fn path_of(&self, part: u64) -> &Path {
+        let known = self.names.iter().find(|(known, _)| *known == part);
+        known.map_or(&self.path, |(_, path)| path)
+    }
+
     /// Looks for what is new, without waiting for it; reads a bounded amount.
     ///
     /// # Errors
@@ -142,11 +186,19 @@ impl Follower {
         // In this order. All is judged before the reading: then what was written up to the moment of
         // death or replacement is in what is read afterwards. And death is judged before the path:
         // a writer that made a new file there before it let go of the old one is not missed.
-        for file in &mut self.files {
-            file.judge_writer(&self.path);
+        let last = self.files.len() - 1;
+        for (index, file) in self.files.iter_mut().enumerate() {
+            // What has become a part is judged as one: its process goes on, but not with it.
+            match file.number.map(|number| LogFile::finished_part(&self.path, number)) {
+                Some(part) if index < last || part.is_there() => file.judge_writer(part.path()),
+                _ => file.judge_writer(&self.path),
+            }
         }
         let place = if self.end.is_none() { self.look() } else { Place::Taken };
         if let Some(step) = self.pending.pop_front() {
+            return Ok(step);
+        }
+        if let Some(step) = self.read_earlier()? {
             return Ok(step);
         }
         if let Some(end) = self.end {
@@ -180,33 +232,112 @@ impl Follower {
         }
     }
 
+    /// What the parts give that there were before; `None` once they are over.
+    fn read_earlier(&mut self) -> Result<Option<Step>> {
+        if self.current.is_none() {
+            let Some(next) = self.earlier.pop_front() else { return Ok(None) };
+            let start = std::mem::take(&mut self.start_offset);
+            let part = self.next_part;
+            self.current = Some(next.open_by(|path| Followed::open(path, start, part))?);
+            self.name(part, next.path().to_owned());
+            self.next_part += 1;
+        }
+        let Some(file) = &mut self.current else { return Ok(None) };
+        let part = file.part;
+        let rest = match file.read(&self.path, &mut self.buffer)? {
+            Read::Lines(lines) => return Ok(Some(Step::Lines(lines))),
+            // Nobody truncates a part; then there is nothing more to be had of it.
+            Read::Cut | Read::End => file.take_rest(),
+        };
+        self.current = None;
+        Ok(Some(self.part_over(rest, FollowEvent::Left { part })))
+    }
+
     /// Looks at the path, and takes a file that is new there to the others, at once: it may be
-    /// replaced again before its turn comes.
+    /// replaced again before its turn comes. Parts that the log was rotated to since the last look come
+    /// before it.
     fn look(&mut self) -> Place {
         use io::ErrorKind::{NotADirectory, NotFound};
         self.refused = None;
-        match fs::metadata(&self.path) {
-            Ok(metadata) if metadata.is_file() => {
-                if self.is_last(Identity::of(&metadata)) {
-                    return Place::Taken;
+        loop {
+            match fs::metadata(&self.path) {
+                Ok(metadata) if metadata.is_file() => {
+                    if self.is_last(Identity::of(&metadata)) {
+                        return Place::Taken;
+                    }
                 }
+                Ok(_) => return Place::Empty,
+                Err(error) if matches!(error.kind(), NotFound | NotADirectory) => {
+                    self.refused = self.take_parts().err();
+                    return Place::Empty;
+                }
+                // Not a thing that the file has done.
+                Err(_) => return Place::Taken,
             }
-            Ok(_) => return Place::Empty,
-            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Place::Empty,
-            // Not a thing that the file has done.
-            Err(_) => return Place::Taken,
-        }
-        let mut file = match Followed::open(&self.path, 0, self.next_part) {
-            Ok(file) => file,
-            // Gone again, or no file any more.
-            Err(Error::NotAFile { .. }) => return Place::Empty,
-            Err(Error::Io { source, .. }) if source.kind() == NotFound => return Place::Empty,
-            // Told once the old file is read; until then its rights may be put in order.
-            Err(error) => {
+            if let Err(error) = self.take_parts() {
+                // Told once the old file is read, as below.
                 self.refused = Some(error);
                 return Place::Empty;
             }
-        };
+            let number = self.next_number();
+            let file = match Followed::open(&self.path, 0, self.next_part) {
+                Ok(file) => file,
+                // Gone again, or no file any more.
+                Err(Error::NotAFile { .. }) => return Place::Empty,
+                Err(Error::Io { source, .. }) if source.kind() == NotFound => return Place::Empty,
+                // Told once the old file is read; until then its rights may be put in order.
+                Err(error) => {
+                    self.refused = Some(error);
+                    return Place::Empty;
+                }
+            };
+            // Looked for once the file is open: if there is no such part, no other file was at the path
+            // before this one.
+            if number.is_none_or(|number| !self.is_part(number)) {
+                self.take(file, number);
+                return Place::Taken;
+            }
+        }
+    }
+
+    /// Takes the parts that come after the newest file that is known, if that is a part by now.
+    fn take_parts(&mut self) -> Result<()> {
+        while let Some(number) = self.next_number().filter(|&number| self.is_part(number)) {
+            let path = part_path(&self.path, number);
+            let part = LogFile::finished_part(&self.path, number);
+            let file = part.open_by(|path| Followed::open(path, 0, self.next_part))?;
+            self.name(file.part, path);
+            self.take(file, Some(number));
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, part: u64, path: PathBuf) {
+        if self.names.len() == MAX_NAMES {
+            self.names.remove(0);
+        }
+        self.names.push((part, path));
+    }
+
+    /// The number that the file after the newest one has, or gets.
+    fn next_number(&self) -> Option<u32> {
+        let number = self.files.last()?.number?;
+        Some(if self.is_part(number) { number + 1 } else { number })
+    }
+
+    fn is_part(&self, number: u32) -> bool {
+        LogFile::finished_part(&self.path, number).is_there()
+    }
+
+    /// Takes a file that is new to the others.
+    fn take(&mut self, mut file: Followed, number: Option<u32>) {
+        if let Some(last) = self.files.last_mut()
+            && last.number == number
+        {
+            // It was renamed to something else, not to a part.
+            last.number = None;
+        }
+        file.number = number;
         if let Some(index) = self.files.iter().position(|known| known.identity == file.identity) {
             // Back under its name.
             let known = self.files.remove(index);
@@ -216,7 +347,6 @@ impl Follower {
             file.is_announced = false;
             self.files.push(file);
         }
-        Place::Taken
     }
 
     fn is_last(&self, identity: Identity) -> bool {
@@ -248,8 +378,9 @@ impl Follower {
             Place::Taken => {
                 self.gone_polls = 0;
                 file.is_gone_told = false;
-                let is_process_log = self.path.file_name().and_then(LogName::parse).is_some();
-                alive == Some(false) && (file.is_compressed() || is_process_log)
+                let name = self.path.file_name().unwrap_or_default();
+                let ends = LogName::parse(name).is_some() || split_part_name(name).is_some();
+                alive == Some(false) && (file.is_compressed() || ends)
             }
             Place::Empty => {
                 self.gone_polls = self.gone_polls.saturating_add(1);

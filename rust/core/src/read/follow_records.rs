@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::record::Record;
 
-use super::{Filter, FollowEnd, FollowEvent, Follower, LineCursor, Lines, Skipped, Step};
+use super::{Filter, FollowEnd, FollowEvent, Follower, LineCursor, Lines, Log, Skipped, Step};
 
 /// How long to wait before looking at a quiet log again. Looking takes some ten microseconds, so
 /// that waiting costs a fraction of a percent of a processor; it works on every file system, where
@@ -32,14 +32,26 @@ impl FollowedRecords {
     /// # Errors
     /// As [`Follower::open`].
     pub fn open(path: &Path, filter: &Filter, start_offset: u64) -> Result<Self> {
-        Ok(Self {
-            follower: Follower::open(path, start_offset)?,
+        Ok(Self::of(Follower::open(path, start_offset)?, filter))
+    }
+
+    /// Opens a log to follow it from its start on, through all of its files.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn open_log(log: &Log, filter: &Filter) -> Result<Self> {
+        Ok(Self::of(Follower::open_log(log)?, filter))
+    }
+
+    fn of(follower: Follower, filter: &Filter) -> Self {
+        Self {
+            follower,
             filter: filter.clone(),
             cursor: LineCursor::new(),
             skipped: Vec::new(),
             notes: Vec::new(),
             is_end_noted: false,
-        })
+        }
     }
 
     /// Calls `visit` with wanted records that are there by now, if any; where nothing is new, waits
@@ -72,9 +84,12 @@ impl FollowedRecords {
     /// One line on what was skipped so far of the file that is followed. (When another one takes its
     /// place, that line is among the notes.)
     pub fn skipped(&self) -> Option<String> {
-        let path = self.follower.path();
-        let parts: Vec<_> =
-            self.skipped.iter().filter_map(|(_, skipped)| skipped.summary(path)).collect();
+        let path = |part| self.follower.path_of(part);
+        let parts: Vec<_> = self
+            .skipped
+            .iter()
+            .filter_map(|(part, skipped)| skipped.summary(path(*part)))
+            .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -112,7 +127,7 @@ impl FollowedRecords {
     fn note_skipped(&mut self, part: u64) {
         let Some(index) = self.skipped.iter().position(|(known, _)| *known == part) else { return };
         let (_, skipped) = self.skipped.remove(index);
-        self.notes.extend(skipped.summary(self.follower.path()));
+        self.notes.extend(skipped.summary(self.follower.path_of(part)));
     }
 
     fn note(&mut self, what: &str) {

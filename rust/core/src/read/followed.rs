@@ -53,8 +53,11 @@ pub(super) enum Read {
 /// A file, open until it is done with.
 pub(super) struct Followed {
     pub(super) identity: Identity,
-    /// Its number among the parts.
+    /// Its number among the parts of what is followed.
     pub(super) part: u64,
+    /// The number that it has, or gets, among the parts that the log is rotated to; `None` where it is
+    /// not looked for by that.
+    pub(super) number: Option<u32>,
     /// Whether the reader has been told that this file's lines begin.
     pub(super) is_announced: bool,
     /// Whether the reader has been told that it is no longer at its path.
@@ -134,6 +137,7 @@ impl Followed {
             return Ok(Self {
                 identity,
                 part,
+                number: None,
                 is_announced: true,
                 is_gone_told: false,
                 alive: None,

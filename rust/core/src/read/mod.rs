@@ -42,7 +42,7 @@ pub use lines::LineCursor;
 pub use parallel::{BlockMap, Log, Part, Progress, Scan, ScanOptions, ScanStep};
 pub use problem::{MissingFields, Problem, ProblemCounts, ProblemKind};
 pub use records::{Batch, Records, Wanted, for_each_record};
-pub use skipped::{Example, Skipped};
+pub use skipped::{Example, Skipped, SkippedFiles};
 pub use tail::{TailSearch, Wants};
 pub use verify::{LogTotals, Verified, VerifyScan, VerifyStep};
 pub use when::{parse_duration_s, parse_when};

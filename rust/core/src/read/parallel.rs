@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::store::{LogFile, PartSearch};
 use crate::{Error, Result};
 
 use super::dealer::Dealer;
@@ -26,11 +27,11 @@ pub trait BlockMap: Send + Sync + 'static {
     /// What some consecutive blocks give.
     type Output: Default + Send + 'static;
 
-    /// Adds what `block` gives, of the log of that number, to what the blocks before it gave, and
-    /// counts what is skipped.
+    /// Adds what `block` gives, of the file of that number among those of all logs, to what the blocks
+    /// before it gave, and counts what is skipped.
     fn map(
         &self,
-        log: usize,
+        file: usize,
         scratch: &mut Self::Scratch,
         block: &Block,
         skipped: &mut Skipped,
@@ -44,17 +45,58 @@ pub trait BlockMap: Send + Sync + 'static {
 /// A log to be scanned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// Where it is.
+    /// Where it is, and what it is called.
     pub path: PathBuf,
-    /// Where to begin: the start of a record, in bytes of the (decompressed) log. What is before
-    /// does not count; of plain files it is not even read.
+    /// Where to begin in the first of its files: the start of a record, in bytes of the (decompressed)
+    /// file. What is before does not count; of plain files it is not even read.
     pub start: u64,
+    /// The files that are read, in this order; one at least. A log that was rotated has several.
+    pub files: Vec<LogFile>,
 }
 
 impl Log {
-    /// The whole of a log.
+    /// The whole of the one file at a path.
     pub fn whole(path: &Path) -> Self {
-        Self { path: path.to_owned(), start: 0 }
+        Self { path: path.to_owned(), start: 0, files: vec![LogFile::at(path)] }
+    }
+
+    /// The whole of the log at a path, with its parts: see [`crate::store::log_files`].
+    pub fn with_parts(path: &Path) -> Self {
+        Self::with_parts_of(path, &mut PartSearch::default())
+    }
+
+    /// The whole of the logs at some paths, with their parts.
+    pub fn all_with_parts(paths: &[impl AsRef<Path>]) -> Vec<Self> {
+        let mut search = PartSearch::default();
+        paths.iter().map(|path| Self::with_parts_of(path.as_ref(), &mut search)).collect()
+    }
+
+    fn with_parts_of(path: &Path, search: &mut PartSearch) -> Self {
+        Self { path: path.to_owned(), start: 0, files: search.files(path) }
+    }
+
+    /// The log with the files that it has got since these were looked for.
+    #[must_use]
+    pub(crate) fn looked_for_again(&self) -> Self {
+        let mut files = self.files.clone();
+        while let Some(last) = files.pop_if(|last| last.has_become_part()) {
+            let first = last.part();
+            let found = PartSearch::default().files(&self.path);
+            files.extend(found.into_iter().filter(|file| file.part() >= first));
+        }
+        // Gone altogether: that is told when it is opened.
+        if files.is_empty() { self.clone() } else { Self { files, ..self.clone() } }
+    }
+
+    /// Where each of its files is begun at.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.start).chain(std::iter::repeat(0)).take(self.files.len())
+    }
+
+    /// How much lies on the disk.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let size = |file: &LogFile| std::fs::metadata(file.path()).map_or(0, |found| found.len());
+        self.files.iter().map(size).sum()
     }
 }
 
@@ -91,13 +133,17 @@ impl Default for ScanOptions {
 pub struct Part<O> {
     /// Which of the logs.
     pub log: usize,
+    /// Which of the files of all logs.
+    pub file: usize,
     /// What the blocks gave.
     pub output: O,
     /// What was skipped in them.
     pub skipped: Skipped,
-    /// Whether it is the last part of the log; there always is one.
+    /// Whether it is the last part of the file; there always is one.
+    pub ends_file: bool,
+    /// Whether it is the last part of the log.
     pub last: bool,
-    /// Why the log could not be read on, in its last part.
+    /// Why the file could not be read on, in its last part.
     pub error: Option<Error>,
 }
 
@@ -124,6 +170,8 @@ pub struct Progress {
 /// A scan over logs.
 pub struct Scan<M: BlockMap> {
     shared: Arc<Shared<M>>,
+    /// The log of each file.
+    owners: Vec<usize>,
     workers: Vec<JoinHandle<()>>,
     /// Where the caller's own thread does the work.
     inline: Option<Worker<M>>,
@@ -136,12 +184,17 @@ impl<M: BlockMap> Scan<M> {
     /// Begins to scan `logs`, in this order.
     ///
     /// # Errors
-    /// There is just one log, and it cannot be opened. One of several that cannot be opened is told
+    /// There is just one file, and it cannot be opened. One of several that cannot be opened is told
     /// of in its part.
     pub fn new(logs: &[Log], map: M, options: ScanOptions) -> Result<Self> {
         let stop = Arc::<AtomicBool>::default();
         let mut dealer = Dealer::new(logs, options.block_bytes, &stop);
-        if let [_] = logs {
+        let owners: Vec<_> = logs
+            .iter()
+            .enumerate()
+            .flat_map(|(index, log)| std::iter::repeat_n(index, log.files.len()))
+            .collect();
+        if owners.len() == 1 {
             dealer.open_first()?;
         }
         let total_bytes = total_bytes(logs);
@@ -171,7 +224,7 @@ impl<M: BlockMap> Scan<M> {
             window: 2 * threads + 1,
         });
         let pid = std::process::id();
-        let mut scan = Self { shared, workers: Vec::new(), inline: None, total_bytes, pid };
+        let mut scan = Self { shared, owners, workers: Vec::new(), inline: None, total_bytes, pid };
         if threads > 1 {
             for _ in 0..threads {
                 let mut worker = Worker::new(&scan.shared);
@@ -212,9 +265,11 @@ impl<M: BlockMap> Scan<M> {
         let mut state = self.shared.lock();
         loop {
             let next = state.next;
-            if let Some(part) = state.done.remove(&next) {
+            if let Some(mut part) = state.done.remove(&next) {
                 state.outstanding -= 1;
-                state.next = if part.last { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
+                state.next = if part.ends_file { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
+                part.log = self.owners[part.file];
+                part.last = part.ends_file && self.owners.get(part.file + 1) != Some(&part.log);
                 if part.error.is_some() {
                     state.dealer.abandon(next.0);
                     state.forget(next);
@@ -222,7 +277,7 @@ impl<M: BlockMap> Scan<M> {
                 self.shared.work.notify_all();
                 return ScanStep::Part(Box::new(part));
             }
-            if next.0 == state.dealer.logs() {
+            if next.0 == self.owners.len() {
                 return ScanStep::End;
             }
             assert!(!state.panicked, "a thread that reads logs panicked");
@@ -284,8 +339,8 @@ impl<M: BlockMap> Drop for Scan<M> {
 
 fn total_bytes(logs: &[Log]) -> Option<u64> {
     let mut total: u64 = 0;
-    for log in logs {
-        match std::fs::metadata(&log.path) {
+    for file in logs.iter().flat_map(|log| &log.files) {
+        match std::fs::metadata(file.path()) {
             Ok(metadata) if metadata.is_file() => total += metadata.len(),
             Ok(_) => return None,
             // It will be told of.

@@ -8,6 +8,7 @@ use crate::record::{OwnedRecord, Record};
 
 use super::{
     Block, BlockMap, Blocks, Filter, LineCursor, Log, Scan, ScanOptions, ScanStep, Skipped,
+    SkippedFiles,
 };
 
 /// Calls `visit` with every record of the log, wanted or not, in the order of the log, on the
@@ -34,26 +35,26 @@ pub fn for_each_record(path: &Path, mut visit: impl FnMut(&Record<'_>)) -> Resul
 #[derive(Debug, Clone)]
 pub struct Wanted {
     filter: Filter,
-    /// Of each log, the offset that records have to have at least.
+    /// Of each file, the offset that records have to have at least.
     starts: Vec<u64>,
 }
 
 impl Wanted {
     /// Records that the filter wants, from the starts of the logs on.
     pub fn of(logs: &[Log], filter: &Filter) -> Self {
-        Self { filter: filter.clone(), starts: logs.iter().map(|log| log.start).collect() }
+        Self { filter: filter.clone(), starts: logs.iter().flat_map(Log::starts).collect() }
     }
 
     /// Calls `visit` with those of a block, in their order.
     pub fn for_each(
         &self,
-        log: usize,
+        file: usize,
         cursor: &mut LineCursor,
         block: &Block,
         skipped: &mut Skipped,
         mut visit: impl FnMut(&Record<'_>),
     ) {
-        let start = self.starts[log];
+        let start = self.starts[file];
         while let Some(record) = cursor.next(block, skipped) {
             if record.offset() >= start && self.filter.matches(&record) {
                 visit(&record);
@@ -70,13 +71,13 @@ impl BlockMap for Collect {
 
     fn map(
         &self,
-        log: usize,
+        file: usize,
         cursor: &mut LineCursor,
         block: &Block,
         skipped: &mut Skipped,
         records: &mut Vec<OwnedRecord>,
     ) {
-        self.0.for_each(log, cursor, block, skipped, |record| {
+        self.0.for_each(file, cursor, block, skipped, |record| {
             records.push(record.clone().into_owned());
         });
     }
@@ -95,7 +96,7 @@ pub enum Batch {
 pub struct Records {
     path: PathBuf,
     scan: Scan<Collect>,
-    skipped: Skipped,
+    skipped: SkippedFiles,
 }
 
 impl Records {
@@ -104,7 +105,7 @@ impl Records {
     /// # Errors
     /// It cannot be opened.
     pub fn open(path: &Path, filter: &Filter) -> Result<Self> {
-        Self::open_log(&Log::whole(path), filter, ScanOptions::default())
+        Self::open_log(&Log::with_parts(path), filter, ScanOptions::default())
     }
 
     /// Opens a log, not necessarily at its beginning.
@@ -114,7 +115,7 @@ impl Records {
     pub fn open_log(log: &Log, filter: &Filter, options: ScanOptions) -> Result<Self> {
         let logs = std::slice::from_ref(log);
         let scan = Scan::new(logs, Collect(Wanted::of(logs, filter)), options)?;
-        Ok(Self { path: log.path.clone(), scan, skipped: Skipped::default() })
+        Ok(Self { path: log.path.clone(), scan, skipped: SkippedFiles::of(log) })
     }
 
     /// The next records, waiting for them no longer than `wait`.
@@ -124,7 +125,7 @@ impl Records {
     pub fn next_batch(&mut self, wait: Duration) -> Result<Batch> {
         Ok(match self.scan.next(wait)? {
             ScanStep::Part(part) => {
-                self.skipped.merge(&part.skipped);
+                self.skipped.merge(part.file, &part.skipped);
                 if let Some(error) = part.error {
                     return Err(error);
                 }
@@ -136,8 +137,13 @@ impl Records {
     }
 
     /// What was skipped so far.
-    pub fn skipped(&self) -> &Skipped {
-        &self.skipped
+    pub fn skipped(&self) -> Skipped {
+        self.skipped.total()
+    }
+
+    /// What was skipped so far, in words: a line for each file of which there is something to tell.
+    pub fn notes(&self) -> Vec<String> {
+        self.skipped.notes()
     }
 
     /// The path that was opened.

@@ -1,9 +1,10 @@
 //! What a reader could not use, or had to repair: counted, and told in one line.
 
 use std::fmt::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Problem;
+use super::{Log, Problem};
+use crate::store::LogFile;
 
 /// The place of the first line of its sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,39 @@ impl Skipped {
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         Some(format!("{}: {}", crate::render::terminal_safe(name.as_bytes()), parts.join("; ")))
+    }
+}
+
+/// What was skipped in the files of a log.
+#[derive(Debug, Clone)]
+pub struct SkippedFiles {
+    files: Vec<(PathBuf, Skipped)>,
+}
+
+impl SkippedFiles {
+    /// Nothing so far.
+    pub fn of(log: &Log) -> Self {
+        let file = |file: &LogFile| (file.path().to_owned(), Skipped::default());
+        Self { files: log.files.iter().map(file).collect() }
+    }
+
+    /// Adds the counters of what follows in the file of that number.
+    pub fn merge(&mut self, file: usize, later: &Skipped) {
+        self.files[file].1.merge(later);
+    }
+
+    /// All of it. Of several files, lines are counted through, and bytes are those of each file.
+    pub fn total(&self) -> Skipped {
+        let mut total = Skipped::default();
+        for (_, skipped) in &self.files {
+            total.merge(skipped);
+        }
+        total
+    }
+
+    /// One line for each file of which there is something to tell: see [`Skipped::summary`].
+    pub fn notes(&self) -> Vec<String> {
+        self.files.iter().filter_map(|(path, skipped)| skipped.summary(path)).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::record::Record;
+use crate::store::LogFile;
 use crate::{Error, Result};
 
 use super::blocks::{self, Opened};
@@ -21,6 +22,9 @@ pub type Wants = Arc<dyn Fn(&Record<'_>) -> bool + Send + Sync>;
 /// no more is read than has to be, of a compressed one all.
 pub struct TailSearch {
     log: Log,
+    /// The file of the log that is searched.
+    file: usize,
+    /// How many records are still to be found.
     count: usize,
     wants: Wants,
     source: Source,
@@ -53,22 +57,10 @@ impl TailSearch {
     /// # Errors
     /// The log cannot be opened, or is a pipe, which cannot be read twice.
     pub fn open(path: &Path, count: usize, wants: Wants) -> Result<Self> {
-        let log = Log::whole(path);
-        let source = match blocks::open(path)? {
-            Opened::Plain(file) => {
-                let end = file.length().map_err(|e| Error::io("look at", path, e))?;
-                let file = Box::new(file);
-                let (cursor, block) = (LineCursor::new(), Block::default());
-                Source::Plain { file, end, cursor, block, is_last: true }
-            }
-            Opened::Gzip(_) => {
-                let map = Offsets { wants: Arc::clone(&wants), count };
-                let scan = Scan::new(std::slice::from_ref(&log), map, ScanOptions::default())?;
-                Source::Whole { scan: Box::new(scan), last: VecDeque::new() }
-            }
-            Opened::Pipe(_) => return Err(Error::NotSeekable { path: path.to_owned() }),
-        };
-        Ok(Self { log, count, wants, source })
+        let log = Log::with_parts(path);
+        let file = log.files.len() - 1;
+        let source = Source::open(&log.files[file], count, &wants)?;
+        Ok(Self { log, file, count, wants, source })
     }
 
     /// Goes on a bit; gives the log from there on once that is known.
@@ -76,24 +68,38 @@ impl TailSearch {
     /// # Errors
     /// The log cannot be read.
     pub fn step(&mut self, wait: Duration) -> Result<Option<Log>> {
-        let start = match &mut self.source {
+        match self.search(wait)? {
+            Found::Start(start) => {
+                let files = self.log.files[self.file..].to_vec();
+                Ok(Some(Log { start, files, ..self.log.clone() }))
+            }
+            Found::TooFew if self.file == 0 => Ok(Some(self.log.clone())),
+            Found::TooFew => {
+                self.file -= 1;
+                self.source = Source::open(&self.log.files[self.file], self.count, &self.wants)?;
+                Ok(None)
+            }
+            Found::NothingYet => Ok(None),
+        }
+    }
+
+    fn search(&mut self, wait: Duration) -> Result<Found> {
+        let path = self.log.files[self.file].path();
+        Ok(match &mut self.source {
+            Source::Plain { end, .. } if self.count == 0 => Found::Start(*end),
+            Source::Plain { end: 0, .. } => Found::TooFew,
             Source::Plain { file, end, cursor, block, is_last } => {
-                if self.count == 0 || *end == 0 {
-                    Some(*end)
+                let range = end.saturating_sub(STEP_BYTES)..*end;
+                let lines = Lines { range, from_start: false, to_end: *is_last };
+                read_range(file, &lines, block, &NEVER).map_err(|e| Error::io("read", path, e))?;
+                let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
+                *end = lines.range.start;
+                *is_last = false;
+                if offsets.len() >= self.count {
+                    Found::Start(offsets[offsets.len() - self.count])
                 } else {
-                    let range = end.saturating_sub(STEP_BYTES)..*end;
-                    let lines = Lines { range, from_start: false, to_end: *is_last };
-                    read_range(file, &lines, block, &NEVER)
-                        .map_err(|e| Error::io("read", &self.log.path, e))?;
-                    let offsets = offsets(cursor, block, &mut Skipped::default(), &self.wants);
-                    *end = lines.range.start;
-                    *is_last = false;
-                    if offsets.len() >= self.count {
-                        Some(offsets[offsets.len() - self.count])
-                    } else {
-                        self.count -= offsets.len();
-                        None
-                    }
+                    self.count -= offsets.len();
+                    Found::NothingYet
                 }
             }
             Source::Whole { scan, last } => match scan.next(wait)? {
@@ -103,14 +109,47 @@ impl TailSearch {
                     }
                     last.extend(part.output);
                     last.drain(..last.len().saturating_sub(self.count));
-                    None
+                    Found::NothingYet
                 }
-                ScanStep::Pending => None,
-                ScanStep::End if self.count == 0 => Some(u64::MAX),
-                ScanStep::End => Some(last.front().copied().unwrap_or(0)),
+                ScanStep::Pending => Found::NothingYet,
+                ScanStep::End if self.count == 0 => Found::Start(u64::MAX),
+                ScanStep::End if last.len() == self.count => Found::Start(last[0]),
+                ScanStep::End => {
+                    self.count -= last.len();
+                    Found::TooFew
+                }
             },
-        };
-        Ok(start.map(|start| Log { start, ..self.log.clone() }))
+        })
+    }
+}
+
+/// What a bit of searching gave.
+enum Found {
+    /// Where the last records begin.
+    Start(u64),
+    /// They begin before this file.
+    TooFew,
+    NothingYet,
+}
+
+impl Source {
+    fn open(file: &LogFile, count: usize, wants: &Wants) -> Result<Self> {
+        let path = file.path();
+        Ok(match file.open_by(blocks::open)? {
+            Opened::Plain(file) => {
+                let end = file.length().map_err(|e| Error::io("look at", path, e))?;
+                let file = Box::new(file);
+                let (cursor, block) = (LineCursor::new(), Block::default());
+                Source::Plain { file, end, cursor, block, is_last: true }
+            }
+            Opened::Gzip(_) => {
+                let map = Offsets { wants: Arc::clone(wants), count };
+                let log = Log { path: path.to_owned(), start: 0, files: vec![file.clone()] };
+                let scan = Scan::new(std::slice::from_ref(&log), map, ScanOptions::default())?;
+                Source::Whole { scan: Box::new(scan), last: VecDeque::new() }
+            }
+            Opened::Pipe(_) => return Err(Error::NotSeekable { path: path.to_owned() }),
+        })
     }
 }
 

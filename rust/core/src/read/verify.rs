@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::store;
+use crate::store::{self, LogFile};
 use crate::{Error, Result};
 
 use super::{
@@ -58,13 +58,15 @@ pub enum VerifyStep {
 /// Looks for all that is wrong with some logs.
 pub struct VerifyScan {
     scan: Scan<VerifyMap>,
+    logs: Vec<Log>,
     /// Of each log, whether it was being written when this began.
     live: Vec<bool>,
     state: LogState,
 }
 
 impl VerifyScan {
-    /// Begins to verify the logs at `paths`, in this order.
+    /// Begins to verify the logs at `paths`, in this order. The parts of a log that was rotated are
+    /// verified one by one: see [`Self::logs`].
     ///
     /// # Errors
     /// There is just one log, and it cannot be opened.
@@ -78,12 +80,23 @@ impl VerifyScan {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_options(paths: &[impl AsRef<Path>], options: ScanOptions) -> Result<Self> {
+        let one_file = |file: &LogFile| Log {
+            path: file.path().to_owned(),
+            start: 0,
+            files: vec![file.clone()],
+        };
+        let logs = Log::all_with_parts(paths);
+        let logs: Vec<_> = logs.iter().flat_map(|log| log.files.iter().map(one_file)).collect();
         // Before anything is read: a writer that goes away while we read finishes its line.
-        let live = |path: &Path| store::liveness(path).alive == Some(true);
-        let live = paths.iter().map(|path| live(path.as_ref())).collect();
-        let logs: Vec<_> = paths.iter().map(|path| Log::whole(path.as_ref())).collect();
+        let live = |log: &Log| store::liveness(&log.path).alive == Some(true);
+        let live = logs.iter().map(live).collect();
         let scan = Scan::new(&logs, VerifyMap, options)?;
-        Ok(Self { scan, live, state: LogState::default() })
+        Ok(Self { scan, logs, live, state: LogState::default() })
+    }
+
+    /// What is verified, each file by itself: what [`Verified::log`] counts.
+    pub fn logs(&self) -> &[Log] {
+        &self.logs
     }
 
     /// The next problems, waiting for them no longer than `wait`.
@@ -96,7 +109,7 @@ impl VerifyScan {
             ScanStep::Pending => return Ok(VerifyStep::Pending),
             ScanStep::End => return Ok(VerifyStep::End),
         };
-        let Part { log, output, skipped, last, error } = part;
+        let Part { log, output, skipped, last, error, .. } = part;
         let is_live = self.live[log];
         let mut problems = Vec::with_capacity(skipped.problems.len());
         self.state.take(&output, skipped, last, is_live, &mut problems);

@@ -82,8 +82,9 @@ impl<M: BlockMap> Shared<M> {
     fn deliver(&self, ticket: Ticket, done: Done<M::Output>) {
         let Done { output, skipped, last, error } = done;
         // A part that failed is the last one.
-        let last = last || error.is_some();
-        let part = Part { log: ticket.log, output, skipped, last, error };
+        let ends_file = last || error.is_some();
+        let (log, file) = (ticket.log, ticket.log);
+        let part = Part { log, file, output, skipped, ends_file, last: ends_file, error };
         let mut state = self.lock();
         if state.dealer.is_valid(ticket) {
             state.done.insert((ticket.log, ticket.part), part);

@@ -105,7 +105,11 @@ impl Report for AnomaliesReport {
         let found = match scan {
             Scanning::One(scan) => {
                 let diagnosis = scan.finish(self.options.as_of_s);
-                self.summary = diagnosis.skipped.summary(&self.logs[0].path);
+                if self.logs[0].files.len() == 1 {
+                    self.summary = diagnosis.notes.first().cloned();
+                } else {
+                    self.notes.extend(diagnosis.notes.iter().cloned());
+                }
                 vec![Diagnosed { path: self.logs[0].path.clone(), diagnosis }]
             }
             Scanning::Many(scan) => self.sort_out(scan.finish()),
@@ -146,7 +150,7 @@ impl AnomaliesReport {
         for (log, outcome) in self.logs.iter().zip(found) {
             match outcome {
                 Ok(diagnosis) => {
-                    self.notes.extend(diagnosis.skipped.summary(&log.path));
+                    self.notes.extend(diagnosis.notes.iter().cloned());
                     diagnosed.push(Diagnosed { path: log.path.clone(), diagnosis });
                 }
                 Err(error) => {

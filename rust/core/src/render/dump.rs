@@ -59,7 +59,7 @@ pub fn dump_report_with(
 ) -> Result<Box<dyn Report>> {
     let labels = match logs {
         [_] => Vec::new(),
-        _ => logs.iter().map(label).collect(),
+        _ => logs.iter().flat_map(|log| vec![label(log); log.files.len()]).collect(),
     };
     let map = DumpMap {
         wanted: Wanted::of(logs, filter),
@@ -87,7 +87,7 @@ fn label(log: &Log) -> Vec<u8> {
 struct DumpMap {
     wanted: Wanted,
     format: DumpFormat,
-    /// Of each log, unless there is but one.
+    /// Of the log of each file, unless there is but one log.
     labels: Vec<Vec<u8>>,
     wants_ends: bool,
 }
@@ -106,15 +106,15 @@ impl BlockMap for DumpMap {
 
     fn map(
         &self,
-        log: usize,
+        file: usize,
         cursor: &mut LineCursor,
         block: &Block,
         skipped: &mut Skipped,
         rendered: &mut Rendered,
     ) {
         let out = &mut rendered.bytes;
-        let label = self.labels.get(log).map(Vec::as_slice);
-        self.wanted.for_each(log, cursor, block, skipped, |record| {
+        let label = self.labels.get(file).map(Vec::as_slice);
+        self.wanted.for_each(file, cursor, block, skipped, |record| {
             match self.format {
                 // The first comma of all is replaced by the bracket.
                 DumpFormat::JsonArray => {
@@ -152,12 +152,12 @@ impl Report for Dump {
             return Ok(Some(self.end()));
         }
         match self.scan.next()? {
-            Next::Output { log, output: Rendered { mut bytes, ends } } => {
+            Next::Output { output: Rendered { mut bytes, ends }, .. } => {
                 if let Some(left) = &mut self.left {
                     let most = usize::try_from(*left).unwrap_or(usize::MAX);
                     if ends.len() >= most {
                         bytes.truncate(ends[most - 1]);
-                        self.scan.stop_at(log);
+                        self.scan.stop();
                     }
                     *left -= ends.len().min(most) as u64;
                 }

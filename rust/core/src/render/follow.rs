@@ -1,15 +1,12 @@
 //! The records of a log as they are written, as JSON Lines.
 
-use std::path::Path;
-
 use crate::Result;
-use crate::read::{Filter, FollowedRecords};
+use crate::read::{Filter, FollowedRecords, Log};
 
 use super::Report;
 use super::dump::{DumpFormat, write_record};
 
-/// The records that `filter` wants of a log from `start_offset` on (the start of a line, in bytes
-/// of the decompressed log), and then those that are appended to it, as JSON Lines like those of
+/// The records that `filter` wants of a log from its start on, and then those that are appended to it, as JSON Lines like those of
 /// [`super::dump_report`].
 ///
 /// A chunk comes at least ten times a second, an empty one where there is nothing new. The report
@@ -17,8 +14,8 @@ use super::dump::{DumpFormat, write_record};
 ///
 /// # Errors
 /// The log cannot be opened.
-pub fn follow_report(path: &Path, filter: &Filter, start_offset: u64) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Follow { records: FollowedRecords::open(path, filter, start_offset)? }))
+pub fn follow_report(log: &Log, filter: &Filter) -> Result<Box<dyn Report>> {
+    Ok(Box::new(Follow { records: FollowedRecords::open_log(log, filter)? }))
 }
 
 struct Follow {

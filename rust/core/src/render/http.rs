@@ -76,13 +76,13 @@ impl BlockMap for HttpMap {
 
     fn map(
         &self,
-        log: usize,
+        file: usize,
         cursor: &mut LineCursor,
         block: &Block,
         skipped: &mut Skipped,
         requests: &mut Vec<HttpRequest>,
     ) {
-        self.wanted.for_each(log, cursor, block, skipped, |record| {
+        self.wanted.for_each(file, cursor, block, skipped, |record| {
             requests.extend(http_request(record).filter(|r| r.failed || !self.failed));
         });
     }
@@ -125,7 +125,7 @@ impl Report for HttpReport {
                 for request in &output {
                     self.write_request(&mut out, log, request);
                     if self.options.limit.is_some_and(|limit| self.count >= limit) {
-                        self.scan.stop_at(log);
+                        self.scan.stop();
                         break;
                     }
                 }

@@ -8,7 +8,7 @@ use super::terminal::{cell, shell_quote};
 use super::time::local_day_and_time;
 
 /// The logs as a JSON array, ended by a newline: `file` and `mtime` as the reference has them,
-/// then `size`, `pid`, `alive`, `run_id`, `is_child`.
+/// then `size`, `pid`, `alive`, `run_id`, `is_child`, `parts`.
 pub fn list_json(files: &[TraceFile]) -> String {
     let mut out = vec![b'['];
     for (index, file) in files.iter().enumerate() {
@@ -42,6 +42,7 @@ pub fn list_json(files: &[TraceFile]) -> String {
             None => out.extend_from_slice(b"null"),
         });
         member(&mut out, "is_child", &plain(Some(file.is_child.to_string())));
+        member(&mut out, "parts", &plain(Some(file.parts.to_string())));
         new_line(&mut out, 1);
         out.push(b'}');
     }

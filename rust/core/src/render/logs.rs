@@ -1,5 +1,6 @@
 //! What all reports share that read logs: the scan, and the notes on what was skipped.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
@@ -11,10 +12,13 @@ const WAIT: Duration = Duration::from_millis(50);
 /// A scan over some logs, for one report.
 pub(super) struct LogScan<M: BlockMap> {
     logs: Vec<Log>,
+    /// The files of all logs.
+    files: Vec<PathBuf>,
     scan: Scan<M>,
-    /// What was skipped in the current log.
+    /// The current file, and what was skipped in it.
+    file: usize,
     skipped: Skipped,
-    /// What was skipped, in words, where there is but one log.
+    /// What was skipped, in words, where there is but one file.
     summary: Option<String>,
     notes: Vec<String>,
     has_failed: bool,
@@ -32,8 +36,11 @@ pub(super) enum Next<O> {
 
 impl<M: BlockMap> LogScan<M> {
     pub(super) fn new(logs: &[Log], map: M, options: ScanOptions) -> Result<Self> {
+        let files = logs.iter().flat_map(|log| &log.files);
         Ok(Self {
             logs: logs.to_vec(),
+            files: files.map(|file| file.path().to_owned()).collect(),
+            file: 0,
             scan: Scan::new(logs, map, options)?,
             skipped: Skipped::default(),
             summary: None,
@@ -42,36 +49,32 @@ impl<M: BlockMap> LogScan<M> {
         })
     }
 
-    /// What comes next. One log of several that cannot be read is told of in the notes.
+    /// What comes next. One file of several that cannot be read is told of in the notes.
     pub(super) fn next(&mut self) -> Result<Next<M::Output>> {
         let part = match self.scan.next(WAIT)? {
             ScanStep::Part(part) => *part,
             ScanStep::Pending => return Ok(Next::Pending),
             ScanStep::End => return Ok(Next::End),
         };
+        self.file = part.file;
         self.skipped.merge(&part.skipped);
         if let Some(error) = part.error {
-            if self.logs.len() == 1 {
+            if self.files.len() == 1 {
                 return Err(error);
             }
             self.has_failed = true;
             self.notes.push(error.to_string());
         }
-        if part.last {
-            let summary = std::mem::take(&mut self.skipped).summary(&self.logs[part.log].path);
-            if self.logs.len() == 1 {
-                self.summary = summary;
-            } else {
-                self.notes.extend(summary);
-            }
+        if part.ends_file {
+            self.stop();
         }
         Ok(Next::Output { log: part.log, output: part.output })
     }
 
-    /// Reads no further; what was skipped so far is told.
-    pub(super) fn stop_at(&mut self, log: usize) {
-        let summary = std::mem::take(&mut self.skipped).summary(&self.logs[log].path);
-        if self.logs.len() == 1 {
+    /// The end of the file, or all that is read of it: what was skipped is told.
+    pub(super) fn stop(&mut self) {
+        let summary = std::mem::take(&mut self.skipped).summary(&self.files[self.file]);
+        if self.files.len() == 1 {
             self.summary = self.summary.take().or(summary);
         } else {
             self.notes.extend(summary);

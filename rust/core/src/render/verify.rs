@@ -39,9 +39,10 @@ pub struct VerifyOptions {
 /// # Errors
 /// The one log cannot be opened.
 pub fn verify_report(paths: &[PathBuf], options: VerifyOptions) -> Result<Box<dyn Report>> {
+    let scan = VerifyScan::new(paths)?;
     Ok(Box::new(VerifyReport {
-        scan: VerifyScan::new(paths)?,
-        logs: paths.iter().map(|path| Log::whole(path)).collect(),
+        logs: scan.logs().to_vec(),
+        scan,
         options,
         listed: 0,
         pending: Pending::default(),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::lock::{HousekeepingLock, Takeover};
 use super::name::LogName;
+use super::parts::has_parts;
 use super::process;
 use crate::error::{Error, Result};
 
@@ -99,11 +100,18 @@ impl TraceDir {
             let name = name.numbered(number);
             if self.standing(name.uncompressed())? == Standing::Free
                 && self.standing(name.compressed())? == Standing::Free
+                && !self.has_parts(name.log())
             {
                 return Ok(Some(number));
             }
         }
         Ok(None)
+    }
+
+    /// Whether there are parts of the log of that name: then the name is not free, even if no file has
+    /// it, and the log is not renamed.
+    pub(crate) fn has_parts(&self, name: LogName) -> bool {
+        has_parts(&self.path_of(name))
     }
 
     /// The regular files of log names.

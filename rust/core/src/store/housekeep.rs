@@ -30,9 +30,9 @@ type Moment = (i64, i64);
 /// What one housekeeping did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HousekeepingReport {
-    /// Finished logs that are compressed now.
+    /// Finished logs, and parts of logs, that are compressed now.
     pub compressed: usize,
-    /// Logs of old runs, or of too many children, that were removed.
+    /// Logs of old runs, or of too many children, that were removed with their parts.
     pub removed: usize,
     /// Temporary files of killed processes that were removed.
     pub stale_temporaries: usize,
@@ -42,8 +42,8 @@ pub struct HousekeepingReport {
     pub skipped_because_busy: bool,
 }
 
-/// A log in the directory.
-struct Log {
+/// A file in the directory: a log, or a part of one.
+struct LogFile {
     name: LogName,
     modified: Moment,
     /// None where the system won't tell; then it is left alone.
@@ -51,7 +51,7 @@ struct Log {
     run: Option<RunInfo>,
 }
 
-impl Log {
+impl LogFile {
     fn look(directory: &TraceDir, name: LogName) -> Option<Self> {
         let path = directory.path_of(name);
         let metadata = std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
@@ -66,9 +66,27 @@ impl Log {
     fn is_finished(&self) -> bool {
         self.alive == Some(false)
     }
+}
+
+/// A log: the file that is or was written, plain, compressed or both, and the parts before it.
+struct Log {
+    name: LogName,
+    /// The oldest first.
+    files: Vec<LogFile>,
+}
+
+impl Log {
+    fn modified(&self) -> Moment {
+        self.files.iter().map(|file| file.modified).max().unwrap_or_default()
+    }
+
+    /// Whether nobody writes it. A part that is over says nothing of the log.
+    fn is_finished(&self) -> bool {
+        self.files.iter().all(LogFile::is_finished)
+    }
 
     fn is_child(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.is_child)
+        self.files.iter().any(|file| file.run.as_ref().is_some_and(|run| run.is_child))
     }
 }
 
@@ -79,7 +97,7 @@ struct Run {
 
 impl Run {
     fn modified(&self) -> Moment {
-        self.logs.iter().map(|log| log.modified).max().unwrap_or_default()
+        self.logs.iter().map(Log::modified).max().unwrap_or_default()
     }
 
     fn is_finished(&self) -> bool {
@@ -89,6 +107,9 @@ impl Run {
 
 /// Removes stale temporaries, removes the finished logs of all but the newest `keep_runs` runs, and
 /// compresses the finished logs of all but the newest run.
+///
+/// The parts that a log was rotated to are compressed as soon as they are over, those of a log that
+/// is still written, too. They stay as long as their log does, and go with it.
 ///
 /// A run is the log of a top-level process with the logs of its children; its age is the last
 /// change of any of them. Runs with a live process count, but lose nothing, except that of more
@@ -133,17 +154,22 @@ fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport)
     }
     tail::remove_orphans(directory.path());
     let with_tails = tail::logs_with_tails(directory.path());
-    for log in runs.iter().flat_map(|run| &run.logs) {
-        if log.is_finished() && with_tails.contains(OsStr::new(&log.name.to_string())) {
-            report.failed += tail::join_finished_at(&directory.path_of(log.name));
+    for file in runs.iter().flat_map(|run| &run.logs).flat_map(|log| &log.files) {
+        if file.is_finished() && with_tails.contains(OsStr::new(&file.name.to_string())) {
+            report.failed += tail::join_finished_at(&directory.path_of(file.name));
         }
     }
-    for log in runs.iter().skip(1).flat_map(|run| &run.logs) {
-        if log.is_finished() && !log.name.is_compressed {
-            match compress(&directory, log) {
-                Ok(true) => report.compressed += 1,
-                Ok(false) => {}
-                Err(_) => report.failed += 1,
+    for (rank, log) in
+        runs.iter().enumerate().flat_map(|(rank, run)| run.logs.iter().map(move |log| (rank, log)))
+    {
+        for file in log.files.iter().filter(|file| !file.name.is_compressed) {
+            let is_due = file.name.part > 0 || rank > 0;
+            if is_due && file.is_finished() {
+                match compress(&directory, file) {
+                    Ok(true) => report.compressed += 1,
+                    Ok(false) => {}
+                    Err(_) => report.failed += 1,
+                }
             }
         }
     }
@@ -157,20 +183,57 @@ fn runs(directory: &TraceDir) -> Result<Vec<Run>> {
         RunId(String),
         Name(LogName),
     }
+    let mut logs: HashMap<LogName, Log> = HashMap::new();
+    let mut names = directory.logs()?;
+    // The file that is written after its parts, as it is the last one.
+    names.sort_by_key(|name| (name.log(), name.part == 0, name.part, name.is_compressed));
+    for file in names.into_iter().filter_map(|name| LogFile::look(directory, name)) {
+        let name = file.name.log();
+        logs.entry(name).or_insert_with(|| Log { name, files: Vec::new() }).files.push(file);
+    }
     let mut runs: HashMap<Key, Run> = HashMap::new();
-    for log in directory.logs()?.into_iter().filter_map(|name| Log::look(directory, name)) {
-        let key = match &log.run {
-            Some(run) => Key::RunId(run.run_id.clone()),
-            None => Key::Name(log.name.uncompressed()),
-        };
-        runs.entry(key).or_insert_with(|| Run { logs: Vec::new() }).logs.push(log);
+    for log in logs.into_values() {
+        for log in split_by_run(log) {
+            let key = match log.files.iter().rev().find_map(|file| file.run.as_ref()) {
+                Some(run) => Key::RunId(run.run_id.clone()),
+                None => Key::Name(log.name),
+            };
+            runs.entry(key).or_insert_with(|| Run { logs: Vec::new() }).logs.push(log);
+        }
     }
     Ok(runs.into_values().collect())
 }
 
+/// Usually the log itself. But of two runs, one may have left a plain and one a compressed file under
+/// the same name. Parts go with the file of their run, or where there is none with what is there.
+fn split_by_run(log: Log) -> Vec<Log> {
+    let name = log.name;
+    let run_id = |file: &LogFile| file.run.as_ref().map(|run| run.run_id.clone());
+    let (whole, parts): (Vec<_>, Vec<_>) = log.files.into_iter().partition(|f| f.name.part == 0);
+    let mut logs: Vec<Log> = Vec::new();
+    for file in whole {
+        match logs.iter_mut().find(|log| run_id(&log.files[0]) == run_id(&file)) {
+            Some(log) => log.files.push(file),
+            None => logs.push(Log { name, files: vec![file] }),
+        }
+    }
+    if logs.is_empty() {
+        return vec![Log { name, files: parts }];
+    }
+    let mut ends: Vec<_> = logs.iter_mut().map(|log| std::mem::take(&mut log.files)).collect();
+    for part in parts {
+        let own = ends.iter().position(|files| run_id(&files[0]) == run_id(&part));
+        logs[own.unwrap_or(0)].files.push(part);
+    }
+    for (log, end) in logs.iter_mut().zip(&mut ends) {
+        log.files.append(end);
+    }
+    logs
+}
+
 /// Takes the finished child logs that are too many out of the logs of a run, oldest first.
 fn surplus_children(logs: &mut Vec<Log>) -> impl Iterator<Item = Log> {
-    logs.sort_by_key(|log| (std::cmp::Reverse(log.modified), log.name));
+    logs.sort_by_key(|log| (std::cmp::Reverse(log.modified()), log.name));
     let mut children = 0;
     logs.extract_if(.., move |log| {
         let is_finished_child = log.is_child() && log.is_finished();
@@ -179,13 +242,26 @@ fn surplus_children(logs: &mut Vec<Log>) -> impl Iterator<Item = Log> {
     })
 }
 
+/// Removes logs with their parts.
 fn remove(directory: &TraceDir, logs: impl Iterator<Item = Log>, report: &mut HousekeepingReport) {
     for log in logs {
-        match remove_finished(directory, log.name) {
-            Ok(true) => report.removed += 1,
-            Ok(false) => {}
-            Err(_) => report.failed += 1,
+        // The oldest part first: what is left when this is cut short is the end of the log, not
+        // something with a gap.
+        let mut is_removed = true;
+        for file in &log.files {
+            match remove_finished(directory, file.name) {
+                Ok(true) => {}
+                Ok(false) => is_removed = false,
+                Err(_) => {
+                    is_removed = false;
+                    report.failed += 1;
+                }
+            }
+            if !is_removed {
+                break;
+            }
         }
+        report.removed += usize::from(is_removed);
     }
 }
 
@@ -200,7 +276,7 @@ fn remove_finished(directory: &TraceDir, name: LogName) -> Result<bool> {
 
 /// Compresses one finished log. False: it is gone, changed or in use meanwhile; the next
 /// housekeeping looks at it again.
-fn compress(directory: &TraceDir, log: &Log) -> Result<bool> {
+fn compress(directory: &TraceDir, log: &LogFile) -> Result<bool> {
     let Some(source) = directory.open_log(log.name)? else { return Ok(false) };
     let mut name = log.name;
     let failed = |error| Error::io("compress", directory.path_of(log.name), error);
@@ -256,12 +332,16 @@ fn compress(directory: &TraceDir, log: &Log) -> Result<bool> {
 /// The compressed name belongs to another run, so the log gets a name with a free one first:
 /// readers would see the log twice if it were compressed to a name that is not its own.
 fn make_way(directory: &TraceDir, name: LogName, source: &File) -> Result<Option<LogName>> {
+    // Files of a log with parts stay together.
+    if directory.has_parts(name.log()) {
+        return Ok(None);
+    }
     let Some(right) = directory.take_over(source, name) else { return Ok(None) };
     directory.move_aside(name, &right)
 }
 
 /// What the file under the compressed name has of the log.
-fn compare(directory: &TraceDir, log: &Log, source: &File) -> io::Result<Overlap> {
+fn compare(directory: &TraceDir, log: &LogFile, source: &File) -> io::Result<Overlap> {
     let path = directory.path_of(log.name.compressed());
     if let (Some(run), Some(other)) = (&log.run, RunInfo::read(&path))
         && *run != other
@@ -282,10 +362,8 @@ fn compressed_copy<'a>(
 ) -> io::Result<(Temporary<'a>, u64)> {
     let copy = directory.temporary(".gz").map_err(io::Error::other)?;
     let modified_s = u32::try_from(metadata.mtime()).unwrap_or(0);
-    let read = gzip::compress(FromStart::of(source), &copy.file, modified_s)?;
-    if gzip::digest(FromStart::of(&copy.file))? != read {
-        return Err(io::Error::other("the compressed copy differs from the log"));
-    }
+    let threads = gzip::compression_threads();
+    let read = gzip::compress_file(FromStart::of(source), &copy.file, modified_s, threads)?;
     if let Some(run) = RunInfo::read_open(source) {
         run.write(&copy.file);
     }

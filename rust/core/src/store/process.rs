@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, test_kill_process};
 
 use super::lock::{self, Holder};
 use super::name::LogName;
+use super::part_name::split_part_name;
 use super::run;
 use crate::{clock, sys};
 
@@ -38,6 +39,18 @@ pub fn liveness(path: &Path) -> ProcessStatus {
         Some(log) => liveness_of_open(&log, path),
         None if is_compressed_name(path) => ProcessStatus { pid, alive: Some(false) },
         None => unknown,
+    }
+}
+
+/// [`liveness`] of a log that has these parts, the oldest first: of the file that is written, or where
+/// there is none (for a moment, while it is rotated, or for good) of the newest part.
+pub(crate) fn liveness_of_log(path: &Path, parts: &[PathBuf]) -> ProcessStatus {
+    let status = liveness(path);
+    match parts.last() {
+        Some(newest) if status.alive.is_none() && fs::symlink_metadata(path).is_err() => {
+            liveness(newest)
+        }
+        _ => status,
     }
 }
 
@@ -73,6 +86,10 @@ fn unlocked_alive(log: &File, path: &Path, pid: Option<u32>) -> Option<bool> {
     }
     let metadata = log.metadata().ok()?;
     if run::closed_size_bytes(log) == Some(metadata.len()) {
+        return Some(false);
+    }
+    // Nobody writes to a part, whatever lives.
+    if path.file_name().is_some_and(|name| split_part_name(name).is_some()) {
         return Some(false);
     }
     match pid {

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::list::newest_first;
+use super::parts::has_parts;
 use crate::error::{Error, Result};
 
 /// The log that `name` stands for; without a name the most recently written one.
@@ -17,6 +18,9 @@ use crate::error::{Error, Result};
 /// written log and `trace.log.<n>.gz` (or `trace.log.<n>`) the n-th before it, unless there are
 /// files of those names. A log that is compressed by now is found under its former name, and the
 /// reverse.
+///
+/// A log that was rotated is found by its own name, even if only its parts are left: see
+/// [`super::log_files`] for all of its files. The name of a part stands for that part.
 pub fn resolve(name: Option<&Path>, directory: &Path, cwd: &Path) -> Result<PathBuf> {
     let Some(name) = name else {
         return nth_newest(directory, 0)?.ok_or_else(|| none_in(directory));
@@ -113,9 +117,10 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The file at `path`, or the one that it was compressed to or from.
+    /// The file at `path`, or the one that it was compressed to or from, or the log that has parts.
     fn at(&mut self, path: PathBuf) -> Result<Option<PathBuf>> {
         let other = other_form(&path);
+        let plain = other.as_ref().filter(|_| is_compressed(&path)).unwrap_or(&path).clone();
         for path in [Some(path), other].into_iter().flatten() {
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
@@ -130,7 +135,7 @@ impl Search<'_> {
                 Err(error) => return Err(Error::io("look at", path, error)),
             }
         }
-        Ok(None)
+        Ok(has_parts(&plain).then_some(plain))
     }
 
     fn failure(self, name: &Path) -> Error {
@@ -150,12 +155,16 @@ impl Search<'_> {
 
 /// `X.gz` for `X` and `X` for `X.gz`.
 fn other_form(path: &Path) -> Option<PathBuf> {
-    if path.extension().is_some_and(|extension| extension == "gz") {
+    if is_compressed(path) {
         return Some(path.with_extension(""));
     }
     let mut name = OsString::from(path.file_name()?);
     name.push(".gz");
     Some(path.with_file_name(name))
+}
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz")
 }
 
 /// What a file that is no regular file is, in one word.

@@ -1,13 +1,14 @@
 //! Compressing finished logs, and telling what a compressed file has of a plain one.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::FileExt as _;
 
 use flate2::bufread::MultiGzDecoder;
-use libdeflater::{CompressionLvl, Compressor, Crc};
+use libdeflater::{Crc, Decompressor};
 
-use crate::gzip_member::{
-    MAGIC, MAX_CUT_BYTES, MEMBER_BYTES, OUR_HEADER_BYTES, TRAILER_BYTES, our_header, trailer,
-};
+use super::gzip_parallel::{Check, Written, compress_members};
+use crate::gzip_member::MAGIC;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -26,83 +27,100 @@ pub struct Digest {
 /// see `crate::gzip_member`. `modified_s` (seconds since the epoch) goes into their headers.
 /// Memory is bounded, whatever the length of the lines.
 pub fn compress(
-    mut source: impl Read,
-    mut sink: impl Write,
+    source: impl Read + Send,
+    sink: impl Write + Send,
     modified_s: u32,
 ) -> io::Result<Digest> {
-    let mut encoder = MemberEncoder::new(modified_s);
-    let mut crc = Crc::new();
-    let mut bytes = 0;
-    let mut plain = Vec::with_capacity(MEMBER_BYTES);
-    loop {
-        let end = fill_member(&mut source, &mut plain)?;
-        // Nothing at all is a member, too: an empty file would be none of gzip's.
-        if end > 0 || bytes == 0 {
-            sink.write_all(encoder.encode(&plain[..end]))?;
-        }
-        if end == 0 {
-            break;
-        }
-        crc.update(&plain[..end]);
-        bytes += end as u64;
-        plain.drain(..end);
-    }
-    sink.flush()?;
-    Ok(Digest { bytes, crc32: crc.sum() })
+    compress_members(source, sink, modified_s, 1, || Unchecked)
 }
 
-/// Reads on behind what `plain` has, until that is enough for a member, and tells where the member
-/// ends: behind a line, if that is not too long. 0 when there is no more.
-fn fill_member(source: &mut impl Read, plain: &mut Vec<u8>) -> io::Result<usize> {
-    let mut searched = 0;
-    loop {
-        let wanted = searched + MEMBER_BYTES;
-        source.by_ref().take((wanted - plain.len()) as u64).read_to_end(plain)?;
-        if plain.len() < wanted {
-            return Ok(plain.len());
-        }
-        if let Some(newline) = memchr::memrchr(b'\n', &plain[searched..]) {
-            return Ok(searched + newline + 1);
-        }
-        searched = plain.len();
-        if searched >= MAX_CUT_BYTES {
-            return Ok(searched);
-        }
-    }
-}
-
-/// Compresses one member after the other.
-struct MemberEncoder {
-    deflate: Compressor,
+/// Compresses all of `source` into the empty file `file`, as [`compress`] does and to the same
+/// bytes, on as many threads as are given, which have the priority of the calling one.
+///
+/// Each member is read back from the file and decompressed, and must be what was read of `source`.
+///
+/// # Errors
+/// The first failure to read or to write, or what is in the file is not what was to be written.
+pub fn compress_file(
+    source: impl Read + Send,
+    file: &File,
     modified_s: u32,
-    member: Vec<u8>,
+    threads: usize,
+) -> io::Result<Digest> {
+    if file.metadata()?.len() != 0 {
+        return Err(io::Error::other("the file for the compressed copy is not empty"));
+    }
+    let mut sink = Counting { file, bytes: 0 };
+    let checks = || ReadBack::of(file);
+    let digest = compress_members(source, &mut sink, modified_s, threads, checks)?;
+    // Every member is where it was written to, and nothing else is there.
+    if file.metadata()?.len() != sink.bytes {
+        return Err(differs());
+    }
+    Ok(digest)
 }
 
-impl MemberEncoder {
-    fn new(modified_s: u32) -> Self {
-        let level = CompressionLvl::new(6).expect("libdeflate has levels 0 to 12");
-        Self { deflate: Compressor::new(level), modified_s, member: Vec::new() }
+/// How many threads compress: as many as this process may use cores.
+pub fn compression_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+struct Unchecked;
+
+impl Check for Unchecked {
+    fn check(&mut self, _: &Written<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes to a file, and counts.
+struct Counting<'a> {
+    file: &'a File,
+    bytes: u64,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
     }
 
-    /// The member of that plain text.
-    fn encode(&mut self, plain: &[u8]) -> &[u8] {
-        let max_data_bytes = self.deflate.deflate_compress_bound(plain.len());
-        let max_bytes = OUR_HEADER_BYTES + max_data_bytes + TRAILER_BYTES;
-        if self.member.len() < max_bytes {
-            self.member.resize(max_bytes, 0);
-        }
-        let data_bytes = self
-            .deflate
-            .deflate_compress(plain, &mut self.member[OUR_HEADER_BYTES..])
-            .expect("there is as much room as is ever needed");
-        let data_end = OUR_HEADER_BYTES + data_bytes;
-        let end = data_end + TRAILER_BYTES;
-        let member_bytes = u32::try_from(end).expect("a member holds a few MiB at most");
-        let header = our_header(member_bytes, self.modified_s);
-        self.member[..OUR_HEADER_BYTES].copy_from_slice(&header);
-        self.member[data_end..end].copy_from_slice(&trailer(plain));
-        &self.member[..end]
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
+}
+
+/// Reads what was written back from the file, and decompresses it.
+pub(super) struct ReadBack<'a> {
+    file: &'a File,
+    inflate: Decompressor,
+    member: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl<'a> ReadBack<'a> {
+    pub(super) fn of(file: &'a File) -> Self {
+        Self { file, inflate: Decompressor::new(), member: Vec::new(), plain: Vec::new() }
+    }
+}
+
+impl Check for ReadBack<'_> {
+    fn check(&mut self, written: &Written<'_>) -> io::Result<()> {
+        let Written { position, member, plain } = *written;
+        self.member.resize(member.len(), 0);
+        self.file.read_exact_at(&mut self.member, position)?;
+        self.plain.resize(plain.len(), 0);
+        let length = self.inflate.gzip_decompress(&self.member, &mut self.plain);
+        if self.member != member || length != Ok(plain.len()) || self.plain != plain {
+            return Err(differs());
+        }
+        Ok(())
+    }
+}
+
+fn differs() -> io::Error {
+    io::Error::other("the compressed copy differs from the log")
 }
 
 /// Decompresses everything and tells what came out.
@@ -196,6 +214,7 @@ fn fill<'a>(source: &mut impl Read, buffer: &'a mut [u8]) -> io::Result<&'a [u8]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::gzip_member::{MAX_CUT_BYTES, MEMBER_BYTES, our_header};
     use proptest::prelude::*;
 
     fn gzip(content: &[u8]) -> Vec<u8> {

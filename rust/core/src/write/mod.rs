@@ -4,6 +4,7 @@ pub mod encode;
 mod flusher;
 pub mod fork;
 pub mod gzip;
+mod gzip_parallel;
 pub mod json;
 mod log_file;
 mod note;

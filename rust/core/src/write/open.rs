@@ -116,6 +116,11 @@ fn name_log(
     // Each round ends with a log, uses up a number, or moves a finished log away.
     for _ in 0..MAX_NUMBER {
         let name = LogName::plain(pid, number);
+        // They would be taken for parts of this log.
+        if directory.has_parts(name) {
+            number += 1;
+            continue;
+        }
         // In this order: a log that is being compressed has its new name before it loses the old.
         let plain = directory.standing(name)?;
         let compressed = directory.standing(name.compressed())?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use inspect_trace_core::read::{FollowEnd, FollowEvent, Follower, LineCursor, Skipped, Step};
+use inspect_trace_core::read::{FollowEnd, FollowEvent, Follower, LineCursor, Log, Skipped, Step};
 use inspect_trace_core::store::liveness;
 use inspect_trace_core::write::writer::LogWriter;
 
@@ -26,8 +26,17 @@ impl Watch {
     }
 
     pub fn from(path: &Path, start_offset: u64) -> Self {
+        Self::with(Follower::open(path, start_offset).unwrap())
+    }
+
+    /// All files of a log, from its start on.
+    pub fn of_log(log: &Log) -> Self {
+        Self::with(Follower::open_log(log).unwrap())
+    }
+
+    fn with(follower: Follower) -> Self {
         Self {
-            follower: Follower::open(path, start_offset).unwrap(),
+            follower,
             cursor: LineCursor::new(),
             skipped: Skipped::default(),
             seen: Vec::new(),

@@ -1,0 +1,240 @@
+//! The files of one log: the parts that it was rotated to, and the file that is, or was, written.
+//!
+//! Between the moment that the files are looked for and the moment that one of them is opened, the
+//! log may be rotated (`x.log` becomes the next part, and a new `x.log` begins), and parts may be
+//! compressed (`x.part0001.log.gz` has its name before `x.part0001.log` goes). So what is remembered
+//! of a file is its number. A part of some number never changes, under whatever name it stands. The
+//! file that is written has the number that it will get; whether it has got it is looked for *after*
+//! it was opened by the plain name. If there is no such part then, it was the right file; else the
+//! part is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use super::part_name::{part_path, split_part_name};
+use crate::error::{Error, Result};
+
+/// One file of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// Where the path says.
+    Fixed,
+    /// It has, or gets once the log is rotated, the number in the log with that path.
+    Part { log: PathBuf, number: u32, is_finished: bool },
+}
+
+impl LogFile {
+    /// The file at a path, whatever it is.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), place: Place::Fixed }
+    }
+
+    /// Part `number` of the log at `log`.
+    pub(crate) fn finished_part(log: &Path, number: u32) -> Self {
+        part(log, number, part_path(log, number))
+    }
+
+    /// Whether there is such a file.
+    pub(crate) fn is_there(&self) -> bool {
+        match &self.place {
+            Place::Fixed => self.path.is_file(),
+            Place::Part { log, number, .. } => standing(&part_path(log, *number)).is_some(),
+        }
+    }
+
+    /// Where it was when it was looked for.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number that it has among the parts of its log, or will get; `None` for a file that is
+    /// looked for by its path alone.
+    pub fn part(&self) -> Option<u32> {
+        match &self.place {
+            Place::Fixed => None,
+            Place::Part { number, .. } => Some(*number),
+        }
+    }
+
+    /// Whether it is a part that is over: it never changes, but for its name when it is compressed.
+    pub fn is_finished_part(&self) -> bool {
+        matches!(self.place, Place::Part { is_finished: true, .. })
+    }
+
+    /// Whether the log has been rotated since it was looked for, so that this file is a part now, and
+    /// not the last of the log.
+    pub(crate) fn has_become_part(&self) -> bool {
+        match &self.place {
+            Place::Part { log, number, is_finished: false } => {
+                standing(&part_path(log, *number)).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Opens the file by the path that it has now.
+    ///
+    /// # Errors
+    /// As `open`; of the paths that it may have, none is there.
+    pub fn open_by<T>(&self, mut open: impl FnMut(&Path) -> Result<T>) -> Result<T> {
+        let Place::Part { log, number, is_finished } = &self.place else {
+            return open(&self.path);
+        };
+        let plain = part_path(log, *number);
+        if *is_finished {
+            return open_forms(&plain, &mut open);
+        }
+        // In this order: see the top of the file.
+        let opened = match open(&self.path) {
+            Err(error) if self.path == *log && is_not_found(&error) => open_forms(log, &mut open),
+            opened => opened,
+        };
+        match open_forms(&plain, &mut open) {
+            Err(error) if is_not_found(&error) => opened,
+            part => part,
+        }
+    }
+}
+
+/// Opens the file of that name, or what it was compressed to.
+fn open_forms<T>(plain: &Path, open: &mut impl FnMut(&Path) -> Result<T>) -> Result<T> {
+    // In this order: the compressed one has its name before the plain one goes.
+    match open(plain) {
+        Err(error) if is_not_found(&error) => match open(&compressed(plain)) {
+            Err(again) if is_not_found(&again) => Err(error),
+            opened => opened,
+        },
+        opened => opened,
+    }
+}
+
+fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+fn compressed(plain: &Path) -> PathBuf {
+    let mut name = plain.as_os_str().to_owned();
+    name.push(".gz");
+    name.into()
+}
+
+/// Where a file stands, plain or compressed.
+fn standing(plain: &Path) -> Option<PathBuf> {
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    if is_there(plain) {
+        return Some(plain.to_owned());
+    }
+    Some(compressed(plain)).filter(|path| is_there(path))
+}
+
+/// Looks for the files of logs. Each directory is read once, or as often as a part seems to be
+/// missing there.
+#[derive(Debug, Default)]
+pub struct PartSearch {
+    directories: HashMap<PathBuf, HashMap<OsString, BTreeSet<u32>>>,
+}
+
+impl PartSearch {
+    /// The files of the log at `path`, in the order in which they were written. The name of a part
+    /// stands for that part alone, and so does what is no regular file.
+    ///
+    /// Of a log that is rotated at this moment no file is missing, and none there twice.
+    pub fn files(&mut self, path: &Path) -> Vec<LogFile> {
+        let alone = || vec![LogFile::at(path)];
+        let Some(name) = path.file_name() else { return alone() };
+        if let Some((log, number)) = split_part_name(name) {
+            let place = Place::Part { log: path.with_file_name(log), number, is_finished: true };
+            return vec![LogFile { path: path.to_owned(), place }];
+        }
+        let is_other = |metadata: fs::Metadata| !metadata.is_file();
+        if fs::metadata(path).is_ok_and(is_other) {
+            return alone();
+        }
+        let log = path.with_file_name(log_name(name));
+        let mut files: Vec<_> =
+            self.parts(&log).into_iter().map(|(number, path)| part(&log, number, path)).collect();
+        let mut number = files.last().and_then(LogFile::part).unwrap_or(0) + 1;
+        // The newest ones may be newer than what was read of the directory.
+        while let Some(path) = standing(&part_path(&log, number)) {
+            files.push(part(&log, number, path));
+            number += 1;
+        }
+        // The one that is written may be missing for a moment, or for good; it does not have to be
+        // there where there are parts.
+        let is_there = || fs::metadata(path).is_ok() || standing(&log).is_some();
+        if files.is_empty() || is_there() {
+            let place = Place::Part { log, number, is_finished: false };
+            files.push(LogFile { path: path.to_owned(), place });
+        }
+        files
+    }
+
+    /// The parts of a log that are there, by their numbers.
+    fn parts(&mut self, log: &Path) -> Vec<(u32, PathBuf)> {
+        let mut numbers = self.numbers(log);
+        // A part that is compressed while the directory is being read may be met under both of its
+        // names or under neither; it is met by the next reading.
+        if numbers.last().is_some_and(|&last| last as usize != numbers.len()) {
+            self.directories.remove(directory_of(log));
+            numbers.extend(self.numbers(log));
+        }
+        let found = |number| Some((number, standing(&part_path(log, number))?));
+        numbers.into_iter().filter_map(found).collect()
+    }
+
+    fn numbers(&mut self, log: &Path) -> BTreeSet<u32> {
+        let directory = directory_of(log);
+        let logs = self
+            .directories
+            .entry(directory.to_owned())
+            .or_insert_with(|| parts_in(directory).unwrap_or_default());
+        log.file_name().and_then(|name| logs.get(name)).cloned().unwrap_or_default()
+    }
+}
+
+fn part(log: &Path, number: u32, path: PathBuf) -> LogFile {
+    LogFile { path, place: Place::Part { log: log.to_owned(), number, is_finished: true } }
+}
+
+fn directory_of(log: &Path) -> &Path {
+    log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The name of a log before it was compressed.
+pub(super) fn log_name(name: &OsStr) -> OsString {
+    let name = name.as_bytes();
+    OsString::from_vec(name.strip_suffix(b".gz").unwrap_or(name).to_vec())
+}
+
+/// The numbers of the parts in a directory, by the names of their logs.
+fn parts_in(directory: &Path) -> io::Result<HashMap<OsString, BTreeSet<u32>>> {
+    let mut logs: HashMap<_, BTreeSet<_>> = HashMap::new();
+    for entry in fs::read_dir(directory)? {
+        if let Some((log, number)) = split_part_name(&entry?.file_name()) {
+            logs.entry(log).or_default().insert(number);
+        }
+    }
+    Ok(logs)
+}
+
+/// The files of the log at `path`: see [`PartSearch::files`].
+pub fn log_files(path: &Path) -> Vec<LogFile> {
+    PartSearch::default().files(path)
+}
+
+/// Whether there are parts of the log at `path`, which is no part itself.
+pub(super) fn has_parts(path: &Path) -> bool {
+    let Some(name) = path.file_name() else { return false };
+    let log = path.with_file_name(log_name(name));
+    split_part_name(name).is_none() && !PartSearch::default().parts(&log).is_empty()
+}

@@ -1,0 +1,373 @@
+//! Reading the parts of a rotated log: every report shows one log, and a follower misses nothing.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod follow_support;
+mod store_support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use follow_support::{Watch, append};
+use inspect_trace_core::analyze::diagnose;
+use inspect_trace_core::read::{
+    Batch, Filter, FollowEnd, FollowEvent, Log, Records, ScanOptions, Step, TailSearch,
+};
+use inspect_trace_core::render::{
+    self, AnomaliesOptions, DumpFormat, DumpOptions, Report, TableStyle, VerifyOptions,
+};
+use inspect_trace_core::store::part_path;
+use inspect_trace_core::write::writer::LogWriter;
+use store_support::{DEAD, Dir, eventually, gzip, run};
+
+/// Serves as the helper process of the other tests.
+#[test]
+fn helper() {
+    store_support::helper_main();
+}
+
+fn log(number: u32) -> String {
+    format!("trace-{}.log", DEAD + number)
+}
+
+/// A record as it is dumped.
+fn line(text: &str) -> String {
+    format!(
+        "{{\"timestamp\":\"2026-01-01T00:00:00+00:00\",\"level\":\"TRACE\",\"message\":\"{text}\"}}\n"
+    )
+}
+
+fn action(event: &str, id: &str, second: u32) -> String {
+    format!(
+        "{{\"timestamp\": \"2026-01-01T00:00:{second:02}+00:00\", \"level\": \"TRACE\", \
+         \"message\": \"m\", \"action\": \"A\", \"event\": \"{event}\", \"trace_id\": \"{id}\", \
+         \"start_time\": {second}}}\n"
+    )
+}
+
+/// A dead process's log with these files: `text` of the parts, the odd ones compressed, and of the
+/// file that was written last.
+fn rotated(dir: &Dir, parts: &[&str], last: &str) -> PathBuf {
+    let live = dir.at(&log(1));
+    for (index, text) in parts.iter().enumerate() {
+        let path = part_path(&live, u32::try_from(index).unwrap() + 1);
+        if index % 2 == 0 {
+            fs::write(format!("{}.gz", path.display()), gzip(text.as_bytes())).unwrap();
+        } else {
+            fs::write(path, text).unwrap();
+        }
+    }
+    fs::write(&live, last).unwrap();
+    live
+}
+
+/// What a report prints, its notes, and what it tells of what was skipped.
+fn output(mut report: Box<dyn Report>) -> (String, Vec<String>, Option<String>) {
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    while let Some(chunk) = report.next_chunk().unwrap() {
+        out.extend(chunk);
+        notes.extend(report.take_notes());
+    }
+    notes.extend(report.take_notes());
+    (String::from_utf8(out).unwrap(), notes, report.skipped())
+}
+
+fn dump(logs: &[Log], limit: Option<u64>) -> (String, Vec<String>, Option<String>) {
+    let options = DumpOptions { format: DumpFormat::JsonLines, limit };
+    output(render::dump_report(logs, &Filter::default(), options).unwrap())
+}
+
+/// Records of all files come in order, as those of one log, whatever the number of threads.
+#[test]
+fn parts_are_dumped_as_one_log() {
+    let dir = Dir::new();
+    let live = rotated(&dir, &[&line("a"), &(line("b") + &line("c")), &line("d")], &line("e"));
+    let all = [line("a"), line("b"), line("c"), line("d"), line("e")].concat();
+    assert_eq!(dump(&[Log::with_parts(&live)], None), (all.clone(), Vec::new(), None));
+    assert_eq!(dump(&[Log::with_parts(&live)], Some(2)).0, line("a") + &line("b"));
+    let one_part = Log::with_parts(&part_path(&live, 2));
+    assert_eq!(dump(&[one_part], None).0, line("b") + &line("c"));
+    for threads in 1..4 {
+        let options = ScanOptions { threads, inline_below_bytes: 0, ..ScanOptions::default() };
+        let log = Log::with_parts(&live);
+        let mut records = Records::open_log(&log, &Filter::default(), options).unwrap();
+        let mut seen = String::new();
+        while let Batch::Records(batch) = records.next_batch(Duration::from_secs(9)).unwrap() {
+            seen.extend(batch.iter().map(|r| line(std::str::from_utf8(&r.message()).unwrap())));
+        }
+        assert_eq!(seen, all);
+    }
+    // Beside other logs, the rows have the log's own path.
+    let other = dir.plain(&log(2), 0, &["other"]);
+    let (text, ..) = dump(&Log::all_with_parts(&[live.clone(), other]), None);
+    let label = format!("{{\"trace_file\":\"{}\"", live.display());
+    assert_eq!(text.lines().filter(|row| row.starts_with(&label)).count(), 5);
+    assert_eq!(text.lines().count(), 6);
+}
+
+/// A log of which only parts are left is read like one.
+#[test]
+fn parts_that_are_left_are_read() {
+    let dir = Dir::new();
+    let live = rotated(&dir, &[&line("a"), &line("b")], "");
+    fs::remove_file(&live).unwrap();
+    assert_eq!(dump(&[Log::with_parts(&live)], None).0, line("a") + &line("b"));
+    let found = diagnose(&live, &Filter::default(), 0.0).unwrap();
+    assert_eq!((found.process.pid, found.process.alive), (Some(DEAD + 1), Some(false)));
+}
+
+/// What is skipped is told for each file, by its own name and its own lines.
+#[test]
+fn skipped_lines_are_told_by_file() {
+    let dir = Dir::new();
+    let bad = line("a") + "bad\n";
+    let live = rotated(&dir, &[&bad, &line("b")], &(bad.clone() + &bad));
+    let (text, notes, summary) = dump(&[Log::with_parts(&live)], None);
+    assert_eq!((text.lines().count(), summary), (4, None));
+    let name = format!("trace-{}", DEAD + 1);
+    let line_2 = format!("line 2, byte {}: not JSON", line("a").len());
+    let expected = [
+        format!("{name}.part0001.log.gz: skipped 1 line ({line_2})"),
+        format!("{name}.log: skipped 2 lines (first: {line_2})"),
+    ];
+    assert_eq!(notes, expected);
+    let diagnosis = diagnose(&live, &Filter::default(), 0.0).unwrap();
+    assert_eq!(diagnosis.notes, expected);
+    assert_eq!(diagnosis.skipped.lines_skipped(), 3);
+    let options = VerifyOptions { limit: None, json: false, as_of_s: 0.0 };
+    let (text, ..) = output(render::verify_report(&[live], options).unwrap());
+    assert_eq!(text.matches(".part0001.log.gz:2: byte ").count(), 1, "{text}");
+    assert_eq!(text.matches(".part0002.log: ").count(), 1, "{text}");
+    assert_eq!(text.matches(&format!("{name}.log:4: byte ")).count(), 1, "{text}");
+}
+
+/// One file that cannot be read does not keep the others from being shown, but is told; actions are
+/// not judged without it.
+#[test]
+fn unreadable_parts_are_told() {
+    let dir = Dir::new();
+    let live = rotated(&dir, &[&line("a")], &line("b"));
+    let found = Log::with_parts(&live);
+    fs::remove_file(format!("{}.gz", part_path(&live, 1).display())).unwrap();
+    let options = DumpOptions { format: DumpFormat::JsonLines, limit: None };
+    let mut report = render::dump_report(&[found], &Filter::default(), options).unwrap();
+    let mut text = Vec::new();
+    while let Some(chunk) = report.next_chunk().unwrap() {
+        text.extend(chunk);
+    }
+    assert_eq!(text, line("b").into_bytes());
+    assert!(report.has_failed());
+    assert!(report.take_notes()[0].contains("part0001"));
+}
+
+/// An action that ends in another part than it began in has ended; one that is open is judged by the
+/// log's process, and the rows are those of one log.
+#[test]
+fn actions_go_through_parts() {
+    let dir = Dir::new();
+    let texts = [
+        action("enter", "one", 1) + &action("enter", "two", 2),
+        action("enter", "three", 3) + &action("exit", "one", 4),
+        action("error", "three", 5),
+    ];
+    let [first, second, third] = &texts;
+    let live = rotated(&dir, &[first, second, third], &action("enter", "four", 6));
+    let found = diagnose(&live, &Filter::default(), 100.0).unwrap();
+    let ids = |actions: Vec<&inspect_trace_core::analyze::DatedAction>| {
+        actions
+            .iter()
+            .map(|action| String::from_utf8(action.action.trace_id.clone()).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(found.interrupted().collect()), ["four", "two"]);
+    assert_eq!(ids(found.errors.iter().collect()), ["three"]);
+    assert_eq!(found.errors[0].action.start_time_s, Some(3.0));
+
+    let options = AnomaliesOptions {
+        show_all: true,
+        limit: None,
+        json: true,
+        as_of_s: 100.0,
+        style: TableStyle { width: None, color: false },
+    };
+    let logs = [Log::with_parts(&live)];
+    let (text, ..) = output(render::anomalies_report(&logs, &Filter::default(), &options).unwrap());
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["trace_file"], live.to_str().unwrap());
+    assert_eq!(json["running"].as_array().unwrap().len(), 2);
+
+    // While a process writes the log, what began in its first part runs.
+    let writer = LogWriter::create_in(&dir.path(), &run("live")).unwrap();
+    fs::write(part_path(writer.path(), 1), action("enter", "old", 1)).unwrap();
+    writer.append(line("new").as_bytes()).unwrap();
+    let found = diagnose(writer.path(), &Filter::default(), 100.0).unwrap();
+    assert_eq!(ids(found.running().collect()), ["old"]);
+}
+
+/// The last records of a log may begin in any of its files.
+#[test]
+fn the_last_records_are_found_in_parts() {
+    let dir = Dir::new();
+    let texts = [line("a") + &line("b"), line("c"), line("d") + &line("e")];
+    let [first, second, third] = &texts;
+    let live = rotated(&dir, &[first, second, third], &line("f"));
+    let all = ["a", "b", "c", "d", "e", "f"].map(line);
+    for count in 0..8 {
+        let mut search = TailSearch::open(&live, count, Arc::new(|_| true)).unwrap();
+        let log = loop {
+            if let Some(log) = search.step(Duration::from_secs(9)).unwrap() {
+                break log;
+            }
+        };
+        let expected = all[all.len().saturating_sub(count)..].concat();
+        assert_eq!(dump(std::slice::from_ref(&log), None).0, expected, "{count}");
+        let mut watch = Watch::of_log(&log);
+        watch.end();
+        let seen: String = watch.seen.iter().map(|text| line(text)).collect();
+        assert_eq!(seen, expected, "{count}");
+    }
+}
+
+/// A rotation, as a writer does it.
+fn rotate(live: &Path, number: u32) {
+    fs::rename(live, part_path(live, number)).unwrap();
+    fs::write(live, "").unwrap();
+}
+
+/// Compresses a part, as housekeeping does it.
+fn pack(live: &Path, number: u32) {
+    let part = part_path(live, number);
+    let temporary = live.with_file_name("packed");
+    fs::write(&temporary, gzip(&fs::read(&part).unwrap())).unwrap();
+    fs::rename(temporary, format!("{}.gz", part.display())).unwrap();
+    fs::remove_file(part).unwrap();
+}
+
+/// A follower begins with the parts that there are, and goes on through rotations, also where
+/// several came between two looks, and the parts are compressed by now.
+#[test]
+fn followers_go_through_rotations() {
+    let dir = Dir::new();
+    let live = dir.at("app.log");
+    fs::write(part_path(&live, 1), line("a")).unwrap();
+    pack(&live, 1);
+    fs::write(part_path(&live, 2), line("b")).unwrap();
+    fs::write(&live, line("c")).unwrap();
+    let mut watch = Watch::of_log(&Log::with_parts(&live));
+    assert_eq!(watch.news(), ["a", "b", "c"]);
+    // One, with lines that were written right before it.
+    append(&live, line("d"));
+    rotate(&live, 3);
+    append(&live, line("e"));
+    assert_eq!(watch.news(), ["d", "e"]);
+    assert_eq!(watch.events.iter().filter(|event| **event == FollowEvent::Replaced).count(), 1);
+    // Compressed at once.
+    append(&live, line("f"));
+    rotate(&live, 4);
+    pack(&live, 4);
+    append(&live, line("g"));
+    assert_eq!(watch.news(), ["f", "g"]);
+    // Several.
+    for number in 5..9 {
+        append(&live, line(&format!("h{number}")));
+        rotate(&live, number);
+        if number % 2 == 0 {
+            pack(&live, number);
+        }
+    }
+    append(&live, line("i"));
+    assert_eq!(watch.news(), ["h5", "h6", "h7", "h8", "i"]);
+    // With no new file yet.
+    append(&live, line("j"));
+    fs::rename(&live, part_path(&live, 9)).unwrap();
+    assert_eq!(watch.news(), ["j"]);
+    fs::write(&live, line("k")).unwrap();
+    assert_eq!(watch.news(), ["k"]);
+    // What has become a part is let go of.
+    assert!(watch.follower.poll().is_ok_and(|step| step == Step::Idle));
+    let open = |name: &str| {
+        fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok).any(|fd| {
+            fs::read_link(fd.path()).is_ok_and(|path| path.to_string_lossy().contains(name))
+        })
+    };
+    let directory = dir.path().display().to_string();
+    assert!(open(&format!("{directory}/app.log")));
+    assert!(!open(&format!("{directory}/app.part")));
+}
+
+/// Following one part by its name gives that part, and ends: nobody writes to it.
+#[test]
+fn following_a_part_ends() {
+    let dir = Dir::new();
+    for name in ["app.log".to_owned(), log(1)] {
+        let live = dir.at(&name);
+        fs::write(&live, line("live")).unwrap();
+        fs::write(part_path(&live, 1), line("a")).unwrap();
+        let mut watch = Watch::of_log(&Log::with_parts(&part_path(&live, 1)));
+        assert_eq!(watch.end(), FollowEnd::WriterEnded);
+        assert_eq!(watch.seen, ["a"]);
+    }
+}
+
+/// A finished log is followed through its parts to its end.
+#[test]
+fn following_a_finished_log_ends() {
+    let dir = Dir::new();
+    let live = rotated(&dir, &[&line("a"), &line("b")], &line("c"));
+    let mut watch = Watch::of_log(&Log::with_parts(&live));
+    assert_eq!(watch.end(), FollowEnd::WriterEnded);
+    assert_eq!(watch.seen, ["a", "b", "c"]);
+    fs::remove_file(&live).unwrap();
+    let mut watch = Watch::of_log(&Log::with_parts(&live));
+    watch.end();
+    assert_eq!(watch.seen, ["a", "b"]);
+}
+
+/// Whatever moments a log is looked at while another thread writes to it, rotates it and compresses
+/// its parts: a follower gives each line once and in order, and a dump is a beginning of the log that
+/// has no gap.
+#[test]
+fn readers_beside_a_rotating_writer_see_every_line_once() {
+    const LINES: u32 = 3_000;
+    let dir = Dir::new();
+    let live = dir.at("app.log");
+    fs::write(&live, "").unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            for index in 0..LINES {
+                append(&live, line(&index.to_string()));
+                if index % 7 == 6 {
+                    number += 1;
+                    rotate(&live, number);
+                    if number > 1 && number % 2 == 0 {
+                        pack(&live, number);
+                        pack(&live, number - 1);
+                    }
+                }
+            }
+            is_over.store(true, Ordering::Release);
+        });
+        let mut watch = Watch::of_log(&Log::with_parts(&live));
+        let mut dumped = 0;
+        while !is_over.load(Ordering::Acquire) {
+            watch.drain();
+            let (text, notes, _) = dump(&[Log::with_parts(&live)], None);
+            assert_eq!(notes, Vec::<String>::new());
+            let expected: String =
+                (0..text.lines().count()).map(|index| line(&index.to_string())).collect();
+            assert!(text == expected, "{text}");
+            assert!(text.lines().count() >= dumped);
+            dumped = text.lines().count();
+        }
+        eventually("all lines", || {
+            watch.drain();
+            watch.seen.len() >= LINES as usize
+        });
+        let expected: Vec<_> = (0..LINES).map(|index| index.to_string()).collect();
+        assert_eq!(watch.seen, expected);
+    });
+}
