@@ -2,6 +2,7 @@
 //! code of the core.
 #![allow(unsafe_code)]
 
+pub(crate) mod fork;
 pub(crate) mod masks;
 
 /// Broken-down local time.
