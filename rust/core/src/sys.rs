@@ -4,6 +4,7 @@
 
 pub(crate) mod fork;
 pub(crate) mod masks;
+pub(crate) mod zone;
 
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
