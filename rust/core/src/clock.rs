@@ -14,6 +14,17 @@ pub fn now_s() -> f64 {
     }
 }
 
+/// Now, whole nanoseconds since the epoch.
+pub fn now_ns() -> i64 {
+    // Fits until the year 2262.
+    let narrow =
+        |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => narrow(since),
+        Err(before) => -narrow(before.duration()),
+    }
+}
+
 /// Seconds on a clock that is never set: what Python's `time.monotonic()` gives.
 pub fn monotonic_s() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
