@@ -449,7 +449,7 @@ def test_a_chain_of_tasks_does_not_keep_its_ancestors(traced: TracedLogger) -> N
                 tasks.add(asyncio.create_task(work(left - 1, done)))
             else:
                 gc.collect()
-                alive = [o for o in gc.get_objects() if isinstance(o, action_module._Scope)]
+                alive = [o for o in gc.get_objects() if isinstance(o, action_module.ActionSpan)]
                 assert len(alive) < 10
                 done.set()
 

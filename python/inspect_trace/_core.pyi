@@ -1,11 +1,19 @@
 """The compiled core: the typed border that the rest of the package is built on."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, final
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar, final
+
+from typing_extensions import Self, disjoint_base
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_AnyLogger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
 
 __all__ = [
     "Action",
+    "ActionSpan",
     "Anomalies",
     "Filter",
     "FollowedRecords",
@@ -22,8 +30,12 @@ __all__ = [
     "follow",
     "follow_report",
     "format_record",
+    "handle_record",
     "housekeep",
     "http_report",
+    "know_action_helpers",
+    "know_last_resort",
+    "know_trace_handler",
     "list_report",
     "list_trace_files",
     "new_trace_id",
@@ -32,10 +44,123 @@ __all__ = [
     "scan",
     "spawn_housekeeping",
     "terminal_safe",
+    "trace_action",
+    "trace_message",
+    "use_fast_path",
     "verify_report",
 ]
 
 __version__: str
+
+@disjoint_base
+class trace_action:  # noqa: N801 (used like a function)
+    """Traces an action: one record when it begins, one when it ends, with how and after how long.
+
+    As a context manager:
+
+        with trace_action(logger, "Model", "generate (%s)", model):
+            ...
+
+    or as a decorator of a function, a coroutine function, a generator function or an async
+    generator function, which traces each call (a generator from its first step to its last):
+
+        @trace_action(logger, "Subtask", "summarise")
+        async def summarise(text: str) -> str: ...
+
+    The closing record tells the outcome: `exit`; `timeout` for timeouts, also those of
+    `subprocess`, `concurrent.futures` and trio; `cancel` for Ctrl-C, interpreter exit, closed
+    generators and cancellation by asyncio, anyio, trio or `concurrent.futures`; `error` for
+    everything else. An exception group is judged by what it holds: only cancellations are a
+    `cancel`, a timeout among them makes it a `timeout`, anything else an `error`. The exception
+    itself passes unchanged.
+
+    An action inside another names it as `parent_id`, also across tasks, and across threads that
+    run in a copy of the context. Inside a traced generator the generator's own action is the parent
+    only while its code runs, not while its consumer's does.
+
+    Args:
+        logger: The logger to trace with; nothing happens while its level is above TRACE.
+        action: The kind of action, such as `Model` or `Subprocess`.
+        message: What it is at: a %-format if arguments follow. Where formatting fails, the message
+            is recorded as it stands, and the reason as `format_error`.
+        *args: Positional arguments of the format.
+        **kwargs: Named arguments of the format, used if there are no positional ones.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def __init__(
+        self, /, logger: _AnyLogger, action: str, message: str, *args: Any, **kwargs: Any
+    ) -> None: ...
+    def __enter__(self) -> None:
+        """Writes the enter record."""
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        """Writes the closing record."""
+    def __call__(self, function: _Function, /) -> _Function:
+        """Decorates a function, so that each call of it is traced.
+
+        Returns:
+            A function of the same kind: what is a coroutine, generator or async generator function
+            stays one.
+        """
+    def _start(self) -> ActionSpan | None:
+        """The action, about to begin; None where nothing is traced."""
+
+@final
+class ActionSpan:
+    """One run of an action, and, while it is current, what encloses the actions that start."""
+
+    def enter(self) -> None:
+        """Begins, for a wrapper: the program is one frame further out."""
+    def finish(self, error: BaseException | None) -> None:
+        """Ends, for a wrapper."""
+
+def trace_message(
+    logger: _AnyLogger, category: str, message: str, *args: Any, **kwargs: Any
+) -> None:
+    """Logs `[<category>] <message>` at level TRACE.
+
+    Args:
+        logger: The logger to trace with; nothing happens while its level is above TRACE.
+        category: What the message is about, such as `Sandbox`.
+        message: The message: a %-format if arguments follow.
+        *args: Positional arguments of the format.
+        **kwargs: Named arguments of the format, used if there are no positional ones. `exc_info`,
+            `extra`, `stack_info` and `stacklevel` mean what they mean to `Logger.log`.
+    """
+
+def handle_record(handler: logging.Handler, record: logging.LogRecord) -> bool | logging.LogRecord:
+    """Filters and writes a record, as `TraceHandler.handle` tells.
+
+    Of a handler that is not a `TraceHandler` and nothing else, it calls `_handle`.
+    """
+
+def know_trace_handler(class_: type[logging.Handler], /) -> None:
+    """Makes `TraceHandler` known, with its methods as they are."""
+
+def know_last_resort(class_: type[logging.Handler], /) -> None:
+    """Makes the handler known that stands in for `logging.lastResort`."""
+
+def know_action_helpers(
+    *,
+    current: ContextVar[ActionSpan | None],
+    text_of: Callable[[object], str],
+    merged: Callable[[object, tuple[Any, ...], dict[str, Any]], tuple[str, str | None]],
+    outcome_of: Callable[[BaseException], tuple[str, dict[str, str] | None]],
+    emit: Callable[[_AnyLogger, str, str, str, dict[str, object], int], None],
+    log_message: Callable[[_AnyLogger, object, object, tuple[Any, ...], dict[str, Any]], None],
+    decorated: Callable[[trace_action, Any], Any],
+    warn_of_exception: Callable[[str, BaseException], None],
+) -> None:
+    """Makes the functions known that `trace_action` and `trace_message` need of Python."""
+
+def use_fast_path(on: bool) -> None:  # noqa: FBT001
+    """Whether records may go past `logging` where nobody can tell; for the tests of that."""
 
 @final
 class LogWriter:

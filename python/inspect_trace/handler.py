@@ -178,18 +178,7 @@ class TraceHandler(logging.Handler):
         Returns:
             What the filters said, as `logging.Handler.handle` does.
         """
-        try:
-            verdict: bool | logging.LogRecord = self.filter(record)
-        except Exception:
-            # A filter may be there to redact: the record as it stands must not be written.
-            self._dropped.add_one()
-            self.handleError(record)
-            return False
-        if isinstance(verdict, logging.LogRecord):
-            record = verdict
-        if verdict:
-            self.emit(record)
-        return verdict
+        return _core.handle_record(self, record)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record; a failure is counted and goes to `handleError`, once for each cause."""
@@ -202,7 +191,31 @@ class TraceHandler(logging.Handler):
         except Exception:
             self.handleError(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+    def _handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        """What `handle` does where a subclass, or whoever sets attributes, may have a say in it."""
+        try:
+            verdict: bool | logging.LogRecord = self.filter(record)
+        except Exception as error:
+            self._filter_failed(record, error)
+            return False
+        if isinstance(verdict, logging.LogRecord):
+            record = verdict
+        if verdict:
+            self.emit(record)
+        return verdict
+
+    def _filter_failed(self, record: logging.LogRecord, error: Exception) -> None:
+        # A filter may be there to redact: the record as it stands must not be written.
+        self._dropped.add_one()
+        self._write_failed(record, error)
+
+    def _write_failed(self, record: logging.LogRecord | None, error: Exception) -> None:
+        try:
+            raise error
+        except Exception:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord | None) -> None:  # noqa: ARG002, N802
         """Reports the exception being handled as one line on stderr."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):  # the core raises one only when its cause is new
@@ -306,6 +319,9 @@ class TraceHandler(logging.Handler):
             log.writer.write_record(note)
         except Exception as error:
             warn_of_exception("noting a gap in the log", error)
+
+
+_core.know_trace_handler(TraceHandler)
 
 
 def check_level(level: int | str) -> int:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, final
 
+from . import _core
 from ._lowering import chain_of, guard, logger_of, lower, restore
 from ._report import warn
 from .handler import DEFAULT_KEEP_RUNS, TraceHandler, check_level
@@ -143,6 +144,9 @@ class _LastResort(logging.Handler):
                 return False
         shown_by.handle(record)
         return True
+
+
+_core.know_last_resort(_LastResort)
 
 
 def init_tracing(

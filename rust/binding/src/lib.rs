@@ -8,14 +8,23 @@
 
 use pyo3::prelude::*;
 
+mod action;
 mod anomalies;
 mod error;
 mod filter;
 mod follow;
+mod handle;
+mod helpers;
 mod log_record;
+mod logging;
 mod logs;
+mod native_record;
+mod percent;
+mod plain_record;
+mod raw;
 mod record;
 mod report;
+mod span;
 mod store;
 mod value;
 mod writer;
@@ -23,13 +32,21 @@ mod writer;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::action::{TraceAction, trace_message};
+    #[pymodule_export]
     use super::anomalies::{Action, Anomalies, anomalies};
     #[pymodule_export]
     use super::filter::Filter;
     #[pymodule_export]
     use super::follow::{FollowedRecords, follow};
     #[pymodule_export]
+    use super::handle::handle_record;
+    #[pymodule_export]
+    use super::helpers::know_action_helpers;
+    #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
+    #[pymodule_export]
+    use super::logging::{know_last_resort, know_trace_handler, use_fast_path};
     #[pymodule_export]
     use super::record::{Records, TraceRecord, scan};
     #[pymodule_export]
@@ -37,6 +54,8 @@ mod _core {
         Report, anomalies_report, dump_report, follow_report, http_report, list_report,
         terminal_safe, verify_report,
     };
+    #[pymodule_export]
+    use super::span::ActionSpan;
     #[pymodule_export]
     use super::store::{
         HousekeepingReport, TraceFile, housekeep, list_trace_files, resolve_trace_file,

@@ -11,6 +11,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use crate::native_record::has_task_name;
+use crate::plain_record::PlainRecord;
 use crate::value::{Encoding, PyValue, unprintable};
 
 static LOG_RECORD_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -55,61 +57,54 @@ impl<'a, 'py> PyLogRecord<'a, 'py> {
     fn value(&self, object: Bound<'py, PyAny>) -> PyValue<'a, 'py> {
         PyValue { object, encoding: self.encoding }
     }
+}
 
-    /// The message when no merging is needed, by far the commonest case.
-    fn ready_message(&self) -> Option<Bound<'py, PyAny>> {
-        if !self.is_plain {
-            return None;
-        }
-        let message = self.attribute("msg")?;
-        let arguments = self.attribute("args")?;
-        let has_none =
-            arguments.is_none() || arguments.cast::<PyTuple>().is_ok_and(PyTupleMethods::is_empty);
-        (has_none && message.is_exact_instance_of::<PyString>()).then_some(message)
+/// What stands in a line for a message that could not be merged with its arguments.
+pub(crate) fn describe(py: Python<'_>, encoding: &Encoding, error: PyErr) -> Vec<u8> {
+    let mut text = match error.get_type(py).name() {
+        Ok(name) => name.to_string_lossy().into_owned().into_bytes(),
+        Err(_) => b"error".to_vec(),
+    };
+    text.extend_from_slice(b": ");
+    text.extend(encoding.text(error.value(py).as_any()));
+    encoding.note(py, error);
+    text
+}
+
+/// The traceback of a record's exception, given its attributes `exc_text` and `exc_info`.
+pub(crate) fn format_exception(
+    encoding: &Encoding,
+    exc_text: Option<&Bound<'_, PyAny>>,
+    exc_info: Option<&Bound<'_, PyAny>>,
+) -> Option<Vec<u8>> {
+    // What another handler's formatter has formatted already.
+    if let Some(text) = exc_text
+        && let Ok(text) = text.cast::<PyString>()
+        && !text.is_empty().unwrap_or(true)
+    {
+        return Some(crate::value::wtf8(text));
     }
-
-    fn describe(&self, error: PyErr) -> Vec<u8> {
-        let py = self.record.py();
-        let mut text = match error.get_type(py).name() {
-            Ok(name) => name.to_string_lossy().into_owned().into_bytes(),
-            Err(_) => b"error".to_vec(),
-        };
-        text.extend_from_slice(b": ");
-        text.extend(self.encoding.text(error.value(py).as_any()));
-        self.encoding.note(py, error);
-        text
-    }
-
-    fn format_exception(&self) -> Option<Vec<u8>> {
-        let py = self.record.py();
-        // What another handler's formatter has formatted already.
-        if let Some(text) = self.attribute("exc_text")
-            && let Ok(text) = text.cast::<PyString>()
-            && !text.is_empty().unwrap_or(true)
-        {
-            return Some(crate::value::wtf8(text));
+    let info = exc_info.filter(|info| !info.is_none())?;
+    let py = info.py();
+    let formatted = info.cast::<PyTuple>().map_err(PyErr::from).and_then(|info| {
+        if info.get_item(0)?.is_none() {
+            return Ok(None);
         }
-        let info = self.attribute("exc_info").filter(|info| !info.is_none())?;
-        let formatted = info.cast::<PyTuple>().map_err(PyErr::from).and_then(|info| {
-            if info.get_item(0)?.is_none() {
-                return Ok(None);
+        let lines = py.import("traceback")?.call_method1("format_exception", info)?;
+        let text = PyString::new(py, "").call_method1("join", (lines,))?;
+        Ok(Some(text.cast_into::<PyString>()?))
+    });
+    match formatted {
+        Ok(text) => text.map(|text| {
+            let mut text = crate::value::wtf8(&text);
+            if text.last() == Some(&b'\n') {
+                text.pop();
             }
-            let lines = py.import("traceback")?.call_method1("format_exception", info)?;
-            let text = PyString::new(py, "").call_method1("join", (lines,))?;
-            Ok(Some(text.cast_into::<PyString>()?))
-        });
-        match formatted {
-            Ok(text) => text.map(|text| {
-                let mut text = crate::value::wtf8(&text);
-                if text.last() == Some(&b'\n') {
-                    text.pop();
-                }
-                text
-            }),
-            Err(error) => {
-                self.encoding.note(py, error);
-                Some(unprintable(&info))
-            }
+            text
+        }),
+        Err(error) => {
+            encoding.note(py, error);
+            Some(unprintable(info))
         }
     }
 }
@@ -122,14 +117,11 @@ impl<'a, 'py> LogRecord for PyLogRecord<'a, 'py> {
     }
 
     fn message(&self) -> Self::Value {
-        if let Some(message) = self.ready_message() {
-            return self.value(message);
-        }
         let py = self.record.py();
         match self.record.call_method0(intern!(py, "getMessage")) {
             Ok(message) => self.value(message),
             Err(error) => {
-                let text = self.describe(error);
+                let text = describe(py, self.encoding, error);
                 self.format_error.replace(Some(text));
                 let raw = self.attribute("msg").unwrap_or_else(|| py.None().into_bound(py));
                 self.value(match raw.cast::<PyString>() {
@@ -161,11 +153,17 @@ impl<'a, 'py> LogRecord for PyLogRecord<'a, 'py> {
     }
 
     fn exception_text(&self) -> Option<Cow<'_, [u8]>> {
-        self.exception_text.get_or_init(|| self.format_exception()).as_deref().map(Cow::Borrowed)
+        self.exception_text
+            .get_or_init(|| {
+                let (text, info) = (self.attribute("exc_text"), self.attribute("exc_info"));
+                format_exception(self.encoding, text.as_ref(), info.as_ref())
+            })
+            .as_deref()
+            .map(Cow::Borrowed)
     }
 
     fn has_standard_task_name(&self) -> bool {
-        self.record.py().version_info() >= (3, 12)
+        has_task_name(self.record.py())
     }
 }
 
@@ -183,7 +181,11 @@ pub(crate) fn encode_record(
     line: &mut Vec<u8>,
 ) -> PyResult<Option<PyErr>> {
     let encoding = Encoding::default();
-    encode(&PyLogRecord::new(record, &encoding)?, line);
+    if let Some(plain) = PlainRecord::new(record, &encoding) {
+        encode(&plain, line);
+    } else {
+        encode(&PyLogRecord::new(record, &encoding)?, line);
+    }
     Ok(encoding.take_interrupt())
 }
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use inspect_trace_core::error::reason;
 use inspect_trace_core::store::RunInfo;
-use inspect_trace_core::write::encode::with_line_buffer;
 use inspect_trace_core::write::writer::{AppendCause, AppendError, LogWriter as CoreWriter};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::error::{io_to_python, os_error, to_python};
-use crate::log_record::encode_record;
+use crate::handle::write_record;
 use crate::value::path_text;
 
 /// An open trace log.
@@ -49,12 +48,7 @@ impl LogWriter {
     }
 
     fn write_record(&self, py: Python<'_>, record: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_line_buffer(|line| {
-            let interrupt = encode_record(record, line)?;
-            line.push(b'\n');
-            let written = append_line(py, &self.0, line);
-            interrupt.map_or(written, Err)
-        })
+        write_record(py, self, record)
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
@@ -71,6 +65,13 @@ impl LogWriter {
 
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
+    }
+}
+
+impl LogWriter {
+    /// The core's.
+    pub(crate) fn core(&self) -> &CoreWriter {
+        &self.0
     }
 }
 

@@ -1,9 +1,10 @@
 //! Wall-clock time: epoch seconds and the local ISO 8601 form of the log's timestamps.
 
-use std::io::Write as _;
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::sys;
+use crate::sys::zone::ZoneState;
 
 /// Now, seconds since the epoch.
 pub fn now_s() -> f64 {
@@ -13,6 +14,99 @@ pub fn now_s() -> f64 {
     }
 }
 
+/// Now, whole nanoseconds since the epoch.
+pub fn now_ns() -> i64 {
+    // Fits until the year 2262.
+    let narrow =
+        |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => narrow(since),
+        Err(before) => -narrow(before.duration()),
+    }
+}
+
+/// Seconds on a clock that is never set: what Python's `time.monotonic()` gives.
+pub fn monotonic_s() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    // Exact for 285 million years of uptime.
+    #[allow(clippy::cast_precision_loss)]
+    let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    seconds
+}
+
+/// A second in local time as it was last written by this thread: most records share theirs.
+#[derive(Clone, Copy)]
+struct WrittenSecond {
+    epoch_s: i64,
+    zone: ZoneState,
+    date_and_time: [u8; 19],
+    offset: [u8; 9],
+    offset_length: u8,
+}
+
+thread_local! {
+    static LAST: Cell<WrittenSecond> = const {
+        Cell::new(WrittenSecond {
+            epoch_s: i64::MIN,
+            zone: ZoneState::NONE,
+            date_and_time: [0; 19],
+            offset: [0; 9],
+            offset_length: 0,
+        })
+    };
+}
+
+impl WrittenSecond {
+    /// The thread's last one, if it is the one asked for. Another zone set by `tzset` counts at
+    /// once, or, where the two are alike in name and standard offset, with the next second.
+    #[inline]
+    fn get(epoch_s: i64) -> Option<Self> {
+        let zone = ZoneState::now();
+        let last = LAST.get();
+        if last.epoch_s == epoch_s && last.zone == zone {
+            return Some(last);
+        }
+        Self::convert(epoch_s)
+    }
+
+    #[cold]
+    fn convert(epoch_s: i64) -> Option<Self> {
+        let local = sys::local_time(epoch_s)?;
+        let year = u32::try_from(local.year).ok().filter(|year| (1..=9999).contains(year))?;
+        let mut date_and_time = *b"0000-00-00T00:00:00";
+        put_two_digits(&mut date_and_time[0..2], year / 100);
+        put_two_digits(&mut date_and_time[2..4], year % 100);
+        let parts = [local.month, local.day, local.hour, local.minute, local.second];
+        for (index, part) in parts.into_iter().enumerate() {
+            let start = 5 + 3 * index;
+            put_two_digits(&mut date_and_time[start..start + 2], part.unsigned_abs());
+        }
+        let seconds = local.utc_offset_s.unsigned_abs();
+        let mut offset = *b"+00:00:00";
+        if local.utc_offset_s < 0 {
+            offset[0] = b'-';
+        }
+        // Offsets are less than a day.
+        for (start, part) in [(1, seconds / 3600), (4, seconds / 60 % 60), (7, seconds % 60)] {
+            put_two_digits(&mut offset[start..start + 2], u32::try_from(part).unwrap_or(0));
+        }
+        let offset_length = if seconds % 60 == 0 { 6 } else { 9 };
+        // The conversion itself may have moved the C library's idea of the zone's names.
+        let zone = ZoneState::now();
+        let written = Self { epoch_s, zone, date_and_time, offset, offset_length };
+        LAST.set(written);
+        Some(written)
+    }
+}
+
+/// Both digits of a number below 100.
+#[inline]
+fn put_two_digits(out: &mut [u8], number: u32) {
+    // A number below 100 has digits that fit a byte.
+    #[allow(clippy::cast_possible_truncation)]
+    out.copy_from_slice(&[b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]);
+}
+
 /// Appends `epoch_s` as Python's `datetime.fromtimestamp(epoch_s).astimezone().isoformat()` gives
 /// it: local zone of the process (the C library's, so `time.tzset()` counts), microseconds rounded
 /// half to even and left out when zero, seconds in the offset only where the zone has them.
@@ -20,25 +114,16 @@ pub fn now_s() -> f64 {
 /// Returns false, and appends nothing, for a time outside the years 1 to 9999.
 pub fn write_local_iso(out: &mut Vec<u8>, epoch_s: f64) -> bool {
     let Some((seconds, microseconds)) = split(epoch_s) else { return false };
-    let Some(local) = sys::local_time(seconds) else { return false };
-    if !(1..=9999).contains(&local.year) {
-        return false;
-    }
-    // Writing into a Vec cannot fail.
-    let _ = write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        local.year, local.month, local.day, local.hour, local.minute, local.second
-    );
+    let Some(written) = WrittenSecond::get(seconds) else { return false };
+    out.extend_from_slice(&written.date_and_time);
     if microseconds != 0 {
-        let _ = write!(out, ".{microseconds:06}");
+        let mut fraction = *b".000000";
+        put_two_digits(&mut fraction[1..3], microseconds / 10_000);
+        put_two_digits(&mut fraction[3..5], microseconds / 100 % 100);
+        put_two_digits(&mut fraction[5..7], microseconds % 100);
+        out.extend_from_slice(&fraction);
     }
-    let offset = local.utc_offset_s.unsigned_abs();
-    let sign = if local.utc_offset_s < 0 { '-' } else { '+' };
-    let _ = write!(out, "{sign}{:02}:{:02}", offset / 3600, offset / 60 % 60);
-    if offset % 60 != 0 {
-        let _ = write!(out, ":{:02}", offset % 60);
-    }
+    out.extend_from_slice(&written.offset[..usize::from(written.offset_length)]);
     true
 }
 
@@ -82,6 +167,23 @@ mod tests {
             let mut out = Vec::new();
             assert!(!write_local_iso(&mut out, absurd));
             assert!(out.is_empty());
+        }
+    }
+
+    /// What is kept of one second does not show in another, in whatever order they come.
+    #[test]
+    fn seconds_do_not_mix() {
+        let text = |epoch_s| {
+            let mut out = Vec::new();
+            assert!(write_local_iso(&mut out, epoch_s));
+            String::from_utf8(out).unwrap()
+        };
+        let moments = [0.0, 59.5, 60.25, 1_700_000_000.0, 1_700_000_000.5, 951_782_400.75];
+        let alone: Vec<String> =
+            moments.map(|s| std::thread::spawn(move || text(s)).join().unwrap()).into();
+        for (index, moment) in moments.iter().enumerate() {
+            assert_eq!(text(*moment), alone[index]);
+            assert_eq!(text(moments[0]), alone[0]);
         }
     }
 

@@ -26,32 +26,6 @@ pub const ACTION_KEYS: [&str; 9] = [
     "stacktrace",
 ];
 
-/// Attributes that every `logging.LogRecord` has, or that formatters leave on it: never written
-/// as extras.
-const STANDARD_ATTRIBUTES: [&str; 21] = [
-    "args",
-    "asctime",
-    "created",
-    "exc_info",
-    "exc_text",
-    "filename",
-    "funcName",
-    "levelname",
-    "levelno",
-    "lineno",
-    "module",
-    "msecs",
-    "msg",
-    "name",
-    "pathname",
-    "process",
-    "processName",
-    "relativeCreated",
-    "stack_info",
-    "thread",
-    "threadName",
-];
-
 /// Attributes written under another name (key on the line, attribute) for levels other than TRACE.
 const PLACE_KEYS: [(&str, &str); 3] =
     [("module", "module"), ("function", "funcName"), ("line", "lineno")];
@@ -100,17 +74,8 @@ pub trait LogRecord {
 
 /// Appends the line of `record`, without a newline, to `line`.
 pub fn encode<R: LogRecord>(record: &R, line: &mut Vec<u8>) {
-    let mut timestamp = Vec::with_capacity(40);
-    let written = record.created_s().is_some_and(|s| clock::write_local_iso(&mut timestamp, s));
-    if !written {
-        // A record without a usable time is dated now rather than lost.
-        clock::write_local_iso(&mut timestamp, clock::now_s());
-    }
-
-    let mut json = JsonWriter::new(line);
-    json.begin_object();
-    json.key(b"timestamp");
-    json.string(&timestamp);
+    write_timestamp(record.created_s(), line);
+    let mut json = JsonWriter::in_object(line);
     let level = record.get("levelname");
     json.key(b"level");
     match &level {
@@ -158,6 +123,16 @@ pub fn encode<R: LogRecord>(record: &R, line: &mut Vec<u8>) {
     json.end_object();
 }
 
+/// Opens the object and writes its first member. A record without a usable time is dated now rather
+/// than lost.
+pub(super) fn write_timestamp(created_s: Option<f64>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"timestamp\": \"");
+    if !created_s.is_some_and(|s| clock::write_local_iso(line, s)) {
+        clock::write_local_iso(line, clock::now_s());
+    }
+    line.push(b'"');
+}
+
 fn write_member<V: Value>(json: &mut JsonWriter<'_>, key: &str, value: Option<V>) {
     if let Some(value) = value {
         json.key(key.as_bytes());
@@ -165,8 +140,33 @@ fn write_member<V: Value>(json: &mut JsonWriter<'_>, key: &str, value: Option<V>
     }
 }
 
-fn is_standard(name: &[u8]) -> bool {
-    STANDARD_ATTRIBUTES.iter().any(|standard| standard.as_bytes() == name)
+/// Whether every `logging.LogRecord` has an attribute of this name, or formatters leave it there:
+/// these are never written as extras.
+pub fn is_standard(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"args"
+            | b"asctime"
+            | b"created"
+            | b"exc_info"
+            | b"exc_text"
+            | b"filename"
+            | b"funcName"
+            | b"levelname"
+            | b"levelno"
+            | b"lineno"
+            | b"module"
+            | b"msecs"
+            | b"msg"
+            | b"name"
+            | b"pathname"
+            | b"process"
+            | b"processName"
+            | b"relativeCreated"
+            | b"stack_info"
+            | b"thread"
+            | b"threadName"
+    )
 }
 
 /// Whether the head of the line holds a key of this name already.

@@ -18,20 +18,15 @@ extern "C" fn count_the_fork() {
 /// How many forks lie between this process and the one that called this first. Two readings of one
 /// process are equal, and a child's differs from all that its ancestors have read.
 ///
-/// Costs a load. Only forks that go through the C library's `fork` count, as Python's all do; those
-/// of a bare `clone` or `vfork` do not (after which no more than `exec` is allowed anyway).
+/// Costs two loads. Only forks that go through the C library's `fork` count, as Python's all do;
+/// those of a bare `clone` or `vfork` do not (after which no more than `exec` is allowed anyway).
 #[inline]
 pub fn generation() -> u64 {
-    // The flag is looked up each time, as nobody could be told of a fork before the first reading.
-    if TOLD.get().is_none() {
-        begin();
+    // Nobody could be told of a fork before the first reading.
+    if *TOLD.get_or_init(|| at_fork_in_child(count_the_fork).is_ok()) {
+        GENERATION.load(Ordering::Relaxed)
+    } else {
+        // There was no memory for the C library to remember us: ask the system each time.
+        u64::from(std::process::id())
     }
-    GENERATION.load(Ordering::Relaxed)
-}
-
-#[cold]
-fn begin() {
-    // It fails only where there is no memory left; then children take their parent's generation for
-    // their own. Nothing is lost by that but what the callers keep apart with it.
-    TOLD.get_or_init(|| at_fork_in_child(count_the_fork).is_ok());
 }

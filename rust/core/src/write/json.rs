@@ -29,6 +29,11 @@ impl<'a> JsonWriter<'a> {
         Self { out, depth: 0, first: true }
     }
 
+    /// A writer that goes on in an object which has a member already.
+    pub fn in_object(out: &'a mut Vec<u8>) -> Self {
+        Self { out, depth: 1, first: false }
+    }
+
     /// How many containers are open.
     pub fn depth(&self) -> usize {
         self.depth
@@ -121,9 +126,15 @@ impl<'a> JsonWriter<'a> {
 pub fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
     out.reserve(wtf8.len() + 2);
     out.push(b'"');
+    write_escaped(out, wtf8);
+    out.push(b'"');
+}
+
+/// The same without the quotes: what is escaped piece by piece is the escaped whole.
+pub fn write_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
     let mut rest = wtf8;
     loop {
-        let plain = rest.iter().position(|&b| !is_plain(b)).unwrap_or(rest.len());
+        let plain = plain_length(rest);
         out.extend_from_slice(&rest[..plain]);
         rest = &rest[plain..];
         let Some(&byte) = rest.first() else { break };
@@ -136,7 +147,36 @@ pub fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
             rest = &rest[length..];
         }
     }
-    out.push(b'"');
+}
+
+/// How many bytes at the start need no escape, looked for eight at a time.
+#[inline]
+fn plain_length(bytes: &[u8]) -> usize {
+    let mut words = bytes.chunks_exact(8);
+    let mut length = 0;
+    for word in &mut words {
+        let odd = odd_bytes(u64::from_le_bytes(word.try_into().expect("a chunk of eight")));
+        if odd != 0 {
+            return length + odd.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let rest = words.remainder();
+    length + rest.iter().position(|&byte| !is_plain(byte)).unwrap_or(rest.len())
+}
+
+/// The highest bit of the first byte (the lowest of the word) that is not plain, and of others
+/// behind it: a borrow runs out of a byte that is marked itself, so that the first one is exact.
+#[inline]
+fn odd_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    let equals = |byte: u8| {
+        let differs = word ^ (ONES * u64::from(byte));
+        differs.wrapping_sub(ONES) & !differs
+    };
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
+    (word | is_control | equals(b'"') | equals(b'\\') | equals(0x7f)) & HIGH
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -221,13 +261,13 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
         return out.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
     }
     let magnitude = value.abs();
-    let mut buffer = ryu::Buffer::new();
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
-    // In this range ryu's notation and Python's are the same.
+    // In this range zmij's notation and Python's are the same.
     if value == 0.0 || (1e-4..1e16).contains(&magnitude) {
         return out.extend_from_slice(text.as_bytes());
     }
-    // Outside of it, ryu may write fixed notation where Python writes an exponent: take the digits
+    // Outside of it, zmij may write fixed notation where Python writes an exponent: take the digits
     // and the decimal exponent out of whatever it wrote, and write Python's form.
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let (negative, mantissa) = match mantissa.strip_prefix('-') {
@@ -330,6 +370,23 @@ mod tests {
             let written = string(text.as_bytes());
             prop_assert!(written.is_ascii());
             prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+
+        /// Escaping piece by piece gives what escaping the whole does, wherever it is cut, and
+        /// whatever needs an escape stands next to whatever does not.
+        #[test]
+        fn pieces_make_the_whole(
+            text in "[ -~]{0,9}[\u{0}-\u{100}\u{1f600}]{0,3}[ -~]{0,17}[\"\\\\\u{7f}]?[ -~]{0,9}",
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let cuts: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
+            let (head, tail) = text.split_at(cuts[cut.index(cuts.len())]);
+            let mut pieces = vec![b'"'];
+            write_escaped(&mut pieces, head.as_bytes());
+            write_escaped(&mut pieces, tail.as_bytes());
+            pieces.push(b'"');
+            prop_assert_eq!(&String::from_utf8(pieces).unwrap(), &string(text.as_bytes()));
+            prop_assert_eq!(serde_json::from_str::<String>(&string(text.as_bytes())).unwrap(), text);
         }
 
         /// Every finite float reads back to the same bits.

@@ -1,5 +1,6 @@
 //! The way in: one log record becomes one JSON line, appended to a log.
 
+pub mod action;
 pub mod encode;
 mod flusher;
 pub mod fork;

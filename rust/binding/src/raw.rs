@@ -1,0 +1,215 @@
+//! What PyO3 has no safe function for, or none that costs as little: the only unsafe code here.
+//!
+//! All of it needs what the stable ABI hides. With the feature `abi3` the functions answer that they
+//! do not know, and records go the long way round, through `logging`.
+#![allow(unsafe_code)]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyType};
+
+/// The attributes of an instance, of a class that keeps them in the ordinary way.
+#[inline]
+pub(crate) fn attributes_of<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
+    // SAFETY: the object is alive, and the interpreter attached; the answer is a reference of our
+    // own, or null with an exception set.
+    let attributes = unsafe {
+        let pointer = ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), pointer)
+    };
+    attributes.ok()?.cast_into_exact().ok()
+}
+
+/// The value of each of these names in a dict of attributes. None as soon as `is_harmless` says of
+/// another key that it is not.
+///
+/// The keys are compared by address: the names are interned, as those of attributes are. One that
+/// is not is put before `is_harmless`, as any other key is.
+#[inline]
+pub(crate) fn pick<'py, const N: usize>(
+    attributes: &Bound<'py, PyDict>,
+    names: &[Py<PyString>; N],
+    mut is_harmless: impl FnMut(Borrowed<'_, 'py, PyAny>) -> bool,
+) -> Option<[Option<Bound<'py, PyAny>>; N]> {
+    let py = attributes.py();
+    let mut found = [const { None }; N];
+    let mut expected = 0;
+    let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: `attributes` is a dict. Nobody changes it meanwhile: the interpreter is attached (and
+    // has a lock, see `Env::is_fast`), and neither this loop nor `is_harmless` runs Python code.
+    // Key and value are references borrowed from the dict, which is why they are copied at once.
+    while unsafe {
+        ffi::PyDict_Next(attributes.as_ptr(), &raw mut position, &raw mut key, &raw mut value) != 0
+    } {
+        // They mostly come in the same order.
+        let index = if expected < N && names[expected].as_ptr() == key {
+            Some(expected)
+        } else {
+            names.iter().position(|name| name.as_ptr() == key)
+        };
+        // SAFETY: as above.
+        let (key, value) = unsafe { (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)) };
+        match index {
+            Some(index) => {
+                found[index] = Some(value.to_owned());
+                expected = index + 1;
+            }
+            None if !is_harmless(key) => return None,
+            None => {}
+        }
+    }
+    Some(found)
+}
+
+/// Calls `visit` with each key and value, copied; `visit` must run no Python code (see `pick`).
+#[inline]
+pub(crate) fn each_item<'py>(
+    dict: &Bound<'py, PyDict>,
+    mut visit: impl FnMut(Borrowed<'_, 'py, PyAny>, Borrowed<'_, 'py, PyAny>),
+) {
+    let py = dict.py();
+    let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: as in `pick`.
+    while unsafe {
+        ffi::PyDict_Next(dict.as_ptr(), &raw mut position, &raw mut key, &raw mut value) != 0
+    } {
+        // SAFETY: as in `pick`.
+        let (key, value) = unsafe { (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)) };
+        visit(key, value);
+    }
+}
+
+/// A number that the interpreter gives a class and takes back when the class, or a base of it,
+/// changes; never given twice. 0: it has none now.
+#[inline]
+pub(crate) fn version_of(class: &Bound<'_, PyType>) -> u32 {
+    #[cfg(feature = "abi3")]
+    {
+        let _ = class;
+        0
+    }
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: the class is alive, and the interpreter attached, which is all that changes it.
+    unsafe {
+        (*class.as_type_ptr()).tp_version_tag
+    }
+}
+
+/// The class of an object, without asking the object.
+#[inline]
+pub(crate) fn is_exactly(object: &Bound<'_, PyAny>, class: &Py<PyType>) -> bool {
+    object.get_type_ptr().cast::<ffi::PyObject>() == class.as_ptr()
+}
+
+/// Whether attributes of the class's instances are looked up in the ordinary way.
+#[inline]
+pub(crate) fn has_plain_attributes(class: &Bound<'_, PyType>) -> bool {
+    #[cfg(feature = "abi3")]
+    {
+        let _ = class;
+        false
+    }
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: as in `version_of`. The functions are compared, not called.
+    unsafe {
+        (*class.as_type_ptr()).tp_getattro.is_some_and(|function| {
+            std::ptr::fn_addr_eq(function, ffi::PyObject_GenericGetAttr as ffi::getattrofunc)
+        })
+    }
+}
+
+/// The address of the C function behind a built-in function: some libraries for tests replace it.
+pub(crate) fn function_address(function: &Bound<'_, PyAny>) -> Option<usize> {
+    // SAFETY: the type is checked before the function is asked for.
+    unsafe {
+        if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {
+            return None;
+        }
+        ffi::PyCFunction_GetFunction(function.as_ptr()).map(|function| function as usize)
+    }
+}
+
+/// The value of a context variable in the current context, its default where it is not set.
+#[inline]
+pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    #[cfg(feature = "abi3")]
+    {
+        variable.call_method0(pyo3::intern!(variable.py(), "get"))
+    }
+    #[cfg(not(feature = "abi3"))]
+    {
+        let py = variable.py();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: PyO3 hands out context variables only as what they are, and the function checks
+        // the type itself. The value is a reference of our own, null where there is none.
+        unsafe {
+            if ffi::PyContextVar_Get(variable.as_ptr(), std::ptr::null_mut(), &raw mut value) < 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(Bound::from_owned_ptr_or_opt(py, value).unwrap_or_else(|| py.None().into_bound(py)))
+        }
+    }
+}
+
+/// Sets a context variable in the current context.
+#[inline]
+pub(crate) fn set_context_value(
+    variable: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    #[cfg(feature = "abi3")]
+    {
+        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,)).map(drop)
+    }
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: the function checks the variable's type; the answer is a reference of our own, or null
+    // with an exception set.
+    unsafe {
+        let token = ffi::PyContextVar_Set(variable.as_ptr(), value.as_ptr());
+        Bound::from_owned_ptr_or_err(variable.py(), token).map(drop)
+    }
+}
+
+/// Code and line of the Python function that is running, or of one further out.
+pub(crate) fn place(py: Python<'_>, frames_away: usize) -> Option<(Bound<'_, PyAny>, i32)> {
+    #[cfg(feature = "abi3")]
+    {
+        let _ = (py, frames_away);
+        None
+    }
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: the interpreter is attached. The running frame is borrowed, and made our own before
+    // anything else; the others and the code are references of our own.
+    unsafe {
+        let running = ffi::PyEval_GetFrame().cast::<ffi::PyObject>();
+        let mut frame: Bound<'_, PyAny> = Bound::from_borrowed_ptr_or_opt(py, running)?;
+        for _ in 0..frames_away {
+            let outer = ffi::PyFrame_GetBack(frame.as_ptr().cast());
+            frame = Bound::from_owned_ptr_or_opt(py, outer.cast())?;
+        }
+        let frame = frame.as_ptr().cast::<ffi::PyFrameObject>();
+        let line = ffi::PyFrame_GetLineNumber(frame);
+        let code = ffi::PyFrame_GetCode(frame).cast::<ffi::PyObject>();
+        Some((Bound::from_owned_ptr_or_opt(py, code)?, line))
+    }
+}
+
+/// An instance of a class of the ordinary kind, without a call of its `__init__`, that has these
+/// attributes.
+pub(crate) fn new_instance<'py>(
+    class: &Bound<'py, PyType>,
+    attributes: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: allocating is all that `object.__new__` does for a class that has no such method of
+    // its own, nor slots: the caller has made sure. Null comes with an exception set.
+    unsafe {
+        let instance = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
+        let instance = Bound::from_owned_ptr_or_err(class.py(), instance)?;
+        let outcome = ffi::PyObject_GenericSetDict(
+            instance.as_ptr(),
+            attributes.as_ptr(),
+            std::ptr::null_mut(),
+        );
+        if outcome < 0 { Err(PyErr::fetch(class.py())) } else { Ok(instance) }
+    }
+}

@@ -1,0 +1,39 @@
+//! Whether the C library's local zone is still the one it was.
+
+use std::ffi::{c_char, c_long};
+
+// POSIX declares both; `tzset` sets them.
+unsafe extern "C" {
+    static timezone: c_long;
+    static tzname: [*const c_char; 2];
+}
+
+/// What `tzset` leaves behind. Two states that differ belong to two zones.
+///
+/// The reverse is not quite true: zones of one name and one standard offset look alike here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ZoneState {
+    standard_offset_s: c_long,
+    /// Addresses, which the C library does not use again for another name.
+    names: [usize; 2],
+}
+
+impl ZoneState {
+    /// No zone's.
+    pub(crate) const NONE: Self = Self { standard_offset_s: c_long::MAX, names: [0; 2] };
+
+    /// That of the zone which holds now.
+    #[inline]
+    pub(crate) fn now() -> Self {
+        // SAFETY: both are variables of the C library, which live as long as the process. They are
+        // of the size of a word and aligned, so that reading them while another thread calls
+        // `tzset` gives the old value or the new one; the names are not followed.
+        unsafe {
+            let names = (&raw const tzname).cast::<usize>();
+            Self {
+                standard_offset_s: (&raw const timezone).read_volatile(),
+                names: [names.read_volatile(), names.add(1).read_volatile()],
+            }
+        }
+    }
+}
