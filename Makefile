@@ -11,6 +11,8 @@ PYTHON ?=
 VENV ?= .venv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+TORTURE_KILLS ?= 1000
+TORTURE_ARGS ?=
 FUZZ_CASES ?= 20000
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= json_line gzip_blocks gzip_member anomalies_split fast_path scan_split
@@ -51,6 +53,10 @@ demo: $(INSTALLED) ## See it work: a traced program hangs, is killed, and its lo
 test: $(READY) ## Run all tests: the core's without Python, then Python's on the installed wheel
 	cargo test --locked --workspace
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: torture
+torture: $(INSTALLED) ## Kill tracing programs TORTURE_KILLS=1000 times: is a record lost?
+	cd tests && $(BIN)/python -m torture --kills $(TORTURE_KILLS) $(TORTURE_ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Check format, lints and types, in Rust and in Python

@@ -1,0 +1,283 @@
+"""What others do to the directory and to the log; what is no place for a log."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faults.conftest import NOBODY
+from faults.traced import seen_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from faults.conftest import Outcome
+
+
+@pytest.mark.parametrize("place", ["path", "directory"])
+def test_a_directory_without_permission(
+    run_traced: Callable[..., Outcome], as_nobody: list[str], open_directory: Path, place: str
+) -> None:
+    """A directory that the user may not write to is one line, and the program runs on."""
+    where = open_directory if place == "directory" else open_directory / "x.log"
+    outcome = run_traced(
+        """
+        traced = Traced(**{sys.argv[2]: sys.argv[1]})
+        traced.log(100)
+        traced.tell()
+        sys.exit(4)
+        """,
+        where,
+        place,
+        prefix=as_nobody,
+        exit_code=4,
+    )
+    assert outcome.numbers == []
+    assert outcome.dropped == outcome.logged
+    [complaint] = outcome.complaints
+    assert os.strerror(errno.EACCES) in complaint
+    assert str(open_directory) in complaint
+
+
+def test_a_log_in_a_directory_without_permission(
+    run_traced: Callable[..., Outcome], as_nobody: list[str], open_directory: Path
+) -> None:
+    """A log that may be written, where nothing may be made beside it, has all records."""
+    path = open_directory / "x.log"
+    path.touch()
+    os.chown(path, NOBODY, NOBODY)
+    outcome = run_traced(
+        """
+        traced = Traced(sys.argv[1])
+        traced.log(20_000)
+        traced.wait_until_plain()
+        traced.tell()
+        """,
+        path,
+        prefix=as_nobody,
+    )
+    outcome.assert_all_kept()
+    assert outcome.complaints == []
+    assert seen_in(path)["numbers"] == outcome.numbers
+    assert list(open_directory.iterdir()) == [path]
+
+
+def test_a_read_only_file_system(
+    run_traced: Callable[..., Outcome], with_mounts: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    """A file system mounted read-only is one line; when it can be written to the log begins."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    outcome = run_traced(
+        """
+        import subprocess
+        traced = Traced(directory=f"{sys.argv[1]}/traces")
+        traced.log(100)
+        assert traced.dropped == 100
+        subprocess.run(["mount", "-o", "remount,rw", sys.argv[1]], check=True)
+        traced.log_until_plain()
+        traced.tell()
+        """,
+        mount,
+        prefix=with_mounts(f"mount -t tmpfs -o ro none '{mount}'"),
+    )
+    outcome.assert_kept_or_counted()
+    assert outcome.noted == outcome.dropped >= 100
+    [complaint] = outcome.complaints
+    assert os.strerror(errno.EROFS) in complaint
+
+
+@pytest.mark.parametrize("place", ["path", "directory"])
+def test_the_directory_is_removed(
+    run_traced: Callable[..., Outcome], tmp_path: Path, place: str
+) -> None:
+    """A program whose directory is removed goes on; so does its child, and what it starts next."""
+    directory = tmp_path / "traces"
+    where = directory if place == "directory" else directory / "x.log"
+    outcome = run_traced(
+        """
+        import shutil
+        where, place, directory = sys.argv[1:]
+        traced = Traced(**{place: where})
+        traced.log(100)
+        traced.wait_until_plain()
+        shutil.rmtree(directory)
+        traced.log(20_000)
+        child = os.fork()
+        if child == 0:
+            traced.log(100)
+            os._exit(6)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
+        traced.tracing.close()
+        traced = Traced(**{place: where})
+        traced.log(100)
+        traced.wait_until_plain()
+        traced.tell()
+        """,
+        where,
+        place,
+        directory,
+    )
+    outcome.assert_all_kept()
+    assert len(outcome.complaints) <= 1
+
+
+def test_the_log_is_deleted(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:
+    """A program whose log somebody deletes goes on, with one line on stderr at the most."""
+    outcome = run_traced(
+        """
+        traced = Traced(sys.argv[1])
+        traced.log(100)
+        traced.wait_until_plain()
+        os.unlink(sys.argv[1])
+        traced.log(20_000)
+        traced.tell()
+        sys.exit(2)
+        """,
+        tmp_path / "x.log",
+        exit_code=2,
+    )
+    assert len(outcome.complaints) <= 1
+
+
+def test_the_log_is_truncated(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:
+    """After somebody has emptied the log (as logrotate does) it goes on from its beginning."""
+    outcome = run_traced(
+        """
+        traced = Traced(sys.argv[1])
+        for _ in range(5):
+            traced.log(100)
+            traced.wait_until_plain()
+            os.truncate(sys.argv[1], 0)
+        traced.log(20_000)
+        traced.wait_until_plain()
+        traced.tell()
+        """,
+        tmp_path / "x.log",
+    )
+    assert outcome.numbers == list(range(500, 20_500))
+    assert outcome.dropped == 0
+    assert outcome.complaints == []
+
+
+def test_the_log_is_truncated_under_way(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Truncating while threads log disturbs nobody: what comes afterwards is there, once, whole."""
+    outcome = run_traced(
+        """
+        import threading
+        traced = Traced(sys.argv[1])
+        stop = threading.Event()
+        def log():
+            while not stop.is_set():
+                logger.info("other", extra={"dropped": 0})
+        threads = [threading.Thread(target=log) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(50):
+            traced.log(20)
+            os.truncate(sys.argv[1], 0)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        os.truncate(sys.argv[1], 0)
+        first = traced.logged
+        traced.log(1000)
+        traced.wait_until_plain()
+        traced.tell(first=first)
+        """,
+        tmp_path / "x.log",
+    )
+    first = outcome.told["first"]
+    assert isinstance(first, int)
+    after = [number for number in outcome.numbers if number >= first]
+    assert after == list(range(first, outcome.logged))
+    assert outcome.dropped == 0
+    assert outcome.complaints == []
+
+
+@pytest.mark.parametrize("place", ["path", "directory"])
+def test_every_file_is_truncated(
+    run_traced: Callable[..., Outcome], tmp_path: Path, place: str
+) -> None:
+    """Emptying all files of the directory, hidden ones too, kills nobody; what comes then is kept.
+
+    A buffer in a mapped file would end the program by SIGBUS here.
+    """
+    directory = tmp_path / "traces"
+    where = directory if place == "directory" else directory / "x.log"
+    outcome = run_traced(
+        """
+        where, place, directory = sys.argv[1:]
+        traced = Traced(**{place: where})
+        def truncate_all():
+            for parent, _, names in os.walk(directory):
+                for name in names:
+                    os.truncate(os.path.join(parent, name), 0)
+        for _ in range(20):
+            traced.log(200)
+            truncate_all()
+            traced.log(200, size=3000)
+        child = os.fork()
+        if child == 0:
+            for _ in range(20):
+                logger.info("child", extra={"dropped": 0})
+                truncate_all()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        traced.log_until_plain()
+        first = traced.logged
+        dropped = traced.dropped
+        traced.log(2000)
+        traced.wait_until_plain()
+        traced.tell(first=first, more_dropped=traced.dropped - dropped)
+        """,
+        where,
+        place,
+        directory,
+    )
+    first = outcome.told["first"]
+    assert isinstance(first, int)
+    after = [number for number in outcome.numbers if number >= first]
+    assert after == list(range(first, outcome.logged))
+    assert outcome.told["more_dropped"] == 0
+    assert len(outcome.complaints) <= 1
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "socket", "fifo with a reader"])
+def test_what_is_no_log(run_traced: Callable[..., Outcome], tmp_path: Path, kind: str) -> None:
+    """A path that is no regular file is refused in one line; nobody waits for the other end."""
+    path = tmp_path / "x.log"
+    listener = socket.socket(socket.AF_UNIX)
+    reader = None
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "socket":
+        listener.bind(str(path))
+    else:
+        os.mkfifo(path)
+        if kind != "fifo":
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    outcome = run_traced(
+        """
+        traced = Traced(sys.argv[1])
+        traced.log(1000)
+        sys.stdout.write(json.dumps(
+            {"logged": traced.logged, "dropped": traced.dropped, "numbers": [], "noted": 0}
+        ))
+        sys.exit(8)
+        """,
+        path,
+        exit_code=8,
+    )
+    listener.close()
+    if reader is not None:
+        assert os.read(reader, 1) == b""
+        os.close(reader)
+    assert outcome.dropped == outcome.logged
+    [complaint] = outcome.complaints
+    assert str(path) in complaint
