@@ -162,35 +162,45 @@ def know_action_helpers(
 def use_fast_path(on: bool) -> None:  # noqa: FBT001
     """Whether records may go past `logging` where nobody can tell; for the tests of that."""
 
+_WriterOptions: TypeAlias = tuple[int, str, str, int | None]
+"""`buffer_bytes`, `on_full`, `durability` and `max_bytes`, as `TraceHandler` takes them."""
+
 @final
 class LogWriter:
-    """An open trace log; every record is one line, written whole by one system call.
+    """An open trace log; every record is one line, which survives the process at once.
 
-    Safe to share between threads. No lock is held while it writes.
+    Lines go into shared memory, and from there into the log within 50 ms. Safe to share between
+    threads, and over a fork.
     """
 
     @staticmethod
-    def create_in(directory: str, run_id: str, is_child: bool) -> LogWriter:
+    def create_in(
+        directory: str, run_id: str, is_child: bool, options: _WriterOptions | None = None
+    ) -> LogWriter:
         """This process's own log, `trace-<pid>.log`, in a trace directory.
 
         Args:
             directory: The trace directory; created (0700) where it is missing.
             run_id: The run that the process belongs to.
             is_child: Whether the run was started by another process.
+            options: How to write it; None means the defaults of `TraceHandler`.
 
         Raises:
             OSError: The log cannot be created.
+            ValueError: There is no such option.
         """
 
     @staticmethod
-    def open(path: str) -> LogWriter:
+    def open(path: str, options: _WriterOptions | None = None) -> LogWriter:
         """A log at a path of the caller's choice, appended to; processes may share it.
 
         Args:
             path: The file; created (0600), with its parent directories, where it is missing.
+            options: How to write it; None means the defaults of `TraceHandler`.
 
         Raises:
             OSError: The log cannot be opened.
+            ValueError: There is no such option.
         """
 
     @property
@@ -208,9 +218,20 @@ class LogWriter:
         printed) is written into its line.
 
         Raises:
-            OSError: The line could not be written, for a cause that has not been raised since the
-                last success; later records of the same cause are only counted.
+            OSError: Writing fails, for a cause that has not been raised since it last worked; the
+                record may be kept all the same, and later failures of the same cause are only
+                counted.
         """
+
+    def flush(self) -> None:
+        """Puts all records that were written so far into the log.
+
+        Raises:
+            OSError: The system refuses; the records are kept beside the log.
+        """
+
+    def finish(self) -> None:
+        """Flushes, and leaves nothing beside the log; later records go into it directly."""
 
     def after_fork_in_child(self) -> None:
         """Makes the writer the forked child's own: to be called in the child, right after."""

@@ -17,7 +17,7 @@ import threading
 import weakref
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from . import _core
 from ._report import warn, warn_of_exception, warn_of_failure
@@ -30,6 +30,10 @@ DIRECTORY_VARIABLE: Final = "INSPECT_TRACE_DIR"
 FILE_VARIABLE: Final = "INSPECT_TRACE_FILE"
 RUN_VARIABLE: Final = "INSPECT_TRACE_RUN"
 DEFAULT_KEEP_RUNS: Final = 10
+DEFAULT_BUFFER_BYTES: Final = 4 * 1024 * 1024
+
+OnFull: TypeAlias = Literal["block", "drop"]
+Durability: TypeAlias = Literal["process", "fsync"]
 
 _RETRY_AFTER_S: Final = 1.0
 
@@ -80,6 +84,24 @@ def _after_fork_in_child() -> None:
             log.writer.after_fork_in_child()
         except Exception as error:  # noqa: PERF203 (each log by itself)
             warn_of_exception(f"reopening {log.writer.path} in a forked process", error)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # A child of multiprocessing ends by `os._exit`, but calls those who ask for it before.
+        # What is registered before its own beginning it forgets, except for this.
+        util.register_after_fork(_after_fork_in_child, lambda _: _finish_with_multiprocessing())
+
+
+def _finish_with_multiprocessing() -> None:
+    """Has the logs finished at the end of a child of multiprocessing."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, _finish_logs, exitpriority=-1000)
+
+
+def _finish_logs() -> None:
+    for log in list(_open_logs.values()):
+        log.writer.finish()
 
 
 if hasattr(os, "register_at_fork"):
@@ -94,8 +116,9 @@ class TraceHandler(logging.Handler):
     on this handler is ignored. Filters are respected; a filter that raises drops the record.
 
     No record waits for another: nothing here holds a lock while filters, `str()` or the write run.
-    When a call to a logger returns, its record is with the operating system: the death of the
-    process does not lose it, and nothing is left to do at exit. For the same reason
+    When a call to a logger returns, its record is with the operating system, in a file beside the
+    log that is shared memory: the death of the process does not lose it. A thread of the core
+    appends it to the log no later than 50 ms after, and the end of the process does the rest.
     `logging.shutdown` leaves the handler open, so that records of late exit hooks are kept too.
 
     Nothing that goes wrong reaches the program: each cause is one line on stderr (none where
@@ -113,9 +136,22 @@ class TraceHandler(logging.Handler):
             `inspect_trace.trace_dir()`.
         keep_runs: How many runs stay in the trace directory; older finished ones are removed, in
             the background.
+        buffer_bytes: The size of the buffer between the program and the disk, taken up to a power
+            of two of at least 64 KiB. 0: none, each record is written by a system call of its own,
+            as it also is where the log's file system has no room or no shared memory for a buffer.
+        on_full: What happens to a record while the disk is so slow that the buffer is full:
+            `"block"`, its thread waits (Ctrl-C ends that); `"drop"`, it is dropped and counted.
+            Where the disk refuses (it is full, or gone), it is dropped and counted in any case.
+        durability: What a record survives once its logging call has returned: `"process"`, the
+            death of the process; `"fsync"`, that of the machine too, for which the call waits until
+            the disk has the record (threads that wait at the same time wait together).
+        max_bytes: A log that has reached this size becomes a part of the log
+            (`trace-1.part0001.log`), and a new one is begun; commands read the parts as one. None:
+            the log is one file. Where handlers share a log, the first one's choice counts, in this
+            and in the three before.
 
     Raises:
-        ValueError: There is no such level.
+        ValueError: There is no such level, or no such choice.
     """
 
     def __init__(
@@ -125,10 +161,16 @@ class TraceHandler(logging.Handler):
         level: int | str = TRACE,
         directory: str | os.PathLike[str] | None = None,
         keep_runs: int = DEFAULT_KEEP_RUNS,
+        buffer_bytes: int = DEFAULT_BUFFER_BYTES,
+        on_full: OnFull = "block",
+        durability: Durability = "process",
+        max_bytes: int | None = None,
     ) -> None:
         register_levels()
         super().__init__(check_level(level))
+        _check_choices(buffer_bytes, on_full, durability, max_bytes)
         self._keep_runs = keep_runs
+        self._options = (buffer_bytes, on_full, durability, max_bytes)
         self._dropped = _Tally()
         self._dropped_by_log = 0  # of logs this handler has let go of
         self._closed = False
@@ -220,9 +262,26 @@ class TraceHandler(logging.Handler):
         error = sys.exc_info()[1]
         if isinstance(error, OSError):  # the core raises one only when its cause is new
             reason = _sentence(error, self.path)
-            warn_of_failure(f"{reason}; records are dropped until writing works again")
+            warn_of_failure(
+                f"{reason} (the program goes on; what finds no room in the buffer is counted as "
+                "dropped until writing works again)"
+            )
         elif error is not None:
             warn_of_exception(f"handling a record for {self.path}", error)
+
+    def flush(self) -> None:
+        """Puts all records that were handled so far into the log.
+
+        Nothing is lost without it. It is for programs that are going to read the log themselves by
+        other means than this package.
+        """
+        log = self._log
+        if log is None:
+            return
+        try:
+            log.writer.flush()
+        except Exception as error:
+            self._write_failed(None, error)
 
     def close(self) -> None:
         """Lets go of the log; records that still come are counted as dropped."""
@@ -250,7 +309,7 @@ class TraceHandler(logging.Handler):
         file = os.path.abspath(value)  # noqa: PTH100
         try:
             with _opening:
-                self._log = _shared(file, lambda: _core.LogWriter.open(file), in_trace_dir=False)
+                self._log = _shared(file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False)
         except OSError as error:
             reason = _sentence(error, file)
             warn(f"{FILE_VARIABLE}={value}: {reason}; using the trace directory instead")
@@ -264,7 +323,7 @@ class TraceHandler(logging.Handler):
 
         try:
             with _opening:
-                self._log = _open_in(directory, self._keep_runs)
+                self._log = _open_in(directory, self._keep_runs, self._options)
         except OSError as error:
             self._directory = _default_trace_dir()
             value = os.environ.get(DIRECTORY_VARIABLE)
@@ -278,8 +337,8 @@ class TraceHandler(logging.Handler):
         try:
             if self._file is not None:
                 file = self._file
-                return _shared(file, lambda: _core.LogWriter.open(file), in_trace_dir=False)
-            return _open_in(self._directory or "", self._keep_runs)
+                return _shared(file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False)
+            return _open_in(self._directory or "", self._keep_runs, self._options)
         except Exception as error:
             self._retry_at_s = monotonic() + _RETRY_AFTER_S
             sentence = _sentence(error, self.path)
@@ -338,6 +397,20 @@ def check_level(level: int | str) -> int:
     return number
 
 
+def _check_choices(
+    buffer_bytes: int, on_full: str, durability: str, max_bytes: int | None
+) -> None:
+    """Raises ValueError for what cannot be chosen, before anything is opened."""
+    if buffer_bytes < 0:
+        raise ValueError(f"buffer_bytes={buffer_bytes!r}: a size is not negative")
+    if max_bytes is not None and max_bytes <= 0:
+        raise ValueError(f"max_bytes={max_bytes!r}: give a size above zero, or None for no limit")
+    if on_full not in get_args(OnFull):
+        raise ValueError(f"on_full={on_full!r}: it can be 'block' or 'drop'")
+    if durability not in get_args(Durability):
+        raise ValueError(f"durability={durability!r}: it can be 'process' or 'fsync'")
+
+
 def _directory(directory: str | os.PathLike[str] | None) -> str:
     if directory is None:
         from .store import find_trace_dir  # only here: it may import platformdirs
@@ -352,10 +425,11 @@ def _shared(key: str, opened: Callable[[], _core.LogWriter], *, in_trace_dir: bo
     log = _open_logs.get(key)
     if log is None:
         log = _open_logs[key] = _Log(opened(), in_trace_dir=in_trace_dir)
+        _finish_with_multiprocessing()
     return log
 
 
-def _open_in(directory: str, keep_runs: int) -> _Log:
+def _open_in(directory: str, keep_runs: int, options: tuple[int, str, str, int | None]) -> _Log:
     """This process's log in a trace directory (call with `_opening` held)."""
     opened_now = False
 
@@ -363,7 +437,7 @@ def _open_in(directory: str, keep_runs: int) -> _Log:
         nonlocal opened_now
         opened_now = True
         run_id, is_child = _run()
-        writer = _core.LogWriter.create_in(directory, run_id, is_child)
+        writer = _core.LogWriter.create_in(directory, run_id, is_child, options)
         _publish_run(run_id, is_child=is_child)
         return writer
 

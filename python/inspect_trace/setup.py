@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final, final
 from . import _core
 from ._lowering import chain_of, guard, logger_of, lower, restore
 from ._report import warn
-from .handler import DEFAULT_KEEP_RUNS, TraceHandler, check_level
+from .handler import DEFAULT_BUFFER_BYTES, DEFAULT_KEEP_RUNS, TraceHandler, check_level
 from .levels import TRACE, level_from, register_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
+
+    from .handler import Durability, OnFull
 
 LEVEL_VARIABLE: Final = "INSPECT_TRACE_LEVEL"
 
@@ -156,6 +158,10 @@ def init_tracing(
     level: int | str | None = None,
     packages: Iterable[str] | Mapping[str, int | str] | None = None,
     keep_runs: int = DEFAULT_KEEP_RUNS,
+    buffer_bytes: int = DEFAULT_BUFFER_BYTES,
+    on_full: OnFull = "block",
+    durability: Durability = "process",
+    max_bytes: int | None = None,
 ) -> Tracing:
     """Sets the program up for tracing: a `TraceHandler` on the root logger, and levels to match.
 
@@ -174,12 +180,16 @@ def init_tracing(
             reach the root logger. None lowers the level of the root logger, and so that of every
             logger without a level of its own.
         keep_runs: How many runs stay in the trace directory.
+        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next three.
+        on_full: What happens when it is full.
+        durability: What a record survives.
+        max_bytes: The size at which a new file is begun.
 
     Returns:
         What was set up; its `close` takes it back.
 
     Raises:
-        ValueError: There is no such level.
+        ValueError: There is no such level, or no such choice.
     """
     global _active
     asked: dict[str, object] = {
@@ -188,6 +198,10 @@ def init_tracing(
         "level": level,
         "packages": None if packages is None else _package_levels(packages, 0),
         "keep_runs": None if keep_runs == DEFAULT_KEEP_RUNS else keep_runs,
+        "buffer_bytes": None if buffer_bytes == DEFAULT_BUFFER_BYTES else buffer_bytes,
+        "on_full": None if on_full == "block" else on_full,
+        "durability": None if durability == "process" else durability,
+        "max_bytes": max_bytes,
     }
     with _lock:
         if _active is not None and _active.in_place:
@@ -215,6 +229,10 @@ def init_tracing(
             level=min([trace_level, *levels.values()]),
             directory=directory,
             keep_runs=keep_runs,
+            buffer_bytes=buffer_bytes,
+            on_full=on_full,
+            durability=durability,
+            max_bytes=max_bytes,
         )
         _active = Tracing(handler, asked, levels)
         return _active

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use inspect_trace_core::error::reason;
 use inspect_trace_core::store::RunInfo;
+use inspect_trace_core::write::options::{Durability, OnFull, WriterOptions};
 use inspect_trace_core::write::writer::{AppendCause, AppendError, LogWriter as CoreWriter};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -20,21 +21,28 @@ pub(crate) struct LogWriter(CoreWriter);
 #[pymethods]
 impl LogWriter {
     #[staticmethod]
+    #[pyo3(signature = (directory, run_id, is_child, options=None))]
     fn create_in(
         py: Python<'_>,
         directory: PathBuf,
         run_id: String,
         is_child: bool,
+        options: Option<Options>,
     ) -> PyResult<Self> {
         let run = RunInfo { run_id, is_child };
-        py.detach(|| CoreWriter::create_in(&directory, &run))
+        let options = options.map(to_core).transpose()?.unwrap_or_default();
+        py.detach(|| CoreWriter::create_in_with(&directory, &run, options))
             .map(Self)
             .map_err(|error| to_python(&error))
     }
 
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.detach(|| CoreWriter::open(&path)).map(Self).map_err(|error| to_python(&error))
+    #[pyo3(signature = (path, options=None))]
+    fn open(py: Python<'_>, path: PathBuf, options: Option<Options>) -> PyResult<Self> {
+        let options = options.map(to_core).transpose()?.unwrap_or_default();
+        py.detach(|| CoreWriter::open_with(&path, options))
+            .map(Self)
+            .map_err(|error| to_python(&error))
     }
 
     #[getter]
@@ -59,6 +67,10 @@ impl LogWriter {
         })
     }
 
+    fn finish(&self, py: Python<'_>) {
+        py.detach(|| self.0.finish());
+    }
+
     fn after_fork_in_child(&self) {
         self.0.after_fork_in_child();
     }
@@ -73,6 +85,29 @@ impl LogWriter {
     pub(crate) fn core(&self) -> &CoreWriter {
         &self.0
     }
+}
+
+/// `(buffer_bytes, on_full, durability, max_bytes)`, as `TraceHandler` takes them.
+type Options = (usize, String, String, Option<u64>);
+
+fn to_core((buffer_bytes, on_full, durability, max_bytes): Options) -> PyResult<WriterOptions> {
+    let unknown = |what: &str, value: &str, known: &str| {
+        PyValueError::new_err(format!("{what}={value:?}: it can be {known}"))
+    };
+    Ok(WriterOptions {
+        buffer_bytes,
+        on_full: match &*on_full {
+            "block" => OnFull::Block,
+            "drop" => OnFull::Drop,
+            other => return Err(unknown("on_full", other, "\"block\" or \"drop\"")),
+        },
+        durability: match &*durability {
+            "process" => Durability::Process,
+            "fsync" => Durability::Fsync,
+            other => return Err(unknown("durability", other, "\"process\" or \"fsync\"")),
+        },
+        max_bytes,
+    })
 }
 
 /// How long a thread waits for room before it looks for Ctrl-C.

@@ -299,7 +299,18 @@ impl LogWriter {
     pub fn flush(&self) -> io::Result<()> {
         let shared = &*self.shared;
         shared.adopt_if_forked();
-        shared.flusher.lock().flush(shared)
+        let flusher = shared.flusher.lock_within(CLOSE_PATIENCE);
+        // A thread that has had it for so long waits for the disk.
+        flusher.ok_or(io::ErrorKind::TimedOut)?.flush(shared)
+    }
+
+    /// Flushes and leaves nothing beside the log, as far as the disk does its part. Lines that still
+    /// come go into the log directly.
+    pub fn finish(&self) {
+        self.shared.adopt_if_forked();
+        if !self.shared.is_closed.load(Ordering::Acquire) {
+            self.shared.finish();
+        }
     }
 
     /// Makes the writer the forked child's own: the child says by a lock of its own that it has the
@@ -433,7 +444,7 @@ impl Shared {
         // Beside the log there may be what other processes of the program have left.
         tail::join_finished(&log, &self.path);
         let pid = std::process::id();
-        let capacity = self.options.buffer_bytes;
+        let capacity = self.options.ring_bytes();
         let (producer, consumer, path) = tail::create(&log, &self.path, capacity, pid)?;
         flusher.begin(consumer, path);
         self.synced.store(0, Ordering::Relaxed);
