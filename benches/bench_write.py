@@ -14,14 +14,16 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import write_kill
 import write_latency
-from measure import HERE
+from measure import DATA, HERE
 from write_peers import PEERS
 from write_tables import (
     KILL,
@@ -112,23 +114,31 @@ def measure_variant(variant: Variant, operations: int, measured: Measured) -> No
         return
     if operation == "fsync":
         operations = max(operations // PER_SYNC, 1)
+    is_peer = side in PEERS
+    patience_s = min(4 + operations / 1_000, MAX_PATIENCE_S) if is_peer else None
     worker = str(HERE / "write_workers.py")
-    command = [sys.executable, worker, side, operation, mode, str(operations)]
-    if side not in PEERS:
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    else:
-        patience_s = min(4 + operations / 1_000, MAX_PATIENCE_S)
-        why = ""
+    why = ""
+    # Not the worker's own directory: one that hangs is killed, and removes nothing.
+    DATA.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="write-", dir=DATA) as directory:
+        log = str(Path(directory, "trace.log"))
+        command = [sys.executable, worker, side, operation, mode, str(operations), log]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
+            done = subprocess.run(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if is_peer else None,
+                timeout=patience_s,
+                check=not is_peer,
+            )
             if done.returncode:
                 why = "fails: " + done.stderr.decode().strip().rpartition("\n")[2]
         except subprocess.TimeoutExpired:
             why = f"hangs (stopped after {patience_s:.0f} s)"
-        if why:
-            measured.missing[variant] = why
-            measured.wall_ns.pop(variant, None)
-            return
+    if why:
+        measured.missing[variant] = why
+        measured.wall_ns.pop(variant, None)
+        return
     wall_ns, cpu_ns = json.loads(done.stdout)
     measured.wall_ns.setdefault(variant, []).append(wall_ns)
     measured.cpu_ns.setdefault(variant, []).append(cpu_ns)

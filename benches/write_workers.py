@@ -1,6 +1,6 @@
 """A process that measures one operation of the writing bench; `bench_write.py` starts it.
 
-python benches/write_workers.py ours action single 20000
+python benches/write_workers.py ours action single 20000 /tmp/new.log
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import DATA
 from write_peers import PEERS
 from write_subjects import Subject, subject_of
 
@@ -32,26 +30,23 @@ def build(side: str, operation: str, file: Path) -> Subject:
 
 def main() -> None:
     """Prints what an operation took, in nanoseconds: on the wall, and of all CPUs."""
-    side, operation, mode, count = sys.argv[1:]
-    operations = int(count)
-    DATA.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="write-", dir=DATA) as directory:
-        file = Path(directory, "trace.log")
-        subject = build(side, operation, file)
-        warm = max(operations // 20, 1)
-        subject.repeat(warm)
-        subject.drain()
-        run: Callable[[Subject, int], tuple[int, float]]
-        run = {"single": single, "threads": in_threads, "asyncio": in_tasks}[mode]
-        cpu_before_ns = time.process_time_ns()
-        done, wall_ns = run(subject, operations)
-        subject.close()
-        cpu_ns = time.process_time_ns() - cpu_before_ns
-        lines = count_lines(file)
-        if lines != (warm + done) * subject.lines:
-            # A bench that writes nothing is fast.
-            message = f"{lines} lines in the file instead of {(warm + done) * subject.lines}"
-            raise SystemExit(f"{side} {operation} {mode}: {message}")
+    side, operation, mode, count, path = sys.argv[1:]
+    operations, file = int(count), Path(path)
+    subject = build(side, operation, file)
+    warm = max(operations // 20, 1)
+    subject.repeat(warm)
+    subject.drain()
+    run: Callable[[Subject, int], tuple[int, float]]
+    run = {"single": single, "threads": in_threads, "asyncio": in_tasks}[mode]
+    cpu_before_ns = time.process_time_ns()
+    done, wall_ns = run(subject, operations)
+    subject.close()
+    cpu_ns = time.process_time_ns() - cpu_before_ns
+    lines = count_lines(file)
+    if lines != (warm + done) * subject.lines:
+        # A bench that writes nothing is fast.
+        message = f"{lines} lines in the file instead of {(warm + done) * subject.lines}"
+        raise SystemExit(f"{side} {operation} {mode}: {message}")
     print(json.dumps([wall_ns / done, cpu_ns / done]))
 
 
