@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inspect_trace.handler import TraceHandler
+from inspect_trace import _core
+from inspect_trace.handler import TraceHandler, _open_logs
 from inspect_trace.levels import TRACE
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ VARIABLES = (
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    """The records of a plain log, each line by Python's own JSON parser."""
+    """The records of a plain log, each line by Python's own JSON parser.
+
+    First what waits beside it is put into it: the lines of this process, and of those that are gone.
+    """
+    for log in list(_open_logs.values()):
+        log.writer.flush()
+    if list(path.parent.glob(f".{path.name}.*.tail")):
+        _core.LogWriter.open(str(path)).close()
     text = path.read_text(encoding="ascii")
     assert text == "" or text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]

@@ -290,6 +290,7 @@ def test_it_survives_a_dict_config_that_leaves_it_attached(run_python: RunPython
         logging.getLogger("mine").addHandler(handler)
         logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
         logging.getLogger("mine").warning("still here")
+        handler.flush()
         assert json.loads(handler.path.read_text())["message"] == "still here"
         assert handler.dropped == 0
     """)
@@ -765,6 +766,7 @@ def test_what_is_written_is_what_format_record_gives(traced: TracedLogger) -> No
     traced.handler.addFilter(lambda record: kept.append(record) or True)  # type: ignore[func-returns-value]
     traced.logger.info("ü %s", "\ud800", extra={"x": [1, {"y": None}]})
     traced.logger.log(TRACE, "two")
+    traced.handler.flush()
     assert traced.path.read_text() == "".join(f"{format_record(r)}\n" for r in kept)
 
 

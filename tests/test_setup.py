@@ -390,6 +390,7 @@ def test_tracing_works_in_a_program_that_logs_to_inspect_ais_own_handler(
         with reference_action(logging.getLogger("inspect_ai.x"), "Theirs", "m"):
             pass
         theirs = inspect_trace_file().read_text()
+        tracing.handler.flush()
         ours = tracing.path.read_text()
         for name in ("Theirs", "Mine"):
             print(ours.count(f'"action": "{name}"'), theirs.count(f'"action": "{name}"'))

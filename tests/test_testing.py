@@ -146,6 +146,7 @@ def test_captures_nest_and_go_with_init_tracing(tmp_path: Path) -> None:
                 trace_message(logger, "c", "both")
             trace_message(logger, "c", "outer")
         trace_message(logger, "c", "none")
+        tracing.handler.flush()
         assert tracing.path.read_text().count('"message"') == 3
     assert inner.messages() == ["[c] both"]
     assert outer.messages() == ["[c] both", "[c] outer"]

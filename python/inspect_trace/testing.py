@@ -130,7 +130,7 @@ class TraceCapture:
     def __enter__(self) -> TraceCapture:
         """Begins to capture."""
         if self._handler is None:
-            self._handler = TraceHandler(self._path, level=self._level)
+            self._handler = TraceHandler(self._path, level=self._level, buffer_bytes=0)
             self._logger.addHandler(self._handler)
             self._is_lowered = lower(self._logger, self._level)
         return self

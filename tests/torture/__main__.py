@@ -60,12 +60,14 @@ class _Total:
         self.reads: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.failed_rounds = 0
+        self.longest = 0
 
     def add(self, played: Round) -> None:
         """Adds a round."""
         self.kills += played.kills
         self.reads += played.reads
         self.failed_rounds += played.failed
+        self.longest = max(self.longest, played.longest)
         self.counts["acknowledged"] += played.acknowledged
         self.counts["cut_short"] += played.cut_short
         self.counts["complaints"] += len(played.complaints)
@@ -85,6 +87,7 @@ class _Total:
                 f"reads                 {sum(self.reads.values())}",
                 *(f"  {when:<30}{n}" for when, n in self.reads.most_common()),
                 f"records acknowledged  {count['acknowledged']}",
+                f"longest message       {self.longest} characters",
                 f"lost                  {count['lost']}",
                 f"repeated              {count['repeated']}",
                 f"torn                  {count['torn']}",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inspect_trace import scan
-from torture.record import Seen, seen_in_record
+from inspect_trace import anomalies, follow, scan
+from torture.record import seen_in, seen_in_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +29,23 @@ class Found:
     torn: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """What the reader says that it passed over: lines cut short, without a record."""
+    open_actions: set[tuple[str, int]] = field(default_factory=set)
+    """The actions that began and did not end, by who began them and the number of that record."""
+    longest: int = 0
+    """The longest message, in characters."""
 
-    def add(self, seen: Seen | None, message: str) -> None:
+    def add(self, message: str, detail: str | None, event: str | None) -> None:
         """Takes a record in."""
+        seen = seen_in_record(message, detail, event)
+        self.longest = max(self.longest, len(message))
         if seen is None or not seen.is_whole:
             self.torn.append(f"{seen and seen[:2]}: {message[:80]!r}")
         else:
             self.numbers.setdefault(seen.who, []).append(seen.number)
+            if event == "enter":
+                self.open_actions.add((seen.who, seen.number))
+            elif event is not None:
+                self.open_actions.discard((seen.who, seen.number - 1))
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ def read_by_scan(paths: Iterable[Path]) -> Found:
     for path in paths:
         records = scan(path)
         for record in records:
-            found.add(seen_in_record(record.message, record.detail, record.event), record.message)
+            found.add(record.message, record.detail, record.event)
         if records.skipped:
             found.skipped.append(records.skipped)
     return found
@@ -73,19 +85,51 @@ def read_as_plain(paths: Iterable[Path]) -> Found:
     """What the bytes of the logs give to Python's own JSON and gzip, hidden files left aside."""
     found = Found()
     for path in paths:
-        for record in _json_lines(path):
-            seen = seen_in_record(record["message"], record.get("detail"), record.get("event"))
-            found.add(seen, record["message"])
+        for record in _json_records(_content(path)):
+            found.add(record["message"], record.get("detail"), record.get("event"))
     return found
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    compressed = path.with_name(f"{path.name}.gz")
+def read_by_command(paths: Iterable[Path]) -> Found:
+    """What the command `inspect-trace dump --jsonl` gives."""
+    found = Found()
+    for path in paths:
+        command = [sys.executable, "-m", "inspect_trace", "dump", "--jsonl", str(path)]
+        done = subprocess.run(command, capture_output=True, check=True)
+        for record in _json_records(done.stdout):
+            found.add(record["message"], record.get("detail"), record.get("event"))
+    return found
+
+
+def follow_to_the_end(path: Path) -> Found:
+    """What following a log gives, from its first record on until nothing more can come."""
+    found = Found()
+    for record in follow(path):
+        found.add(record.message, record.detail, record.event)
+    return found
+
+
+def unended_actions(paths: Iterable[Path]) -> set[tuple[str, int]]:
+    """The actions that `anomalies` calls running or interrupted."""
+    unended = set()
+    for path in paths:
+        found = anomalies(path)
+        for action in (*found.running, *found.interrupted):
+            seen = seen_in(action.detail)
+            assert seen is not None
+            unended.add((seen.who, seen.number))
+    return unended
+
+
+def _content(path: Path) -> bytes:
     # In this order: a log that is being compressed has its new name before it loses the old.
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        content = gzip.decompress(compressed.read_bytes())
+        return gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+
+
+def _json_records(content: bytes) -> Iterator[dict[str, Any]]:
     for line in content.split(b"\n"):
         try:
             record = json.loads(line)

@@ -18,7 +18,18 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from torture.check import Acknowledged, Faults, compare, log_paths, read_as_plain, read_by_scan
+from torture.check import (
+    Acknowledged,
+    Faults,
+    Found,
+    compare,
+    follow_to_the_end,
+    log_paths,
+    read_as_plain,
+    read_by_command,
+    read_by_scan,
+    unended_actions,
+)
 from torture.plan import OWN_DEATHS, Plan
 
 if TYPE_CHECKING:
@@ -47,6 +58,8 @@ class Round:
     """What was wrong, by what had been done when the logs were read."""
     complaints: list[str] = field(default_factory=list)
     """Whatever else was not as it should be."""
+    longest: int = 0
+    """The longest message that was read, in characters."""
     cut_short: int = 0
     """Reads that passed over a line cut short: of a record that nobody acknowledged."""
 
@@ -109,6 +122,24 @@ class Acknowledgements:
                 self._counts[who] = expected + 1
 
 
+class Follower:
+    """Follows a log on a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found: Found | None = None
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def found(self) -> Found | None:
+        """All that came, once the log has ended; None if following does not end in time."""
+        self._thread.join(DEADLINE_S)
+        return self._found
+
+    def _follow(self) -> None:
+        self._found = follow_to_the_end(self.path)
+
+
 def become_subreaper() -> None:
     """Orphans of the programs become children of this process, which can wait for their end."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -135,10 +166,16 @@ class _Player:
         self.errors = directory / "stderr"
         self.acknowledgements = Acknowledgements(directory / "acknowledgements")
         self.group: int | None = None
+        self.follower: Follower | None = None
 
     def play(self) -> None:
         self.write_and_die()
-        self.read("after the death", in_flight=1)
+        found = self.read("after the death", in_flight=1)
+        if found.open_actions != (unended := unended_actions(self.logs())):
+            wrong = sorted(found.open_actions ^ unended)
+            self.played.complaints.append(f"anomalies and scan differ on what is open: {wrong[:5]}")
+        if self.follower is not None:
+            self.check_follower(self.follower)
         if self.plan.has_next:
             for number in range(self.plan.next_kills):
                 self.start_next(f"n{number}", kill_after_s=0.0005 * 100 ** self.random.random())
@@ -146,6 +183,7 @@ class _Player:
             self.start_next("n", kill_after_s=None)
             self.read("after the next start", in_flight=1)
             self.read_plain()
+            self.read("by the command", in_flight=1, read=read_by_command)
         self.played.acknowledged = sum(self.acknowledgements.snapshot().values())
         for line in self.errors.read_text(errors="replace").splitlines():
             if line.startswith("inspect-trace: "):
@@ -180,6 +218,8 @@ class _Player:
         process = self.start("torture.writer", plan.to_json())
         self.wait_for(lambda: bool(self.acknowledgements.snapshot()), process)
         dies_at_s = time.monotonic() + plan.delay_s
+        if plan.followed:
+            self.follower = Follower(self.traces / f"trace-{process.pid}.log")
         for _ in range(plan.live_reads):
             self.pause_until(time.monotonic() + self.random.random() * plan.delay_s)
             self.read("while it writes", in_flight=None)
@@ -227,13 +267,33 @@ class _Player:
     def logs(self) -> list[Path]:
         return [self.shared] if self.shared is not None else log_paths(self.traces)
 
-    def read(self, when: str, in_flight: int | None) -> None:
+    def read(
+        self,
+        when: str,
+        in_flight: int | None,
+        read: Callable[[list[Path]], Found] = read_by_scan,
+    ) -> Found:
         acknowledged = self.acknowledgements.snapshot()
-        found = read_by_scan(self.logs())
+        found = read(self.logs())
         self.played.reads[when] += 1
         self.played.cut_short += bool(found.skipped)
+        self.played.longest = max(self.played.longest, found.longest)
         if faults := compare(acknowledged, found, in_flight=in_flight):
             self.played.faults.append((when, faults))
+        return found
+
+    def check_follower(self, follower: Follower) -> None:
+        """What was followed while it was written is what is read afterwards."""
+        self.played.reads["followed"] += 1
+        found = follower.found()
+        if found is None:
+            self.played.complaints.append("following does not end")
+            return
+        there = read_by_scan([follower.path])
+        if faults := compare(
+            {who: len(numbers) for who, numbers in there.numbers.items()}, found, in_flight=0
+        ):
+            self.played.faults.append(("followed", faults))
 
     def read_plain(self) -> None:
         """Reads the bytes of the logs themselves, which may take a moment to be all there."""

@@ -38,6 +38,8 @@ class Plan:
     """How often the interpreter changes from one thread to another."""
     live_reads: int
     """How often the logs are read while they are written."""
+    followed: bool
+    """Whether the log of the first process is followed to its end. (That of many has no end.)"""
     stopped_read: bool
     """Whether they are read while the program is stopped."""
     next_kills: int
@@ -66,11 +68,12 @@ def draw(seed: int, number: int) -> Plan:
     if random.random() < 0.12:
         children.append("multiprocessing spawn")
     deaths = DEATHS if forks else [death for death in DEATHS if death != "child sys.exit"]
+    shared_file = random.random() < 0.4
     return Plan(
         seed=seed_text,
         death=random.choice(deaths),
         delay_s=0.001 * 400 ** random.random(),
-        shared_file=random.random() < 0.4,
+        shared_file=shared_file,
         threads=random.choice((1, 1, 2, 3, 4)),
         children=tuple(children),
         threads_first=random.random() < 0.4,
@@ -78,6 +81,7 @@ def draw(seed: int, number: int) -> Plan:
         largest_bytes=random.choice((300, 300, 3_000, 30_000, 200_000)),
         switch_interval_s=random.choice((0.005, 0.0005, 0.00005)),
         live_reads=random.choice((0, 0, 0, 1, 3)),
+        followed=not shared_file and random.random() < 0.4,
         stopped_read=random.random() < 0.15,
         next_kills=random.choice((0, 0, 1, 2)),
         has_next=random.random() < 0.5,
