@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
+# Python 3.12 warns of forks in a process with threads.
 PRELUDE = """
+import warnings
+warnings.filterwarnings("ignore", message=".*fork.*")
 import atexit, gc, logging, os, signal, sys, threading, time, weakref
 from inspect_trace import TRACE, TraceHandler, init_tracing, trace_action, trace_message
 logger = logging.getLogger("x")

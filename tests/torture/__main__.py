@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -25,6 +27,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first round (default: 0)")
     parser.add_argument("--rounds", type=int, help="no more than so many rounds")
     parser.add_argument("--verbose", action="store_true", help="tell the plan of every round")
+    parser.add_argument(
+        "--tracing", type=json.loads, metavar="JSON", help="further arguments of init_tracing()"
+    )
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "big") if options.seed is None else options.seed
     become_subreaper()
@@ -33,7 +38,7 @@ def main() -> int:
     total = _Total()
     number = options.first
     while sum(total.kills.values()) < options.kills:
-        plan = draw(seed, number)
+        plan = draw(seed, number, options.tracing)
         if options.verbose:
             _note(f"round {number}: {plan}")
         directory = Path(tempfile.mkdtemp(prefix="torture-"))
@@ -41,6 +46,8 @@ def main() -> int:
         total.add(played)
         if played.failed:
             again = f"python -m torture --seed {seed} --first {number} --rounds 1"
+            if options.tracing:
+                again += f" --tracing {shlex.quote(json.dumps(options.tracing))}"
             _tell(played, f"round {number} ({again}; its files: {directory})")
         else:
             shutil.rmtree(directory)
