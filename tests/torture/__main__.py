@@ -17,6 +17,8 @@ from torture.driver import Round, become_subreaper, play
 from torture.plan import draw
 
 SHOWN_FAULTS = 5
+PROGRESS_ROUNDS = 100
+"""After how many rounds a line tells how far it is."""
 
 
 def main() -> int:
@@ -37,7 +39,9 @@ def main() -> int:
     started_s = time.monotonic()
     total = _Total()
     number = options.first
-    while sum(total.kills.values()) < options.kills:
+    while (kills := sum(total.kills.values())) < options.kills:
+        if number % PROGRESS_ROUNDS == 0 and number:
+            _note(f"{kills} kills, {total.failed_rounds} rounds failed")
         plan = draw(seed, number, options.tracing)
         if options.verbose:
             _note(f"round {number}: {plan}")
