@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 TESTS = Path(__file__).parent.parent
-PRELUDE = "from faults.traced import *\nimport json, os, resource, signal, sys\n"
+# Python 3.12 warns of forks in a process with threads.
+PRELUDE = """
+import json, os, resource, signal, sys, warnings
+warnings.filterwarnings("ignore", message=".*fork.*")
+from faults.traced import *
+"""
 
 NOBODY = 54_321
 """A user that owns nothing and runs nothing."""

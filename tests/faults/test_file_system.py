@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from faults.conftest import NOBODY
+from conftest import DEADLINE_S
+from faults.conftest import NOBODY, TESTS
 from faults.traced import seen_in
 
 if TYPE_CHECKING:
@@ -106,7 +111,8 @@ def test_the_directory_is_removed(
         traced = Traced(**{place: where})
         traced.log(100)
         traced.wait_until_plain()
-        shutil.rmtree(directory)
+        while os.path.exists(directory):  # a thread that tidies up may make something in it
+            shutil.rmtree(directory, ignore_errors=True)
         traced.log(20_000)
         child = os.fork()
         if child == 0:
@@ -212,12 +218,14 @@ def test_every_file_is_truncated(
     where = directory if place == "directory" else directory / "x.log"
     outcome = run_traced(
         """
+        import contextlib
         where, place, directory = sys.argv[1:]
         traced = Traced(**{place: where})
         def truncate_all():
             for parent, _, names in os.walk(directory):
                 for name in names:
-                    os.truncate(os.path.join(parent, name), 0)
+                    with contextlib.suppress(FileNotFoundError):  # a temporary one
+                        os.truncate(os.path.join(parent, name), 0)
         for _ in range(20):
             traced.log(200)
             truncate_all()
@@ -281,3 +289,106 @@ def test_what_is_no_log(run_traced: Callable[..., Outcome], tmp_path: Path, kind
     assert outcome.dropped == outcome.logged
     [complaint] = outcome.complaints
     assert str(path) in complaint
+
+
+def test_the_log_is_renamed(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:
+    """A log that somebody renames (as logrotate does) goes on under its new name, complete."""
+    outcome = run_traced(
+        """
+        directory = sys.argv[1]
+        traced = Traced(f"{directory}/x.log")
+        traced.log(1000)
+        os.rename(f"{directory}/x.log", f"{directory}/x.log.1")
+        traced.log(1000)
+        new = Traced(f"{directory}/x.log")
+        new.tracing.close()
+        traced.tracing.close()
+        traced.tell(**seen_in(f"{directory}/x.log.1"))
+        """,
+        tmp_path,
+    )
+    outcome.assert_all_kept()
+    assert outcome.complaints == []
+
+
+def test_an_append_only_log(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:
+    """A log that the file system lets nobody change but by appending has all records."""
+    path = tmp_path / "x.log"
+    path.touch()
+    if (
+        shutil.which("chattr") is None
+        or subprocess.run(["chattr", "+a", path], capture_output=True).returncode
+    ):
+        pytest.skip("no file can be made append-only here: needs root and chattr")
+    try:
+        outcome = run_traced(
+            """
+            traced = Traced(sys.argv[1])
+            traced.log(20_000)
+            traced.wait_until_plain()
+            traced.tell()
+            """,
+            path,
+        )
+    finally:
+        subprocess.run(["chattr", "-a", path], check=True)
+    outcome.assert_all_kept()
+    assert outcome.complaints == []
+
+
+def test_an_odd_umask(
+    run_traced: Callable[..., Outcome], as_nobody: list[str], open_directory: Path
+) -> None:
+    """With a umask that takes every permission away, parent and child write all the same."""
+    open_directory.chmod(0o777)
+    outcome = run_traced(
+        """
+        os.umask(0o777)
+        traced = Traced(sys.argv[1])
+        traced.log(100)
+        child = os.fork()
+        if child == 0:
+            traced.log(100)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        traced.logged += 100
+        traced.log(100)
+        traced.tell()
+        """,
+        open_directory / "x.log",
+        prefix=as_nobody,
+    )
+    outcome.assert_all_kept()
+    assert outcome.complaints == []
+
+
+@pytest.mark.parametrize("written_by", ["real", "link", "through"])
+@pytest.mark.parametrize("read_by", ["real", "link", "through"])
+def test_a_log_with_several_names(tmp_path: Path, written_by: str, read_by: str) -> None:
+    """Through whatever symlink a log is written, all is read by its other names after a kill."""
+    real, elsewhere = tmp_path / "real", tmp_path / "elsewhere"
+    real.mkdir()
+    elsewhere.mkdir()
+    (real / "x.log").touch()
+    (elsewhere / "link.log").symlink_to(real / "x.log")
+    (elsewhere / "directory").symlink_to(real, target_is_directory=True)
+    names = {
+        "real": real / "x.log",
+        "link": elsewhere / "link.log",
+        "through": elsewhere / "directory" / "x.log",
+    }
+    program = """
+import os, signal, sys
+from faults.traced import *
+traced = Traced(sys.argv[1])
+traced.log(500)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, names[written_by]],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        timeout=DEADLINE_S,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
+    assert seen_in(names[read_by])["numbers"] == list(range(500))

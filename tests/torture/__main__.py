@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -15,6 +17,8 @@ from torture.driver import Round, become_subreaper, play
 from torture.plan import draw
 
 SHOWN_FAULTS = 5
+PROGRESS_ROUNDS = 100
+"""After how many rounds a line tells how far it is."""
 
 
 def main() -> int:
@@ -25,6 +29,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first round (default: 0)")
     parser.add_argument("--rounds", type=int, help="no more than so many rounds")
     parser.add_argument("--verbose", action="store_true", help="tell the plan of every round")
+    parser.add_argument(
+        "--tracing", type=json.loads, metavar="JSON", help="further arguments of init_tracing()"
+    )
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "big") if options.seed is None else options.seed
     become_subreaper()
@@ -32,8 +39,10 @@ def main() -> int:
     started_s = time.monotonic()
     total = _Total()
     number = options.first
-    while sum(total.kills.values()) < options.kills:
-        plan = draw(seed, number)
+    while (kills := sum(total.kills.values())) < options.kills:
+        if number % PROGRESS_ROUNDS == 0 and number:
+            _note(f"{kills} kills, {total.failed_rounds} rounds failed")
+        plan = draw(seed, number, options.tracing)
         if options.verbose:
             _note(f"round {number}: {plan}")
         directory = Path(tempfile.mkdtemp(prefix="torture-"))
@@ -41,6 +50,8 @@ def main() -> int:
         total.add(played)
         if played.failed:
             again = f"python -m torture --seed {seed} --first {number} --rounds 1"
+            if options.tracing:
+                again += f" --tracing {shlex.quote(json.dumps(options.tracing))}"
             _tell(played, f"round {number} ({again}; its files: {directory})")
         else:
             shutil.rmtree(directory)

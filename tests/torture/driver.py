@@ -151,6 +151,8 @@ def play(plan: Plan, directory: Path) -> Round:
     player = _Player(plan, directory, played)
     try:
         player.play()
+    except Exception as error:
+        played.complaints.append(f"{type(error).__name__}: {error}")
     finally:
         player.end()
     return played
@@ -313,7 +315,7 @@ class _Player:
         while not done():
             if _has_ended(process.pid) or time.monotonic() > deadline_s:
                 text = self.errors.read_text(errors="replace")[-2000:]
-                raise AssertionError(f"the program does not go on: {self.plan}\n{text}")
+                raise AssertionError(f"the program does not go on:\n{text}")
             time.sleep(0.001)
 
     def wait_for_end(self, process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from random import Random
+from typing import Any
 
 # What ends the program from outside, and what it does itself when it is told to.
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGABRT", "SIGSEGV")
@@ -19,6 +20,8 @@ class Plan:
     """One round: the shape of the program, how it dies, and what is done beside and afterwards."""
 
     seed: str
+    tracing: dict[str, Any]
+    """Further arguments of `init_tracing`."""
     death: str
     delay_s: float
     """How long after the first acknowledgement it dies."""
@@ -59,8 +62,14 @@ class Plan:
         return cls(**fields)
 
 
-def draw(seed: int, number: int) -> Plan:
-    """The plan of a round: always the same for a seed and a number."""
+def draw(seed: int, number: int, tracing: dict[str, Any] | None = None) -> Plan:
+    """The plan of a round: always the same for a seed and a number.
+
+    Args:
+        seed: The seed of all rounds.
+        number: Which round.
+        tracing: Further arguments of `init_tracing`.
+    """
     seed_text = f"{seed}:{number}"
     random = Random(seed_text)
     forks = random.choice((0, 0, 0, 1, 2, 3))
@@ -71,6 +80,7 @@ def draw(seed: int, number: int) -> Plan:
     shared_file = random.random() < 0.4
     return Plan(
         seed=seed_text,
+        tracing=tracing or {},
         death=random.choice(deaths),
         delay_s=0.001 * 400 ** random.random(),
         shared_file=shared_file,

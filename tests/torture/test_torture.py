@@ -22,28 +22,46 @@ KILLS = 30
 DEADLINE_S = 300
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_nothing_is_lost_by_kills() -> None:
-    """Each acknowledged record is read back once, whole and in order; `make torture` kills more."""
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+def torture(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, str], str]:
+    """The exit code of the torture, its record by line, and what it complains of."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "torture", "--kills", str(KILLS)],
+        [sys.executable, "-W", "error", "-m", "torture", *arguments],
         cwd=TESTS,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
     )
-    assert done.returncode == 0, done.stderr + done.stdout  # tells how to play the round again
-    told = dict(line.split("  ", 1) for line in done.stdout.splitlines() if line[0] != " ")
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    return done.returncode, dict(line.split("  ", 1) for line in lines), done.stderr
+
+
+def test_nothing_is_lost_by_kills(tmp_path: Path) -> None:
+    """Each acknowledged record is read back once, whole and in order; `make torture` kills more."""
+    code, told, errors = torture(tmp_path, "--kills", str(KILLS))
+    assert code == 0, f"{errors}\n{told}"  # tells how to play the round again
     assert int(told["kills"]) >= KILLS
     assert int(told["records acknowledged"]) > 0
     assert int(told["lost"]) == 0
+
+
+def test_what_is_lost_is_told(tmp_path: Path) -> None:
+    """Where records are not written, the torture fails, counts them, and tells how to repeat it."""
+    options = ("--kills", "1", "--seed", "1", "--tracing", '{"level": "ERROR"}')
+    code, told, errors = torture(tmp_path, *options)
+    assert code == 1
+    assert int(told["lost"]) > 0
+    assert "--seed 1 --first 0 --rounds 1 --tracing" in errors
 
 
 def test_a_round_is_the_same_for_a_seed() -> None:
     """A seed and a number always give the same round, and it survives the way to the program."""
     plans = [draw(5, number) for number in range(50)]
     assert plans == [draw(5, number) for number in range(50)]
-    assert len(set(plans)) == 50
+    assert len({plan.to_json() for plan in plans}) == 50
     assert [Plan.from_json(plan.to_json()) for plan in plans] == plans
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     acknowledgements = os.open(sys.argv[2], os.O_WRONLY)
     os.dup2(0, COMMANDS)  # children of multiprocessing get another standard input
     sys.setswitchinterval(plan.switch_interval_s)
-    init_tracing(keep_runs=1000)
+    init_tracing(keep_runs=1000, **plan.tracing)
     run_process(plan, "0", list(plan.children), acknowledgements)
 
 
@@ -86,7 +86,7 @@ def start_children(plan: Plan, label: str, children: list[str], acknowledgements
 
 def run_spawned(plan: Plan, label: str, fifo: str) -> None:
     """A child that begins anew: it sets its own tracing up."""
-    init_tracing(keep_runs=1000)
+    init_tracing(keep_runs=1000, **plan.tracing)
     run_process(plan, label, [], os.open(fifo, os.O_WRONLY))
 
 
