@@ -340,7 +340,7 @@ fn rotation_at_any_step_of_opening_changes_nothing() {
         let live = dir.plain(&log(1), 0, &["1"]);
         let files = log_files(&live);
         let mut steps = 0;
-        let mut rotate_at = |at: u32| {
+        let rotate_at = |at: u32| {
             if at != step {
                 return;
             }

@@ -324,7 +324,12 @@ impl Follower {
     /// Takes the parts that come after the newest file that is known, if that is a part by now. False:
     /// there are more of them.
     fn take_parts(&mut self) -> Result<bool> {
-        while let Some(number) = self.next_number().filter(|&number| self.is_part(number)) {
+        // In this order: the newest file may become a part at any moment.
+        while let Some(known) = self.files.last().and_then(|last| last.number)
+            && self.is_part(known)
+            && self.is_part(known + 1)
+        {
+            let number = known + 1;
             if self.files.len() >= MAX_OPEN {
                 return Ok(false);
             }
@@ -358,6 +363,7 @@ impl Follower {
     fn take(&mut self, mut file: Followed, number: Option<u32>) {
         if let Some(last) = self.files.last_mut()
             && last.number == number
+            && last.identity != file.identity
         {
             // It was renamed to something else, not to a part.
             last.number = None;
@@ -365,7 +371,8 @@ impl Follower {
         file.number = number;
         if let Some(index) = self.files.iter().position(|known| known.identity == file.identity) {
             // Back under its name.
-            let known = self.files.remove(index);
+            let mut known = self.files.remove(index);
+            known.number = number;
             self.files.push(known);
         } else {
             self.next_part += 1;
