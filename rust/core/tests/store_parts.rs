@@ -328,3 +328,64 @@ fn many_logs_share_a_reading() {
     dir.plain(&log(2), 0, &["live"]);
     assert_eq!(files(&mut search, 2), 3);
 }
+
+/// At whatever step of opening a file of a log the log is rotated, and the new part compressed, it is
+/// the file that was looked for that is opened.
+#[test]
+fn rotation_at_any_step_of_opening_changes_nothing() {
+    for (step, is_packed, rotations) in
+        (0..6).flat_map(|step| [(step, false, 1), (step, true, 1), (step, true, 2)])
+    {
+        let dir = Dir::new();
+        let live = dir.plain(&log(1), 0, &["1"]);
+        let files = log_files(&live);
+        let mut steps = 0;
+        let rotate_at = |at: u32| {
+            if at != step {
+                return;
+            }
+            for number in 1..=rotations {
+                let part = part_path(&live, number);
+                fs::rename(&live, &part).unwrap();
+                fs::write(&live, line(&format!("{}", number + 1))).unwrap();
+                if is_packed {
+                    let packed = gzip(&fs::read(&part).unwrap());
+                    fs::write(format!("{}.gz", part.display()), packed).unwrap();
+                    fs::remove_file(part).unwrap();
+                }
+            }
+        };
+        let opened = files[0].open_by(|path| {
+            rotate_at(steps);
+            let content =
+                fs::read(path).map_err(|error| inspect_trace_core::Error::io("open", path, error));
+            rotate_at(steps + 1);
+            steps += 2;
+            content
+        });
+        assert_eq!(lines_in(&opened.unwrap()), [line("1")], "{step} {is_packed} {rotations}");
+        assert_eq!(files.len(), 1);
+    }
+}
+
+/// A part that is compressed at any step of opening it is opened.
+#[test]
+fn compression_at_any_step_of_opening_changes_nothing() {
+    for step in 0..3 {
+        let dir = Dir::new();
+        dir.plain(&log(1), 0, &["live"]);
+        let part = dir.plain(&part(1, 1), 9, &["1"]);
+        let files = log_files(&part);
+        let mut steps = 0;
+        let opened = files[0].open_by(|path| {
+            if steps == step {
+                let packed = gzip(&fs::read(&part).unwrap());
+                fs::write(format!("{}.gz", part.display()), packed).unwrap();
+                fs::remove_file(&part).unwrap();
+            }
+            steps += 1;
+            fs::read(path).map_err(|error| inspect_trace_core::Error::io("open", path, error))
+        });
+        assert_eq!(lines_in(&opened.unwrap()), [line("1")], "{step}");
+    }
+}

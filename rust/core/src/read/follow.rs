@@ -18,6 +18,9 @@ use super::{Block, Log, Skipped};
 /// the creation of the new one: only a path that is empty at so many polls in a row counts as left.
 pub const GONE_POLLS: u32 = 5;
 
+/// With so many files open, further parts wait: they do not go away.
+const MAX_OPEN: usize = 64;
+
 /// So many of the parts that were read last are remembered by name.
 const MAX_NAMES: usize = 64;
 
@@ -85,6 +88,8 @@ enum Place {
     /// The newest of the files that are followed (or there is no telling).
     Taken,
     Empty,
+    /// There are files that come first and are not open yet.
+    Behind,
 }
 
 /// Follows the log at a path.
@@ -183,17 +188,10 @@ impl Follower {
     /// The operating system refused to read on, or, after the old file was given, to open the new
     /// one at the path.
     pub fn poll(&mut self) -> Result<Step> {
-        // In this order. All is judged before the reading: then what was written up to the moment of
-        // death or replacement is in what is read afterwards. And death is judged before the path:
-        // a writer that made a new file there before it let go of the old one is not missed.
-        let last = self.files.len() - 1;
-        for (index, file) in self.files.iter_mut().enumerate() {
-            // What has become a part is judged as one: its process goes on, but not with it.
-            match file.number.map(|number| LogFile::finished_part(&self.path, number)) {
-                Some(part) if index < last || part.is_there() => file.judge_writer(part.path()),
-                _ => file.judge_writer(&self.path),
-            }
-        }
+        // In this order. Death is judged before the path: a writer that made a new file there before it
+        // let go of the old one is not missed. And both before the reading: then what was written up to
+        // the moment of death or replacement is in what is read afterwards.
+        self.judge_writer(self.files.len() - 1);
         let place = if self.end.is_none() { self.look() } else { Place::Taken };
         if let Some(step) = self.pending.pop_front() {
             return Ok(step);
@@ -206,6 +204,10 @@ impl Follower {
         }
         let mut index = 0;
         loop {
+            // Those that were replaced before are judged when it is their turn: there may be many.
+            if index + 1 < self.files.len() {
+                self.judge_writer(index);
+            }
             let file = &mut self.files[index];
             if !std::mem::replace(&mut file.is_announced, true) {
                 return Ok(Step::Event(FollowEvent::Replaced));
@@ -229,6 +231,16 @@ impl Follower {
                 let rest = self.files.remove(index).take_rest();
                 return Ok(self.part_over(rest, FollowEvent::Left { part }));
             }
+        }
+    }
+
+    fn judge_writer(&mut self, index: usize) {
+        let is_last = index + 1 == self.files.len();
+        let Some(file) = self.files.get_mut(index) else { return };
+        // What has become a part is judged as one: its process goes on, but not with it.
+        match file.number.map(|number| LogFile::finished_part(&self.path, number)) {
+            Some(part) if !is_last || part.is_there() => file.judge_writer(part.path()),
+            _ => file.judge_writer(&self.path),
         }
     }
 
@@ -268,16 +280,26 @@ impl Follower {
                 }
                 Ok(_) => return Place::Empty,
                 Err(error) if matches!(error.kind(), NotFound | NotADirectory) => {
-                    self.refused = self.take_parts().err();
-                    return Place::Empty;
+                    return match self.take_parts() {
+                        Ok(true) => Place::Empty,
+                        Ok(false) => Place::Behind,
+                        Err(error) => {
+                            self.refused = Some(error);
+                            Place::Empty
+                        }
+                    };
                 }
                 // Not a thing that the file has done.
                 Err(_) => return Place::Taken,
             }
-            if let Err(error) = self.take_parts() {
-                // Told once the old file is read, as below.
-                self.refused = Some(error);
-                return Place::Empty;
+            match self.take_parts() {
+                Ok(true) => {}
+                Ok(false) => return Place::Behind,
+                Err(error) => {
+                    // Told once the old file is read, as below.
+                    self.refused = Some(error);
+                    return Place::Empty;
+                }
             }
             let number = self.next_number();
             let file = match Followed::open(&self.path, 0, self.next_part) {
@@ -300,16 +322,25 @@ impl Follower {
         }
     }
 
-    /// Takes the parts that come after the newest file that is known, if that is a part by now.
-    fn take_parts(&mut self) -> Result<()> {
-        while let Some(number) = self.next_number().filter(|&number| self.is_part(number)) {
+    /// Takes the parts that come after the newest file that is known, if that is a part by now. False:
+    /// there are more of them.
+    fn take_parts(&mut self) -> Result<bool> {
+        // In this order: the newest file may become a part at any moment.
+        while let Some(known) = self.files.last().and_then(|last| last.number)
+            && self.is_part(known)
+            && self.is_part(known + 1)
+        {
+            let number = known + 1;
+            if self.files.len() >= MAX_OPEN {
+                return Ok(false);
+            }
             let path = part_path(&self.path, number);
             let part = LogFile::finished_part(&self.path, number);
             let file = part.open_by(|path| Followed::open(path, 0, self.next_part))?;
             self.name(file.part, path);
             self.take(file, Some(number));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn name(&mut self, part: u64, path: PathBuf) {
@@ -333,6 +364,7 @@ impl Follower {
     fn take(&mut self, mut file: Followed, number: Option<u32>) {
         if let Some(last) = self.files.last_mut()
             && last.number == number
+            && last.identity != file.identity
         {
             // It was renamed to something else, not to a part.
             last.number = None;
@@ -340,7 +372,8 @@ impl Follower {
         file.number = number;
         if let Some(index) = self.files.iter().position(|known| known.identity == file.identity) {
             // Back under its name.
-            let known = self.files.remove(index);
+            let mut known = self.files.remove(index);
+            known.number = number;
             self.files.push(known);
         } else {
             self.next_part += 1;
@@ -375,6 +408,7 @@ impl Follower {
         }
         file.is_joined &= alive == Some(false);
         let is_over = match place {
+            Place::Behind => false,
             Place::Taken => {
                 self.gone_polls = 0;
                 file.is_gone_told = false;
@@ -401,8 +435,8 @@ impl Follower {
             return Ok(Step::Idle);
         }
         let end = match (place, self.files[0].is_compressed()) {
-            (Place::Taken, true) => FollowEnd::IsCompressed,
-            (Place::Taken, false) => FollowEnd::WriterEnded,
+            (Place::Taken | Place::Behind, true) => FollowEnd::IsCompressed,
+            (Place::Taken | Place::Behind, false) => FollowEnd::WriterEnded,
             (Place::Empty, _) if self.compressed_path().is_file() => FollowEnd::WasCompressed,
             (Place::Empty, _) => FollowEnd::WasRemoved,
         };
