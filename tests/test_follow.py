@@ -30,7 +30,7 @@ def test_records_as_they_are_written(traced: TracedLogger) -> None:
     assert next(records).message == "first"
     traced.logger.log(TRACE, "second best")
     assert next(records).message == "second best"
-    traced.path.unlink()
+    traced.path.rename(traced.path.with_name("aside.log"))
     traced.logger.log(TRACE, "last")
     assert next(records).message == "last"
     traced.handler.close()

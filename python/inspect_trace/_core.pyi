@@ -233,6 +233,9 @@ class LogWriter:
     def finish(self) -> None:
         """Flushes, and leaves nothing beside the log; later records go into it directly."""
 
+    def before_fork(self) -> None:
+        """Flushes if that takes no waiting, so that a child's records come behind its parent's."""
+
     def after_fork_in_child(self) -> None:
         """Makes the writer the forked child's own: to be called in the child, right after."""
 

@@ -75,6 +75,11 @@ _open_logs: weakref.WeakValueDictionary[str, _Log] = weakref.WeakValueDictionary
 _own_run: tuple[int, str] | None = None  # (pid, run id) of the process that started the run
 
 
+def _before_fork() -> None:
+    for log in list(_open_logs.values()):
+        log.writer.before_fork()
+
+
 def _after_fork_in_child() -> None:
     """Gives the child its own hold on each inherited log, and locks that nobody holds."""
     global _opening
@@ -105,7 +110,7 @@ def _finish_logs() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
 class TraceHandler(logging.Handler):

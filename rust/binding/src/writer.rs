@@ -71,6 +71,10 @@ impl LogWriter {
         py.detach(|| self.0.finish());
     }
 
+    fn before_fork(&self, py: Python<'_>) {
+        py.detach(|| self.0.flush_before_fork());
+    }
+
     fn after_fork_in_child(&self) {
         self.0.after_fork_in_child();
     }

@@ -70,7 +70,7 @@ pub(crate) fn local_zone_name(epoch_s: i64) -> Option<String> {
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 /// Whether a lock tolerates others of its kind on the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ pub(crate) fn foreign_lock(file: impl AsFd, range: ByteRange) -> io::Result<Opti
 /// another thread holds it waits for ever. So uses are counted, and the last one closes.
 #[derive(Debug)]
 pub(crate) struct SharedFd {
-    fd: RawFd,
+    fd: AtomicI32,
     /// [`CLOSED`], and the number of uses that are under way.
     state: AtomicU32,
 }
@@ -170,7 +170,7 @@ const CLOSED: u32 = 1 << 31;
 
 impl SharedFd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd: fd.into_raw_fd(), state: AtomicU32::new(0) }
+        Self { fd: AtomicI32::new(fd.into_raw_fd()), state: AtomicU32::new(0) }
     }
 
     /// The descriptor, kept open for as long as the answer lives; None once it is closed.
@@ -186,7 +186,10 @@ impl SharedFd {
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
-                Ok(_) => return Some(FdUse { shared: self }),
+                Ok(_) => {
+                    let fd = self.fd.load(Ordering::Acquire);
+                    return Some(FdUse { shared: self, fd });
+                }
                 Err(now) => state = now,
             }
         }
@@ -214,16 +217,22 @@ impl SharedFd {
         let Some(old) = self.get() else { return Ok(()) };
         // SAFETY: both descriptors are open; the number replaced is one that this value owns, so
         // nobody else relies on which file it stands for.
-        match unsafe { libc::dup3(new.as_raw_fd(), old.shared.fd, libc::O_CLOEXEC) } {
+        match unsafe { libc::dup3(new.as_raw_fd(), old.fd, libc::O_CLOEXEC) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
         }
     }
 
+    /// Uses another descriptor from now on, and lets go of the old number without closing it: the
+    /// program has closed it already, and perhaps it is some other file's by now.
+    pub(crate) fn abandon_for(&self, new: OwnedFd) {
+        self.fd.store(new.into_raw_fd(), Ordering::Release);
+    }
+
     fn close_now(&self) {
         // SAFETY: `fd` came out of an OwnedFd, and the state lets exactly one caller get here,
         // after the last use.
-        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        drop(unsafe { OwnedFd::from_raw_fd(self.fd.load(Ordering::Acquire)) });
     }
 }
 
@@ -237,12 +246,13 @@ impl Drop for SharedFd {
 #[derive(Debug)]
 pub(crate) struct FdUse<'a> {
     shared: &'a SharedFd,
+    fd: RawFd,
 }
 
 impl AsFd for FdUse<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor stays open while this use is counted, that is, while `self` lives.
-        unsafe { BorrowedFd::borrow_raw(self.shared.fd) }
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
 

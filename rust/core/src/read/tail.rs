@@ -35,7 +35,7 @@ enum Source {
     Plain {
         file: Box<PlainLog>,
         end: u64,
-        cursor: LineCursor,
+        cursor: Box<LineCursor>,
         block: Block,
         is_last: bool,
     },
@@ -139,7 +139,7 @@ impl Source {
             Opened::Plain(file) => {
                 let end = file.length().map_err(|e| Error::io("look at", path, e))?;
                 let file = Box::new(file);
-                let (cursor, block) = (LineCursor::new(), Block::default());
+                let (cursor, block) = (Box::new(LineCursor::new()), Block::default());
                 Source::Plain { file, end, cursor, block, is_last: true }
             }
             Opened::Gzip(_) => {

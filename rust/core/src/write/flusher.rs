@@ -76,13 +76,11 @@ impl Flusher {
             return Ok(false);
         }
         self.is_synced = false;
-        let mut fd = file.get().ok_or(io::ErrorKind::NotFound)?;
-        let mut stat = rustix::fs::fstat(&fd)?;
+        let (mut fd, mut stat) = file.get_checked()?;
         if stat.st_nlink == 0 {
             go_on_in_new_file(file, path, consumer)?;
             (self.end, self.partial_bytes) = (None, 0);
-            fd = file.get().ok_or(io::ErrorKind::NotFound)?;
-            stat = rustix::fs::fstat(&fd)?;
+            (fd, stat) = file.get_checked()?;
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         if self.partial_bytes > 0 && self.end != Some(size) {

@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use rustix::fs::Stat;
 
 use super::note::write_gap_note;
 use crate::error::reason;
@@ -16,7 +18,10 @@ use crate::sys::{self, FdUse, SharedFd};
 /// at any moment.
 #[derive(Debug)]
 pub(super) struct LogFile {
+    path: PathBuf,
     fd: SharedFd,
+    /// The device and the inode.
+    identity: [AtomicU64; 2],
     is_readable: bool,
     /// Lines that could not be written.
     dropped: AtomicU64,
@@ -33,9 +38,13 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    pub(super) fn new(file: File, is_readable: bool, is_torn: bool) -> Self {
+    pub(super) fn new(path: &Path, file: File, is_readable: bool, is_torn: bool) -> Self {
+        let (device, inode) =
+            file.metadata().map_or((0, 0), |metadata| (metadata.dev(), metadata.ino()));
         Self {
-            fd: SharedFd::new(file.into()),
+            path: path.to_owned(),
+            fd: SharedFd::new(above_standard(file.into())),
+            identity: [AtomicU64::new(device), AtomicU64::new(inode)],
             is_readable,
             dropped: AtomicU64::new(0),
             unnoted: AtomicU64::new(0),
@@ -51,17 +60,52 @@ impl LogFile {
         self.fd.get()
     }
 
-    /// A description of the file of the caller's own, for reading and appending.
-    pub(super) fn reopen(&self, path: &Path) -> io::Result<File> {
+    /// The descriptor, and what the system says of the file. The program may have closed it, as
+    /// those do that become daemons, and the number be another file's by now: then it is opened
+    /// again.
+    pub(super) fn get_checked(&self) -> io::Result<(FdUse<'_>, Stat)> {
         let fd = self.get().ok_or(io::ErrorKind::NotFound)?;
-        reopen(fd.as_fd(), path, self.is_readable)
+        if let Ok(stat) = rustix::fs::fstat(&fd)
+            && self.is_identity(stat.st_dev, stat.st_ino)
+        {
+            return Ok((fd, stat));
+        }
+        drop(fd);
+        let mut options = OpenOptions::new();
+        options.append(true).read(self.is_readable);
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        let again = options.open(&self.path)?;
+        let metadata = again.metadata()?;
+        if !self.is_identity(metadata.dev(), metadata.ino()) {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        store::hold(&again, self.is_readable, std::process::id());
+        self.fd.abandon_for(above_standard(again.into()));
+        let fd = self.get().ok_or(io::ErrorKind::NotFound)?;
+        let stat = rustix::fs::fstat(&fd)?;
+        Ok((fd, stat))
+    }
+
+    fn is_identity(&self, device: u64, inode: u64) -> bool {
+        let [own_device, own_inode] = &self.identity;
+        own_device.load(Ordering::Relaxed) == device && own_inode.load(Ordering::Relaxed) == inode
+    }
+
+    /// A description of the file of the caller's own, for reading and appending.
+    pub(super) fn reopen(&self) -> io::Result<File> {
+        let (fd, _) = self.get_checked()?;
+        reopen(fd.as_fd(), &self.path, self.is_readable)
     }
 
     /// Goes on in another file, as somebody has removed this one.
     pub(super) fn replace(&self, file: File) -> io::Result<()> {
         self.was_removed.store(true, Ordering::Relaxed);
         self.is_torn.store(false, Ordering::Relaxed);
-        self.fd.replace(&file.into())
+        let metadata = file.metadata()?;
+        self.fd.replace(&file.into())?;
+        self.identity[0].store(metadata.dev(), Ordering::Relaxed);
+        self.identity[1].store(metadata.ino(), Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) fn close(&self) {
@@ -129,16 +173,16 @@ impl LogFile {
     /// Makes the file the forked child's own: the child says by a lock of its own that it has the
     /// log open, and no longer keeps its parent's lock alive. To be called in the child right after
     /// the fork, while it has a single thread.
-    pub(super) fn after_fork_in_child(&self, path: &Path) {
+    pub(super) fn after_fork_in_child(&self) {
         self.fd.forget_uses_after_fork();
         // What is missing of the parent's lines, the parent notes.
         self.dropped.store(0, Ordering::Relaxed);
         self.unnoted.store(0, Ordering::Relaxed);
         self.last_errno.store(0, Ordering::Relaxed);
         self.is_unreported.store(false, Ordering::Relaxed);
-        let Some(inherited) = self.fd.get() else { return };
+        let Ok((inherited, _)) = self.get_checked() else { return };
         // Where the file can't be opened again the child goes on with the inherited description.
-        if let Ok(own) = reopen(inherited.as_fd(), path, self.is_readable) {
+        if let Ok(own) = reopen(inherited.as_fd(), &self.path, self.is_readable) {
             store::hold(&own, self.is_readable, std::process::id());
             let _ = self.fd.replace(&own.into());
         }
@@ -146,8 +190,9 @@ impl LogFile {
 
     /// Writes a line (or none: only what has to go before it), and remembers how that went.
     pub(super) fn write_line(&self, line: &[u8]) -> io::Result<()> {
-        let Some(file) = self.get() else { return Ok(()) };
-        let outcome = with_no_size_signal(|| self.write(file.as_fd(), line));
+        let outcome = self
+            .get_checked()
+            .and_then(|(file, _)| with_no_size_signal(|| self.write(file.as_fd(), line)));
         match &outcome {
             Ok(()) => self.works(),
             Err(error) => self.fails(error),
@@ -197,6 +242,14 @@ impl LogFile {
             self.is_torn.store(true, Ordering::Relaxed);
         }
         if is_complete(text, &failure) { Ok(()) } else { Err(failure.error) }
+    }
+}
+
+/// The same description by a number that is none of the standard streams': to those others write.
+fn above_standard(fd: OwnedFd) -> OwnedFd {
+    match fd.as_raw_fd() {
+        0..=2 => rustix::io::fcntl_dupfd_cloexec(&fd, 3).unwrap_or(fd),
+        _ => fd,
     }
 }
 

@@ -159,7 +159,8 @@ impl LogWriter {
     /// [`create_in`](Self::create_in), written as `options` say.
     pub fn create_in_with(directory: &Path, run: &RunInfo, options: WriterOptions) -> Result<Self> {
         let (path, file, can_buffer) = super::open::create_in(directory, run)?;
-        Ok(Self::new(path, LogFile::new(file, true, false), can_buffer, options))
+        let log = LogFile::new(&path, file, true, false);
+        Ok(Self::new(path, log, can_buffer, options))
     }
 
     /// Opens the log at `path` for appending; other processes may have it open too. It (0600) and
@@ -172,7 +173,8 @@ impl LogWriter {
     pub fn open_with(path: &Path, options: WriterOptions) -> Result<Self> {
         let super::open::Opened { path, file, is_readable, is_torn, can_buffer } =
             super::open::open(path)?;
-        Ok(Self::new(path, LogFile::new(file, is_readable, is_torn), can_buffer, options))
+        let log = LogFile::new(&path, file, is_readable, is_torn);
+        Ok(Self::new(path, log, can_buffer, options))
     }
 
     fn new(path: PathBuf, file: LogFile, can_buffer: bool, options: WriterOptions) -> Self {
@@ -302,6 +304,14 @@ impl LogWriter {
         let flusher = shared.flusher.lock_within(CLOSE_PATIENCE);
         // A thread that has had it for so long waits for the disk.
         flusher.ok_or(io::ErrorKind::TimedOut)?.flush(shared)
+    }
+
+    /// [`flush`](Self::flush) right before a fork, if that takes no waiting: what the child writes
+    /// then stands behind what its parent has written.
+    pub fn flush_before_fork(&self) {
+        if let Some(mut flusher) = self.shared.flusher.try_lock() {
+            let _ = flusher.flush(&self.shared);
+        }
     }
 
     /// Flushes and leaves nothing beside the log, as far as the disk does its part. Lines that still
@@ -439,7 +449,7 @@ impl Shared {
     }
 
     fn make_ring(&self, flusher: &mut Flusher) -> io::Result<Producer> {
-        let log = self.file.reopen(&self.path)?;
+        let log = self.file.reopen()?;
         store::unmark_closed(&log);
         // Beside the log there may be what other processes of the program have left.
         tail::join_finished(&log, &self.path);
@@ -551,7 +561,7 @@ impl Shared {
         if self.generation.load(Ordering::Acquire) == generation {
             return;
         }
-        self.file.after_fork_in_child(&self.path);
+        self.file.after_fork_in_child();
         let mode = match self.options.buffer_bytes {
             0 => Mode::Direct,
             _ => Mode::Unstarted { direct_lines: DIRECT_LINES_OF_CHILD },
@@ -582,7 +592,7 @@ impl Shared {
             let had_ring = flusher.has_ring();
             let _ = flusher.flush(self);
             flusher.end();
-            if had_ring && let Ok(log) = self.file.reopen(&self.path) {
+            if had_ring && let Ok(log) = self.file.reopen() {
                 // Forked children that ended without a word.
                 tail::join_finished(&log, &self.path);
             }
