@@ -78,7 +78,12 @@ impl Makers {
             return Ok(None);
         }
         let template = |moment| {
-            let template = sample.copy()?;
+            // Not a copy: one of an instance's attributes shares its keys with other instances, has
+            // no room for more, and is slow to copy.
+            let template = PyDict::new(py);
+            for (name, value) in &sample {
+                template.set_item(name, value)?;
+            }
             for name in ["action", "detail", "event", "trace_id", moment] {
                 template.set_item(PyString::intern(py, name), &none)?;
             }

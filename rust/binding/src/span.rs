@@ -34,7 +34,7 @@ pub(crate) struct ActionSpan {
     closed: AtomicBool,
     /// No lock is held while Python code can run: values are taken out, and put back.
     outer: Mutex<Option<Py<ActionSpan>>>,
-    said: Mutex<Option<Box<Words>>>,
+    said: Mutex<Option<Words>>,
 }
 
 /// What both records of an action say.
@@ -91,12 +91,12 @@ impl ActionSpan {
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
             outer: Mutex::new(outer.map(Bound::unbind)),
-            said: Mutex::new(Some(Box::new(Words {
+            said: Mutex::new(Some(Words {
                 logger: logger.clone().unbind(),
                 action: action.unbind(),
                 detail,
                 format_error,
-            }))),
+            })),
             started_s: AtomicU64::new(clock::monotonic_s().to_bits()),
         };
         Bound::new(py, span)

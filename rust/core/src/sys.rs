@@ -4,7 +4,7 @@
 
 pub(crate) mod fork;
 pub(crate) mod masks;
-pub(crate) mod zone;
+pub(crate) mod time;
 
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

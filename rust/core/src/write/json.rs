@@ -71,6 +71,14 @@ impl<'a> JsonWriter<'a> {
         self.out.extend_from_slice(b": ");
     }
 
+    /// Writes a key of the format's own, which needs no escape.
+    pub(super) fn plain_key(&mut self, key: &str) {
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\": ");
+    }
+
     /// Writes a string.
     pub fn string(&mut self, wtf8: &[u8]) {
         write_string(self.out, wtf8);
