@@ -172,7 +172,7 @@ logger_setup = st.fixed_dictionaries(
     }
 )
 text = st.one_of(
-    st.sampled_from(["m", "%s", "%d%%", "a %s b %s", "%(x)s", "\ud800", "é\x00\"\\", "%", "%5d"]),
+    st.sampled_from(["m", "%s", "%d%%", "a %s b %s", "%(x)s", "\ud800", 'é\x00"\\', "%", "%5d"]),
     st.text(max_size=6),
 )
 argument = st.sampled_from(
@@ -187,7 +187,10 @@ step = st.one_of(
         st.sampled_from([None, None, ValueError, TimeoutError, KeyboardInterrupt, "bad"]),
     ),
     st.tuples(
-        st.just("message"), st.sampled_from(["C", "50%", "sub"]), text, st.lists(argument, max_size=2)
+        st.just("message"),
+        st.sampled_from(["C", "50%", "sub"]),
+        text,
+        st.lists(argument, max_size=2),
     ),
     st.tuples(st.just("info"), text, st.lists(argument, max_size=2), st.booleans()),
 )

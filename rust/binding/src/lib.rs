@@ -32,7 +32,7 @@ mod writer;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use super::action::{TraceAction, trace_message};
+    use super::action::{TraceAction, start_action, trace_message};
     #[pymodule_export]
     use super::anomalies::{Action, Anomalies, anomalies};
     #[pymodule_export]

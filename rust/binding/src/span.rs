@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::handle;
-use crate::helpers::Helpers;
+use crate::helpers::{Helpers, clock_of_python};
 use crate::logging::{Env, Route, Way};
 use crate::native_record::{Said, new_action_record, process_id};
 use crate::percent;
@@ -352,11 +352,11 @@ impl ActionSpan {
         let moment_s = if Env::get(py)?.has_real_clocks(py) {
             self.moment_s(outcome)
         } else if outcome.is_none() {
-            let started_s = helpers.clock(py, "monotonic")?;
+            let started_s = clock_of_python(py, "monotonic")?;
             self.started_s.store(started_s.to_bits(), Ordering::Relaxed);
-            helpers.clock(py, "time")?
+            clock_of_python(py, "time")?
         } else {
-            helpers.clock(py, "monotonic")? - self.started_s()
+            clock_of_python(py, "monotonic")? - self.started_s()
         };
         let moment = if outcome.is_none() { "start_time" } else { "duration" };
         extra.set_item(moment, moment_s)?;
