@@ -9,11 +9,17 @@ values and the same words on stderr.
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import gc
 import io
 import json
 import logging
+import os
 import re
+import signal
 import time
+import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
@@ -26,6 +32,7 @@ from inspect_trace.handler import TraceHandler
 from inspect_trace.levels import TRACE
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -537,3 +544,85 @@ def test_another_zone_counts_with_the_next_record(
             stamps.append(json.loads(_core.format_record(record))["timestamp"][-6:])
     time.tzset()
     assert stamps == ["+00:00", "+05:30", "-05:00", "+00:00"]
+
+
+def test_a_signal_handler_may_trace_at_any_moment(traced: TracedLogger) -> None:
+    """Actions of a signal handler fall between those of the program, and all are whole."""
+    traced.handler.addFilter(ContextFilter())  # Python code, so that signals come in the middle
+    inner = 0
+
+    def on_alarm(number: int, frame: object) -> None:
+        nonlocal inner
+        inner += 1
+        with trace_action(traced.logger, "Inner", "%s", "m"):
+            trace_message(traced.logger, "C", "m")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    outer = 0
+    try:
+        while inner < 50:
+            outer += 1
+            with trace_action(traced.logger, "Outer", "%s", "m"):
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    events = Counter(traced.events)
+    assert events == {
+        "Outer:enter": outer,
+        "Outer:exit": outer,
+        "Inner:enter": inner,
+        "Inner:exit": inner,
+    }
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_repeats_no_id(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """What a process has in store for its next ids is not used again by its children."""
+    done = run_python("""
+        import os, sys
+        from inspect_trace._core import new_trace_id
+        new_trace_id()
+        sys.stdout.flush()
+        children = []
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                print("\\n".join(new_trace_id() for _ in range(100)), flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+        print("\\n".join(new_trace_id() for _ in range(100)))
+    """)
+    ids = done.stdout.split()
+    assert len(ids) == len(set(ids)) == 400
+
+
+def test_an_action_that_prints_itself_by_tracing(traced: TracedLogger) -> None:
+    """An argument whose `__str__` traces gets its own records, before the action's."""
+    with trace_action(traced.logger, "A", "%s", Talkative(traced.logger)):
+        pass
+    assert [r["message"] for r in traced.records] == [
+        "[Inner] printed",
+        "A: talkative (enter)",
+        "A: talkative (exit)",
+    ]
+
+
+def test_actions_with_themselves_in_a_cycle_are_collected(traced: TracedLogger) -> None:
+    """An action, entered or not, that is reachable from its own arguments is no leak."""
+
+    class Holder:
+        action: trace_action
+
+    def make() -> weakref.ref[Holder]:
+        holder = Holder()
+        holder.action = trace_action(traced.logger, "A", "%s", holder)
+        holder.action.__enter__()
+        return weakref.ref(holder)
+
+    reference = contextvars.copy_context().run(make)
+    gc.collect()
+    assert reference() is None
