@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
@@ -200,7 +201,7 @@ pub(crate) fn function_address(function: &Bound<'_, PyAny>) -> Option<usize> {
 pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method0(pyo3::intern!(variable.py(), "get"))
+        variable.call_method0(intern!(variable.py(), "get"))
     }
     #[cfg(not(feature = "abi3"))]
     {
@@ -225,7 +226,7 @@ pub(crate) fn set_context_value(
 ) -> PyResult<()> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,)).map(drop)
+        variable.call_method1(intern!(variable.py(), "set"), (value,)).map(drop)
     }
     #[cfg(not(feature = "abi3"))]
     // SAFETY: the function checks the variable's type; the answer is a reference of our own, or null
@@ -268,14 +269,12 @@ pub(crate) fn new_instance<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: allocating is all that `object.__new__` does for a class that has no such method of
     // its own, nor slots: the caller has made sure. Null comes with an exception set.
-    unsafe {
+    let instance = unsafe {
         let instance = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
-        let instance = Bound::from_owned_ptr_or_err(class.py(), instance)?;
-        let outcome = ffi::PyObject_GenericSetDict(
-            instance.as_ptr(),
-            attributes.as_ptr(),
-            std::ptr::null_mut(),
-        );
-        if outcome < 0 { Err(PyErr::fetch(class.py())) } else { Ok(instance) }
-    }
+        Bound::from_owned_ptr_or_err(class.py(), instance)?
+    };
+    // The class's own way of setting it: from 3.13 on no other one takes the values away that an
+    // instance has instead of a dict.
+    instance.setattr(intern!(class.py(), "__dict__"), attributes)?;
+    Ok(instance)
 }
