@@ -23,8 +23,7 @@ import anyio
 import pytest
 import trio
 
-from inspect_trace import action as action_module
-from inspect_trace._core import format_record
+from inspect_trace._core import ActionSpan, format_record
 from inspect_trace.action import trace_action, trace_message
 from inspect_trace.levels import TRACE
 
@@ -449,7 +448,7 @@ def test_a_chain_of_tasks_does_not_keep_its_ancestors(traced: TracedLogger) -> N
                 tasks.add(asyncio.create_task(work(left - 1, done)))
             else:
                 gc.collect()
-                alive = [o for o in gc.get_objects() if isinstance(o, action_module.ActionSpan)]
+                alive = [o for o in gc.get_objects() if isinstance(o, ActionSpan)]
                 assert len(alive) < 10
                 done.set()
 

@@ -43,6 +43,7 @@ __all__ = [
     "resolve_trace_files",
     "scan",
     "spawn_housekeeping",
+    "start_action",
     "terminal_safe",
     "trace_action",
     "trace_message",
@@ -108,8 +109,6 @@ class trace_action:  # noqa: N801 (used like a function)
             A function of the same kind: what is a coroutine, generator or async generator function
             stays one.
         """
-    def _start(self) -> ActionSpan | None:
-        """The action, about to begin; None where nothing is traced."""
 
 @final
 class ActionSpan:
@@ -133,6 +132,9 @@ def trace_message(
         **kwargs: Named arguments of the format, used if there are no positional ones. `exc_info`,
             `extra`, `stack_info` and `stacklevel` mean what they mean to `Logger.log`.
     """
+
+def start_action(action: trace_action, /) -> ActionSpan | None:
+    """A call of a decorated function, about to begin; None where nothing is traced."""
 
 def handle_record(handler: logging.Handler, record: logging.LogRecord) -> bool | logging.LogRecord:
     """Filters and writes a record, as `TraceHandler.handle` tells.
@@ -159,7 +161,7 @@ def know_action_helpers(
 ) -> None:
     """Makes the functions known that `trace_action` and `trace_message` need of Python."""
 
-def use_fast_path(on: bool) -> None:  # noqa: FBT001
+def use_fast_path(on: bool) -> None:
     """Whether records may go past `logging` where nobody can tell; for the tests of that."""
 
 _WriterOptions: TypeAlias = tuple[int, str, str, int | None]

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from . import _core
-from ._core import ActionSpan, trace_action, trace_message
+from ._core import ActionSpan, start_action, trace_action, trace_message
 from ._report import text_of, warn_of_exception
 from .levels import TRACE
 
@@ -75,7 +75,7 @@ def _decorated(action: trace_action, function: Any) -> Any:
 
 def _wrap_function(action: trace_action, function: Callable[..., Any]) -> Callable[..., Any]:
     def traced(*args: Any, **kwargs: Any) -> Any:
-        span = action._start()
+        span = start_action(action)
         if span is None:
             return function(*args, **kwargs)
         span.enter()
@@ -94,7 +94,7 @@ def _wrap_coroutine(
     action: trace_action, function: Callable[..., Any]
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def traced(*args: Any, **kwargs: Any) -> Any:
-        span = action._start()
+        span = start_action(action)
         if span is None:
             return await function(*args, **kwargs)
         span.enter()
@@ -113,7 +113,7 @@ def _wrap_generator(
     action: trace_action, function: Callable[..., Any]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        span = action._start()
+        span = start_action(action)
         if span is None:
             return (yield from function(*args, **kwargs))
         outside = _current.get()
@@ -152,7 +152,7 @@ def _wrap_async_generator(
     action: trace_action, function: Callable[..., Any]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     async def traced(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        span = action._start()
+        span = start_action(action)
         outside = _current.get()
         if span is not None:
             span.enter()

@@ -257,12 +257,17 @@ class TraceHandler(logging.Handler):
         self._write_failed(record, error)
 
     def _write_failed(self, record: logging.LogRecord | None, error: Exception) -> None:
-        try:
-            raise error
-        except Exception:
-            self.handleError(record)
+        """Has `handleError` find the exception where it looks for it: as the one being handled.
 
-    def handleError(self, record: logging.LogRecord | None) -> None:  # noqa: ARG002, N802
+        There is no record (None) where one was never made, of handlers that are `TraceHandler`s and
+        nothing else, whose `handleError` does not look at it.
+        """
+        try:
+            raise error  # noqa: TRY301
+        except Exception:
+            self.handleError(record)  # type: ignore[arg-type]
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
         """Reports the exception being handled as one line on stderr."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):  # the core raises one only when its cause is new

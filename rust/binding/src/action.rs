@@ -40,11 +40,21 @@ struct Call {
     named: Option<Py<PyDict>>,
 }
 
-/// The spans of `with` blocks that are open, the innermost first; None for one that is not traced.
+/// The `with` blocks that are open: the innermost one, mostly the only one, and those around it.
 #[derive(Default)]
 struct Entered {
-    innermost: Option<Option<Py<ActionSpan>>>,
-    around: Vec<Option<Py<ActionSpan>>>,
+    innermost: Block,
+    around: Vec<Block>,
+}
+
+/// A `with` block.
+#[derive(Default)]
+enum Block {
+    #[default]
+    None,
+    /// One in which nothing is traced.
+    Untraced,
+    Traced(Py<ActionSpan>),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,7 +88,7 @@ impl TraceAction {
         if let Some(span) = &span {
             ActionSpan::enter_at(span, 0)?;
         }
-        lock(&self.entered).push(span.map(Bound::unbind));
+        lock(&self.entered).push(span.map_or(Block::Untraced, |span| Block::Traced(span.unbind())));
         Ok(())
     }
 
@@ -92,10 +102,10 @@ impl TraceAction {
         trace: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (error_type, trace);
-        let span = lock(&self.entered).pop();
-        match span {
-            Some(Some(span)) => ActionSpan::finish_at(span.bind(py), error, 0),
-            _ => Ok(()),
+        let block = lock(&self.entered).pop();
+        match block {
+            Block::Traced(span) => ActionSpan::finish_at(span.bind(py), error, 0),
+            Block::Untraced | Block::None => Ok(()),
         }
     }
 
@@ -108,11 +118,6 @@ impl TraceAction {
         Helpers::get(slf.py())?.decorated.bind(slf.py()).call1((slf, function))
     }
 
-    /// The action, about to begin; None where nothing is traced.
-    fn _start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, ActionSpan>>> {
-        self.start(py)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(call) = self.call.try_lock()
             && let Some(call) = &*call
@@ -121,8 +126,10 @@ impl TraceAction {
             visit.call(&call.named)?;
         }
         if let Ok(entered) = self.entered.try_lock() {
-            for span in entered.innermost.iter().chain(&entered.around) {
-                visit.call(span)?;
+            for block in std::iter::once(&entered.innermost).chain(&entered.around) {
+                if let Block::Traced(span) = block {
+                    visit.call(span)?;
+                }
             }
         }
         Ok(())
@@ -160,6 +167,15 @@ impl TraceAction {
     }
 }
 
+/// A call of a decorated function, about to begin; None where nothing is traced.
+#[pyfunction]
+#[pyo3(signature = (action, /))]
+pub(crate) fn start_action<'py>(
+    action: &Bound<'py, TraceAction>,
+) -> PyResult<Option<Bound<'py, ActionSpan>>> {
+    action.get().start(action.py())
+}
+
 impl Call {
     fn new(arguments: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         if named.is_none() && arguments.len() >= FIRST {
@@ -175,7 +191,7 @@ impl Call {
 fn take_names<'py>(
     arguments: &Bound<'py, PyTuple>,
     named: Option<&Bound<'py, PyDict>>,
-    names: [&str; FIRST],
+    first: [&str; FIRST],
     function: &str,
 ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
     let py = arguments.py();
@@ -184,7 +200,7 @@ fn take_names<'py>(
         None => PyDict::new(py),
     };
     let mut places: Vec<Bound<'py, PyAny>> = arguments.iter().collect();
-    for (index, name) in names.into_iter().enumerate() {
+    for (index, name) in first.into_iter().enumerate() {
         let by_name = rest.get_item(name)?;
         if by_name.is_some() {
             rest.del_item(name)?;
@@ -209,14 +225,15 @@ fn take_names<'py>(
 }
 
 impl Entered {
-    fn push(&mut self, span: Option<Py<ActionSpan>>) {
-        if let Some(around) = self.innermost.replace(span) {
-            self.around.push(around);
+    fn push(&mut self, block: Block) {
+        match std::mem::replace(&mut self.innermost, block) {
+            Block::None => {}
+            around => self.around.push(around),
         }
     }
 
-    fn pop(&mut self) -> Option<Option<Py<ActionSpan>>> {
-        std::mem::replace(&mut self.innermost, self.around.pop())
+    fn pop(&mut self) -> Block {
+        std::mem::replace(&mut self.innermost, self.around.pop().unwrap_or_default())
     }
 }
 

@@ -123,7 +123,8 @@ fn filtered<'py>(
     let mut record = record.clone();
     let mut index = 0;
     // By index, as a loop over a list does: a filter may change it.
-    while let Ok(filter) = filters.get_item(index) {
+    while index < filters.len() {
+        let filter = filters.get_item(index)?;
         index += 1;
         let method = if is_plain_function(&filter) {
             None

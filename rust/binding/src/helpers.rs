@@ -79,10 +79,10 @@ impl Helpers {
     pub(crate) fn warn(&self, py: Python<'_>, doing: &str, error: PyErr) -> PyResult<()> {
         self.warn_of_exception.bind(py).call1((doing, error.into_value(py))).map(drop)
     }
+}
 
-    /// What a clock of the module `time` says, be it the system's or not.
-    #[cold]
-    pub(crate) fn clock(&self, py: Python<'_>, name: &str) -> PyResult<f64> {
-        py.import("time")?.call_method0(name)?.extract()
-    }
+/// What a clock of the module `time` says, be it the system's or not.
+#[cold]
+pub(crate) fn clock_of_python(py: Python<'_>, name: &str) -> PyResult<f64> {
+    py.import("time")?.call_method0(name)?.extract()
 }

@@ -1,7 +1,8 @@
 //! The border between Python and the core: classes, conversions, the one error mapping.
 //!
 //! Nothing here decides anything about logs; it turns Python objects into what the core takes and
-//! the core's answers into Python objects.
+//! the core's answers into Python objects. On the way in it also tells, from the state that
+//! `logging` is in, whether a record may go straight to a log: see `logging`.
 
 // A converted argument is always a value of our own.
 #![allow(clippy::needless_pass_by_value)]
@@ -32,7 +33,7 @@ mod writer;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use super::action::{TraceAction, trace_message};
+    use super::action::{TraceAction, start_action, trace_message};
     #[pymodule_export]
     use super::anomalies::{Action, Anomalies, anomalies};
     #[pymodule_export]

@@ -4,7 +4,7 @@
 //! stands at this moment, would hand it to `TraceHandler`s and to nobody else. Each record asks
 //! anew. Kept is only what the interpreter itself says is still true: its versions of classes.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -52,6 +52,32 @@ impl Checked {
         let is_in_order = is_in_order(class);
         if is_in_order {
             self.0.store(raw::version_of(class), Ordering::Relaxed);
+        }
+        is_in_order
+    }
+}
+
+/// A dict that has been looked at, and the version it was found to be in order in.
+struct CheckedDict(AtomicU64);
+
+impl CheckedDict {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    fn holds(
+        &self,
+        dict: &Bound<'_, PyDict>,
+        is_in_order: impl FnOnce(&Bound<'_, PyDict>) -> bool,
+    ) -> bool {
+        let version = raw::version_of_dict(dict);
+        if version != 0 && version == self.0.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_in_order = is_in_order(dict);
+        if is_in_order {
+            self.0.store(version, Ordering::Relaxed);
         }
         is_in_order
     }
@@ -119,9 +145,10 @@ pub(crate) struct Env {
     root_logger: Py<PyType>,
     pub(crate) log_record: Py<PyType>,
     get_level_name: Py<PyAny>,
+    level_names: Py<PyDict>,
     /// `time.time` (or `time.time_ns`, where records use that) and `time.monotonic`, with the
     /// addresses of the C functions behind them.
-    clocks: [(Py<PyString>, Py<PyAny>, Option<usize>); 3],
+    clocks: [(Py<PyString>, Py<PyAny>, Option<usize>); 2],
     logger_names: [Py<PyString>; 9],
     handler_names: [Py<PyString>; 3],
     trace_name: Py<PyString>,
@@ -196,7 +223,11 @@ impl Env {
             root_logger: class("RootLogger")?,
             log_record: class("LogRecord")?,
             get_level_name: logging.getattr("getLevelName")?.unbind(),
-            clocks: [clock("time")?, clock("time_ns")?, clock("monotonic")?],
+            level_names: logging.getattr("_levelToName")?.cast_into::<PyDict>()?.unbind(),
+            clocks: [
+                clock(if py.version_info() >= (3, 13) { "time_ns" } else { "time" })?,
+                clock("monotonic")?,
+            ],
             logger_names: LOGGER_NAMES.map(|name| PyString::intern(py, name).unbind()),
             handler_names: HANDLER_NAMES.map(|name| PyString::intern(py, name).unbind()),
             trace_name: PyString::intern(py, "TRACE").unbind(),
@@ -222,30 +253,41 @@ impl Env {
     /// Whether the clocks are the system's: libraries for tests put others in their place.
     #[inline]
     pub(crate) fn has_real_clocks(&self, py: Python<'_>) -> bool {
+        static TIME: CheckedDict = CheckedDict::new();
         let time = self.time.bind(py);
-        self.clocks.iter().all(|(name, clock, address)| {
-            address.is_some()
-                && time.get_item(name.bind(py)).is_ok_and(|found| {
-                    found.is_some_and(|found| {
-                        found.is(clock) && raw::function_address(&found) == *address
-                    })
-                })
-        })
+        let are_where_they_were = TIME.holds(time, |time| {
+            self.clocks.iter().all(|(name, clock, _)| {
+                let found = time.get_item(name.bind(py));
+                found.is_ok_and(|found| found.is_some_and(|found| found.is(clock)))
+            })
+        });
+        are_where_they_were
+            && self.clocks.iter().all(|(_, clock, address)| {
+                address.is_some() && raw::function_address(clock.bind(py)) == *address
+            })
     }
 
     /// Whether records are made as `logging` makes them, and 13 is called TRACE.
     #[inline]
     fn makes_plain_records(&self, py: Python<'_>) -> bool {
+        static LOGGING: CheckedDict = CheckedDict::new();
+        static LEVELS: CheckedDict = CheckedDict::new();
         let is_same = |name, expected: &Py<PyAny>| {
             self.attribute(py, name).is_some_and(|found| found.is(expected))
         };
-        is_same(intern!(py, "_logRecordFactory"), self.log_record.as_any())
-            && is_same(intern!(py, "getLevelName"), &self.get_level_name)
-            && self
-                .attribute(py, intern!(py, "_levelToName"))
-                .and_then(|names| names.cast_into_exact::<PyDict>().ok())
-                .and_then(|names| names.get_item(&self.trace_level).ok().flatten())
-                .is_some_and(|name| is_text(&name, self.trace_name.bind(py)))
+        let is_as_loaded = LOGGING.holds(self.logging.bind(py), |_| {
+            is_same(intern!(py, "_logRecordFactory"), self.log_record.as_any())
+                && is_same(intern!(py, "getLevelName"), &self.get_level_name)
+                && is_same(intern!(py, "_levelToName"), self.level_names.as_any())
+        });
+        is_as_loaded
+            && LEVELS.holds(self.level_names.bind(py), |names| {
+                names
+                    .get_item(&self.trace_level)
+                    .ok()
+                    .flatten()
+                    .is_some_and(|name| is_text(&name, self.trace_name.bind(py)))
+            })
             && self.has_plain_record_class(py)
     }
 

@@ -78,7 +78,12 @@ impl Makers {
             return Ok(None);
         }
         let template = |moment| {
-            let template = sample.copy()?;
+            // Not a copy: one of an instance's attributes shares its keys with other instances, has
+            // no room for more, and is slow to copy.
+            let template = PyDict::new(py);
+            for (name, value) in &sample {
+                template.set_item(name, value)?;
+            }
             for name in ["action", "detail", "event", "trace_id", moment] {
                 template.set_item(PyString::intern(py, name), &none)?;
             }
@@ -189,7 +194,7 @@ fn records_all(env: &Env, makers: &Makers, py: Python<'_>) -> bool {
     let logging = env.logging.bind(py);
     let is_on = |name: &Bound<'_, PyString>| {
         logging.get_item(name).is_ok_and(|flag| {
-            flag.is_some_and(|flag| flag.cast::<PyBool>().is_ok_and(|flag| flag.is_true()))
+            flag.is_some_and(|flag| flag.cast::<PyBool>().is_ok_and(PyBoolMethods::is_true))
         })
     };
     is_on(intern!(py, "logThreads"))
@@ -207,11 +212,11 @@ fn times(env: &Env, makers: &Makers, py: Python<'_>) -> PyResult<(f64, f64, f64)
         let now_ns = clock::now_ns();
         let start_ns: i64 = start.map_or(Ok(0), |start| start.extract())?;
         let created_s = now_ns as f64 / 1e9;
-        let mut msecs = (now_ns % 1_000_000_000 / 1_000_000) as f64;
-        if msecs == 999.0 && created_s as i64 != now_ns / 1_000_000_000 {
-            msecs = 0.0; // rounded up to the next second
+        let mut msecs = now_ns % 1_000_000_000 / 1_000_000;
+        if msecs == 999 && created_s as i64 != now_ns / 1_000_000_000 {
+            msecs = 0; // rounded up to the next second
         }
-        Ok((created_s, msecs, (now_ns - start_ns) as f64 / 1e6))
+        Ok((created_s, msecs as f64, (now_ns - start_ns) as f64 / 1e6))
     } else {
         let created_s = clock::now_s();
         let start_s: f64 = start.map_or(Ok(0.0), |start| start.extract())?;
@@ -293,7 +298,7 @@ fn task_name<'py>(makers: &Makers, py: Python<'py>) -> PyResult<Bound<'py, PyAny
     };
     let task = module.call_method0(intern!(py, "current_task"));
     // Outside of tasks and of event loops `logging` comes to the same by an exception.
-    if task.as_ref().is_ok_and(|task| task.is_none()) {
+    if task.as_ref().is_ok_and(PyAnyMethods::is_none) {
         return Ok(none());
     }
     unless_exception(py, task.and_then(|task| task.call_method0(intern!(py, "get_name"))), none)
@@ -312,13 +317,15 @@ fn unless_exception<'py>(
 
 /// The number of this process, asked for once.
 pub(crate) fn process_id() -> u32 {
+    // Masked where it is cast.
+    #![allow(clippy::cast_possible_truncation)]
     // Both halves in one word, so that they belong together: the generation and the number. Both
     // fit, as a process has few ancestors that traced.
     static KNOWN: AtomicU64 = AtomicU64::new(0);
     let generation = fork::generation() << 32;
     let known = KNOWN.load(Ordering::Relaxed);
     if known != 0 && known & (u64::MAX << 32) == generation {
-        return known as u32;
+        return (known & u64::from(u32::MAX)) as u32;
     }
     let id = std::process::id();
     KNOWN.store(generation | u64::from(id), Ordering::Relaxed);

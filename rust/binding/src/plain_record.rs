@@ -55,13 +55,21 @@ impl<'a, 'py> PlainRecord<'a, 'py> {
         let attributes = raw::attributes_of(record)?;
         let is_standard = if has_task_name(py) { STANDARD } else { STANDARD - 1 };
         let mut known = [const { None }; KNOWN];
-        let mut others = Vec::new();
+        let mut others = Vec::with_capacity(16);
         let mut expected = 0;
+        let mut is_odd = false;
         raw::each_item(&attributes, |key, value| {
-            let index = if expected < KNOWN && names[expected].as_ptr() == key.as_ptr() {
-                Some(expected)
-            } else {
-                names.iter().position(|name| name.as_ptr() == key.as_ptr())
+            // They mostly come in the same order, with some left out.
+            let is_it = |name: &Py<PyString>| name.as_ptr() == key.as_ptr();
+            let ahead = &names[expected..(expected + 4).min(KNOWN)];
+            let index = match ahead.iter().position(is_it) {
+                Some(ahead) => Some(expected + ahead),
+                None if is_other_name(key) => None,
+                None => {
+                    let index = names.iter().position(is_it);
+                    is_odd |= index.is_none() && !is_other_text(key);
+                    index
+                }
             };
             if let Some(index) = index {
                 expected = index + 1;
@@ -71,16 +79,7 @@ impl<'a, 'py> PlainRecord<'a, 'py> {
                 others.push((key.to_owned(), value.to_owned()));
             }
         });
-        // A name that is not interned is none of ours by its address; by its text it may be.
-        let is_odd = |key: &Bound<'py, PyAny>| {
-            key.cast_exact::<PyString>().map_or(true, |key| {
-                key.to_str().map_or(true, |text| {
-                    names.iter().all(|name| name.as_ptr() != key.as_ptr())
-                        && (STANDARD_NAMES.contains(&text) || ACTION_KEYS.contains(&text))
-                })
-            })
-        };
-        if others.iter().any(|(key, _)| is_odd(key)) {
+        if is_odd {
             return None;
         }
         Some(Self { record, known, others, encoding, format_error: RefCell::default() })
@@ -202,4 +201,32 @@ impl<'a, 'py> LogRecord for PlainRecord<'a, 'py> {
     fn has_standard_task_name(&self) -> bool {
         has_task_name(self.record.py())
     }
+}
+
+/// Names that are none of those known here, kept alive so that no other name gets their address.
+static OTHER_NAMES: [PyOnceLock<Py<PyString>>; 64] = [const { PyOnceLock::new() }; 64];
+
+#[inline]
+fn other_name_slot(key: Borrowed<'_, '_, PyAny>) -> &'static PyOnceLock<Py<PyString>> {
+    &OTHER_NAMES[(key.as_ptr() as usize >> 4) % OTHER_NAMES.len()]
+}
+
+/// Whether a key has been found to be none of the known names before.
+#[inline]
+fn is_other_name(key: Borrowed<'_, '_, PyAny>) -> bool {
+    let known = other_name_slot(key).get(key.py());
+    known.is_some_and(|known| known.as_ptr() == key.as_ptr())
+}
+
+/// Whether a key is a text, and none of the known names. Those are told by their address, as the
+/// names of attributes are interned; but a key need not be.
+#[cold]
+fn is_other_text(key: Borrowed<'_, '_, PyAny>) -> bool {
+    let Ok(text) = key.cast_exact::<PyString>() else { return false };
+    let Ok(name) = text.to_str() else { return false };
+    let is_other = !STANDARD_NAMES.contains(&name) && !ACTION_KEYS.contains(&name);
+    if is_other {
+        let _ = other_name_slot(key).set(key.py(), text.to_owned().unbind());
+    }
+    is_other
 }

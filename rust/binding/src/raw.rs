@@ -4,7 +4,10 @@
 //! do not know, and records go the long way round, through `logging`.
 #![allow(unsafe_code)]
 
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
@@ -20,13 +23,77 @@ pub(crate) fn attributes_of<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py
     attributes.ok()?.cast_into_exact().ok()
 }
 
+/// A number that a dict gets anew with every change of it, and no other dict ever has. 0: this
+/// interpreter has none.
+#[inline]
+pub(crate) fn version_of_dict(dict: &Bound<'_, PyDict>) -> u64 {
+    #[cfg(not(has_dict_version))]
+    {
+        let _ = dict;
+        0
+    }
+    #[cfg(has_dict_version)]
+    // Deprecated, and there as long as `has_dict_version` says.
+    #[allow(deprecated)]
+    // SAFETY: it is a dict, and alive, and the interpreter attached, which is all that changes it.
+    unsafe {
+        (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_version_tag
+    }
+}
+
+/// The values that names had in a dict of some version.
+struct Picked {
+    version: AtomicU64,
+    /// Not ours: the dict has them for as long as it is of that version.
+    values: [AtomicPtr<ffi::PyObject>; MAX_PICKED],
+}
+
+const MAX_PICKED: usize = 9;
+
+static PICKED: [Picked; 64] = [const {
+    Picked {
+        version: AtomicU64::new(0),
+        values: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_PICKED],
+    }
+}; 64];
+
 /// The value of each of these names in a dict of attributes. None as soon as `is_harmless` says of
-/// another key that it is not.
+/// another key that it is not. A dict must always be asked for the same names.
 ///
 /// The keys are compared by address: the names are interned, as those of attributes are. One that
 /// is not is put before `is_harmless`, as any other key is.
 #[inline]
 pub(crate) fn pick<'py, const N: usize>(
+    attributes: &Bound<'py, PyDict>,
+    names: &[Py<PyString>; N],
+    is_harmless: impl FnMut(Borrowed<'_, 'py, PyAny>) -> bool,
+) -> Option<[Option<Bound<'py, PyAny>>; N]> {
+    const { assert!(N <= MAX_PICKED) };
+    let py = attributes.py();
+    let version = version_of_dict(attributes);
+    // Multiplied, as some interpreters count in steps of a power of two.
+    let slot = &PICKED[(version.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize];
+    if version != 0 && slot.version.load(Ordering::Relaxed) == version {
+        return Some(std::array::from_fn(|index| {
+            let value = slot.values[index].load(Ordering::Relaxed);
+            // SAFETY: the dict is of the version that this value was found in, so it is there
+            // still. No other thread writes to the slot meanwhile: the interpreter is attached, and
+            // has a lock.
+            unsafe { Bound::from_borrowed_ptr_or_opt(py, value) }
+        }));
+    }
+    let found = find(attributes, names, is_harmless)?;
+    if version != 0 {
+        for (slot, value) in slot.values.iter().zip(&found) {
+            let value = value.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr);
+            slot.store(value, Ordering::Relaxed);
+        }
+        slot.version.store(version, Ordering::Relaxed);
+    }
+    Some(found)
+}
+
+fn find<'py, const N: usize>(
     attributes: &Bound<'py, PyDict>,
     names: &[Py<PyString>; N],
     mut is_harmless: impl FnMut(Borrowed<'_, 'py, PyAny>) -> bool,
@@ -134,7 +201,7 @@ pub(crate) fn function_address(function: &Bound<'_, PyAny>) -> Option<usize> {
 pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method0(pyo3::intern!(variable.py(), "get"))
+        variable.call_method0(intern!(variable.py(), "get"))
     }
     #[cfg(not(feature = "abi3"))]
     {
@@ -159,7 +226,7 @@ pub(crate) fn set_context_value(
 ) -> PyResult<()> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,)).map(drop)
+        variable.call_method1(intern!(variable.py(), "set"), (value,)).map(drop)
     }
     #[cfg(not(feature = "abi3"))]
     // SAFETY: the function checks the variable's type; the answer is a reference of our own, or null
@@ -202,14 +269,12 @@ pub(crate) fn new_instance<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: allocating is all that `object.__new__` does for a class that has no such method of
     // its own, nor slots: the caller has made sure. Null comes with an exception set.
-    unsafe {
+    let instance = unsafe {
         let instance = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
-        let instance = Bound::from_owned_ptr_or_err(class.py(), instance)?;
-        let outcome = ffi::PyObject_GenericSetDict(
-            instance.as_ptr(),
-            attributes.as_ptr(),
-            std::ptr::null_mut(),
-        );
-        if outcome < 0 { Err(PyErr::fetch(class.py())) } else { Ok(instance) }
-    }
+        Bound::from_owned_ptr_or_err(class.py(), instance)?
+    };
+    // The class's own way of setting it: from 3.13 on no other one takes the values away that an
+    // instance has instead of a dict.
+    instance.setattr(intern!(class.py(), "__dict__"), attributes)?;
+    Ok(instance)
 }

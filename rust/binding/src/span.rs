@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::handle;
-use crate::helpers::Helpers;
+use crate::helpers::{Helpers, clock_of_python};
 use crate::logging::{Env, Route, Way};
 use crate::native_record::{Said, new_action_record, process_id};
 use crate::percent;
@@ -34,7 +34,7 @@ pub(crate) struct ActionSpan {
     closed: AtomicBool,
     /// No lock is held while Python code can run: values are taken out, and put back.
     outer: Mutex<Option<Py<ActionSpan>>>,
-    said: Mutex<Option<Box<Words>>>,
+    said: Mutex<Option<Words>>,
 }
 
 /// What both records of an action say.
@@ -91,12 +91,12 @@ impl ActionSpan {
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
             outer: Mutex::new(outer.map(Bound::unbind)),
-            said: Mutex::new(Some(Box::new(Words {
+            said: Mutex::new(Some(Words {
                 logger: logger.clone().unbind(),
                 action: action.unbind(),
                 detail,
                 format_error,
-            }))),
+            })),
             started_s: AtomicU64::new(clock::monotonic_s().to_bits()),
         };
         Bound::new(py, span)
@@ -352,11 +352,11 @@ impl ActionSpan {
         let moment_s = if Env::get(py)?.has_real_clocks(py) {
             self.moment_s(outcome)
         } else if outcome.is_none() {
-            let started_s = helpers.clock(py, "monotonic")?;
+            let started_s = clock_of_python(py, "monotonic")?;
             self.started_s.store(started_s.to_bits(), Ordering::Relaxed);
-            helpers.clock(py, "time")?
+            clock_of_python(py, "time")?
         } else {
-            helpers.clock(py, "monotonic")? - self.started_s()
+            clock_of_python(py, "monotonic")? - self.started_s()
         };
         let moment = if outcome.is_none() { "start_time" } else { "duration" };
         extra.set_item(moment, moment_s)?;

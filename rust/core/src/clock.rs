@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::sys;
-use crate::sys::zone::ZoneState;
+use crate::sys::time::ZoneState;
 
 /// Now, seconds since the epoch.
 pub fn now_s() -> f64 {
@@ -27,11 +27,7 @@ pub fn now_ns() -> i64 {
 
 /// Seconds on a clock that is never set: what Python's `time.monotonic()` gives.
 pub fn monotonic_s() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    // Exact for 285 million years of uptime.
-    #[allow(clippy::cast_precision_loss)]
-    let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
-    seconds
+    sys::time::monotonic_s()
 }
 
 /// A second in local time as it was last written by this thread: most records share theirs.

@@ -7,7 +7,7 @@ pub(crate) mod fork;
 pub(crate) mod fork_lock;
 pub(crate) mod masks;
 pub(crate) mod ring;
-pub(crate) mod zone;
+pub(crate) mod time;
 
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! [`encode`](super::encode::encode) writes for the log record that `logging` would make of it.
 
 use super::encode::{TRACE_LEVEL_NAME, write_timestamp};
-use super::json::{JsonWriter, write_escaped, write_string};
+use super::json::{JsonWriter, write_escaped};
 use crate::id::TraceId;
 
 /// One record of an action. All texts are WTF-8.
@@ -81,26 +81,26 @@ pub fn encode_action(record: &ActionRecord<'_>, line: &mut Vec<u8>) {
     line.push(b'"');
 
     let mut json = JsonWriter::in_object(line);
-    json.key(moment_key.as_bytes());
+    json.plain_key(moment_key);
     json.float(moment_s);
     if let Event::End { failure: Some(failure), .. } = record.event {
-        json.key(b"error");
+        json.plain_key("error");
         json.string(failure.error);
-        json.key(b"error_type");
+        json.plain_key("error_type");
         json.string(failure.error_type);
-        json.key(b"stacktrace");
+        json.plain_key("stacktrace");
         json.string(failure.stacktrace);
     }
     if let Some(parent_id) = record.parent_id {
-        json.key(b"parent_id");
+        json.plain_key("parent_id");
         json.string(parent_id.as_bytes());
     }
     if let Some(pid) = record.pid {
-        json.key(b"pid");
+        json.plain_key("pid");
         json.integer(pid.into());
     }
     if let Some(text) = record.format_error {
-        json.key(b"format_error");
+        json.plain_key("format_error");
         json.string(text);
     }
     json.end_object();
@@ -120,9 +120,9 @@ pub fn encode_message(created_s: f64, category: &[u8], message: &[u8], line: &mu
 /// All up to where the text of the message begins.
 fn write_head(created_s: f64, line: &mut Vec<u8>) {
     write_timestamp(Some(created_s), line);
-    line.extend_from_slice(b", \"level\": ");
-    write_string(line, TRACE_LEVEL_NAME);
-    line.extend_from_slice(b", \"message\": \"");
+    line.extend_from_slice(b", \"level\": \"");
+    line.extend_from_slice(TRACE_LEVEL_NAME);
+    line.extend_from_slice(b"\", \"message\": \"");
 }
 
 fn span(line: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> std::ops::Range<usize> {

@@ -77,12 +77,12 @@ pub fn encode<R: LogRecord>(record: &R, line: &mut Vec<u8>) {
     write_timestamp(record.created_s(), line);
     let mut json = JsonWriter::in_object(line);
     let level = record.get("levelname");
-    json.key(b"level");
+    json.plain_key("level");
     match &level {
         Some(value) => value.write(&mut json),
         None => json.null(),
     }
-    json.key(b"message");
+    json.plain_key("message");
     record.message().write(&mut json);
 
     let is_trace = level.is_some_and(|value| value.is_string(TRACE_LEVEL_NAME));
@@ -135,7 +135,7 @@ pub(super) fn write_timestamp(created_s: Option<f64>, line: &mut Vec<u8>) {
 
 fn write_member<V: Value>(json: &mut JsonWriter<'_>, key: &str, value: Option<V>) {
     if let Some(value) = value {
-        json.key(key.as_bytes());
+        json.plain_key(key);
         value.write(json);
     }
 }

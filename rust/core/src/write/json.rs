@@ -71,6 +71,14 @@ impl<'a> JsonWriter<'a> {
         self.out.extend_from_slice(b": ");
     }
 
+    /// Writes a key of the format's own, which needs no escape.
+    pub(super) fn plain_key(&mut self, key: &str) {
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\": ");
+    }
+
     /// Writes a string.
     pub fn string(&mut self, wtf8: &[u8]) {
         write_string(self.out, wtf8);
@@ -267,22 +275,32 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
     if value == 0.0 || (1e-4..1e16).contains(&magnitude) {
         return out.extend_from_slice(text.as_bytes());
     }
-    // Outside of it, zmij may write fixed notation where Python writes an exponent: take the digits
-    // and the decimal exponent out of whatever it wrote, and write Python's form.
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
-    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+    if let Some((mantissa, exponent)) = text.split_once('e') {
+        // All but the exponent, which has a sign and two digits at least.
+        let (sign, digits) = match exponent.as_bytes() {
+            [b'-', digits @ ..] => (b'-', digits),
+            [b'+', digits @ ..] | digits => (b'+', digits),
+        };
+        out.extend_from_slice(mantissa.as_bytes());
+        out.extend_from_slice(&[b'e', sign]);
+        if digits.len() < 2 {
+            out.push(b'0');
+        }
+        return out.extend_from_slice(digits);
+    }
+    // Between the two notations' limits, zmij writes zeros where Python writes an exponent.
+    let (negative, mantissa) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
-        None => (false, mantissa),
+        None => (false, text),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let written: String = [whole, fraction].concat();
     let digits = written.trim_start_matches('0');
     let leading_zeros = written.len() - digits.len();
     let digits = digits.trim_end_matches('0');
-    let exponent: i64 = exponent.parse().unwrap_or(0);
     // Lengths are below 400 here, so the casts are exact.
     #[allow(clippy::cast_possible_wrap)]
-    let exponent = exponent + whole.len() as i64 - leading_zeros as i64 - 1;
+    let exponent = whole.len() as i64 - leading_zeros as i64 - 1;
     if negative {
         out.push(b'-');
     }

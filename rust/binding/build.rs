@@ -1,0 +1,13 @@
+//! Tells the code which Python it is built for.
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(has_dict_version)");
+    println!("cargo::rerun-if-changed=build.rs");
+    let config = pyo3_build_config::get();
+    let version = (config.version().major, config.version().minor);
+    // From 3.13 on the interpreter may change an instance's attributes without a new version of
+    // their dict; from 3.14 on dicts have none.
+    if version <= (3, 12) && std::env::var_os("CARGO_FEATURE_ABI3").is_none() {
+        println!("cargo::rustc-cfg=has_dict_version");
+    }
+}
