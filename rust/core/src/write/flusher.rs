@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::log_file::LogFile;
 use super::note::write_removal_note;
 use crate::store::{self, RunInfo};
-use crate::sys::ring::Consumer;
+use crate::sys::ring::{Consumer, Producer};
 use crate::tail::{self, append, ends_within_line_at};
 
 /// So much is appended at a time: room is given back while the rest is on its way.
@@ -32,6 +32,8 @@ pub(super) struct Flusher {
     partial_bytes: u64,
     /// Whether what was flushed is also on the disk.
     pub(super) is_synced: bool,
+    /// How many lines were taken out of the ring.
+    lines: u64,
 }
 
 impl Flusher {
@@ -40,6 +42,21 @@ impl Flusher {
         self.ring = Some(Ring { consumer, tail_path });
         self.end = None;
         self.partial_bytes = 0;
+        self.lines = 0;
+    }
+
+    /// Whether somebody has shortened the file of the ring, and what was in it is lost.
+    pub(super) fn is_broken(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.consumer.is_broken())
+    }
+
+    /// Gives up a broken ring. The lines that are left of it, and how many are not.
+    pub(super) fn salvage(&mut self, producer: &Producer) -> (Vec<u8>, u64) {
+        let Some(Ring { consumer, tail_path }) = self.ring.take() else { return (Vec::new(), 0) };
+        tail::remove_unused(&tail_path);
+        let lines = consumer.salvage(producer);
+        let lost = producer.lines().saturating_sub(self.lines + count_lines(&lines));
+        (lines, lost)
     }
 
     /// Makes the memory of the ring ready that will be used next.
@@ -65,12 +82,17 @@ impl Flusher {
 
     /// Whether there is something to flush.
     pub(super) fn has_pending(&self) -> bool {
-        self.ring.as_ref().is_some_and(|ring| ring.consumer.committed() > ring.consumer.flushed())
+        self.ring.as_ref().is_some_and(|Ring { consumer, .. }| {
+            !consumer.is_broken() && consumer.committed() > consumer.flushed()
+        })
     }
 
     /// Appends a batch of what is in the ring to the log. Returns whether there was any.
     pub(super) fn flush_batch(&mut self, file: &LogFile, path: &Path) -> io::Result<bool> {
         let Some(Ring { consumer, .. }) = &mut self.ring else { return Ok(false) };
+        if consumer.is_broken() {
+            return Ok(false);
+        }
         let (flushed, committed) = (consumer.flushed(), consumer.committed());
         if flushed == committed {
             return Ok(false);
@@ -96,9 +118,12 @@ impl Flusher {
         let end = from + appended.written as u64;
         self.end = Some(appended.end);
         if let Some(error) = appended.error {
-            if appended.written > 0 {
+            if error.raw_os_error() == Some(libc::EFAULT) {
+                consumer.break_now();
+            } else if appended.written > 0 {
                 let line = line_start(consumer, flushed, end);
                 self.partial_bytes = end - line;
+                self.lines += consumer.slices(flushed, line).map(count_lines).iter().sum::<u64>();
                 consumer.break_flush(line, appended.end - self.partial_bytes);
                 file.set_torn(self.partial_bytes > 0);
             } else {
@@ -113,6 +138,7 @@ impl Flusher {
             self.end = write_first_line_again(fd.as_fd(), consumer, flushed, to)?;
         }
         self.partial_bytes = 0;
+        self.lines += consumer.slices(flushed, to).map(count_lines).iter().sum::<u64>();
         consumer.end_flush(to);
         file.set_torn(false);
         Ok(true)
@@ -121,11 +147,15 @@ impl Flusher {
     /// Gives up the ring: its file is removed if all of it is in the log.
     pub(super) fn end(&mut self) {
         if let Some(Ring { consumer, tail_path }) = self.ring.take()
-            && consumer.flushed() == consumer.committed()
+            && (consumer.is_broken() || consumer.flushed() == consumer.committed())
         {
             tail::remove_unused(&tail_path);
         }
     }
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 /// Where a batch ends that begins at `from`: behind a line.

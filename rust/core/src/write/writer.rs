@@ -303,7 +303,9 @@ impl LogWriter {
         shared.adopt_if_forked();
         let flusher = shared.flusher.lock_within(CLOSE_PATIENCE);
         // A thread that has had it for so long waits for the disk.
-        flusher.ok_or(io::ErrorKind::TimedOut)?.flush(shared)
+        let mut flusher = flusher.ok_or(io::ErrorKind::TimedOut)?;
+        shared.mend_ring(&mut flusher);
+        flusher.flush(shared)
     }
 
     /// [`flush`](Self::flush) right before a fork, if that takes no waiting: what the child writes
@@ -422,6 +424,7 @@ impl Shared {
     /// Appends a line for which the ring is too small.
     fn append_long(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
         let mut flusher = self.flusher.lock();
+        self.mend_ring(&mut flusher);
         // What this thread has logged before comes before.
         match flusher.flush(self) {
             Ok(()) => {
@@ -505,11 +508,29 @@ impl Shared {
                 return;
             }
             quiet = if flusher.has_pending() { 0 } else { quiet + 1 };
+            self.mend_ring(&mut flusher);
             // What fails is noted, to be reported by whoever logs next.
             let _ = flusher.flush(self);
             flusher.make_ready();
             self.renew_ring(&mut flusher);
         }
+    }
+
+    /// Goes on in a new ring where somebody has shortened the file of the one in use.
+    fn mend_ring(&self, flusher: &mut Flusher) {
+        if !flusher.is_broken() {
+            return;
+        }
+        let mut front = self.front.lock();
+        if let Mode::Ring(producer) = &front.mode {
+            let (lines, lost) = flusher.salvage(producer);
+            for _ in 0..lost {
+                self.file.count_dropped(true);
+            }
+            let _ = self.file.write_line(&lines);
+        }
+        let mode = self.make_ring(flusher).map_or(Mode::Direct, Mode::Ring);
+        *front = Front { mode, nudge_at: NUDGE_BYTES };
     }
 
     /// Makes a new ring where somebody has removed the file of the one in use.
@@ -586,9 +607,14 @@ impl Shared {
     /// Flushes, gives up the ring and marks the log as closed. Lines that still come go into the
     /// file directly.
     fn finish(&self) {
+        let flusher = self.flusher.lock_within(CLOSE_PATIENCE);
+        let mut flusher = flusher.map(|mut flusher| {
+            self.mend_ring(&mut flusher);
+            flusher
+        });
         self.front.lock().mode = Mode::Direct;
         self.work.notify();
-        if let Some(mut flusher) = self.flusher.lock_within(CLOSE_PATIENCE) {
+        if let Some(flusher) = &mut flusher {
             let had_ring = flusher.has_ring();
             let _ = flusher.flush(self);
             flusher.end();
@@ -597,6 +623,7 @@ impl Shared {
                 tail::join_finished(&log, &self.path);
             }
         }
+        drop(flusher);
         self.progress.notify();
         if !tail::is_beside(&self.path)
             && let Some(file) = self.file.get()
