@@ -293,13 +293,17 @@ pub(crate) fn clock_ticks_per_second() -> Option<f64> {
     (ticks > 0).then_some(ticks as f64)
 }
 
-/// Keeps signals away from the calling thread, so that they interrupt the program's own threads.
+/// Keeps signals away from the calling thread, so that they interrupt the program's own threads. (But
+/// for those that tell of a fault in the thread itself: blocked, they kill.)
 pub(crate) fn block_signals() {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: `set` is valid for both calls and filled in by the first one; no old set is asked
     // for.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());
+        for fault in [libc::SIGBUS, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP] {
+            libc::sigdelset(set.as_mut_ptr(), fault);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
     }
 }

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Timespec, Timestamps, futimens};
 
@@ -133,6 +134,41 @@ pub fn spawn_housekeeping(directory: PathBuf, keep_runs: usize) {
         let _ = rustix::process::setpriority_process(None, 19);
         housekeep(&directory, keep_runs);
     });
+}
+
+/// How often compression was asked for since a thread for it was started; 0: there is none.
+static COMPRESSIONS_WANTED: AtomicU32 = AtomicU32::new(0);
+
+/// Compresses what is finished in a directory, and removes nothing, on a thread like that of
+/// [`spawn_housekeeping`]; one at a time in a process, which looks again if it was asked again.
+pub(crate) fn spawn_compression(directory: PathBuf) {
+    if COMPRESSIONS_WANTED.fetch_add(1, Ordering::AcqRel) != 0 {
+        return;
+    }
+    let spawned =
+        std::thread::Builder::new().name("trace-housekeeping".to_owned()).spawn(move || {
+            sys::block_signals();
+            let _ = rustix::process::setpriority_process(None, 19);
+            loop {
+                let wanted = COMPRESSIONS_WANTED.load(Ordering::Acquire);
+                // How much is kept is up to those who start a run.
+                housekeep(&directory, usize::MAX);
+                let is_done = COMPRESSIONS_WANTED
+                    .compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok();
+                if is_done {
+                    return;
+                }
+            }
+        });
+    if spawned.is_err() {
+        COMPRESSIONS_WANTED.store(0, Ordering::Release);
+    }
+}
+
+/// The thread of the parent is not there in a forked child.
+pub(crate) fn forget_compression_after_fork() {
+    COMPRESSIONS_WANTED.store(0, Ordering::Release);
 }
 
 fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport) -> Result<()> {

@@ -164,17 +164,23 @@ impl PartSearch {
         let mut files: Vec<_> =
             self.parts(&log).into_iter().map(|(number, path)| part(&log, number, path)).collect();
         let mut number = files.last().and_then(LogFile::part).unwrap_or(0) + 1;
-        // The newest ones may be newer than what was read of the directory.
-        while let Some(path) = standing(&part_path(&log, number)) {
-            files.push(part(&log, number, path));
-            number += 1;
-        }
-        // The one that is written may be missing for a moment, or for good; it does not have to be
-        // there where there are parts.
-        let is_there = || fs::metadata(path).is_ok() || standing(&log).is_some();
-        if files.is_empty() || is_there() {
-            let place = Place::Part { log, number, is_finished: false };
-            files.push(LogFile { path: path.to_owned(), place });
+        loop {
+            // The newest ones may be newer than what was read of the directory.
+            while let Some(path) = standing(&part_path(&log, number)) {
+                files.push(part(&log, number, path));
+                number += 1;
+            }
+            // The one that is written may be missing for a moment, or for good; it does not have to
+            // be there where there are parts.
+            if files.is_empty() || fs::metadata(path).is_ok() || standing(&log).is_some() {
+                let place = Place::Part { log, number, is_finished: false };
+                files.push(LogFile { path: path.to_owned(), place });
+                break;
+            }
+            // It may have become a part between the two looks.
+            if standing(&part_path(&log, number)).is_none() {
+                break;
+            }
         }
         files
     }

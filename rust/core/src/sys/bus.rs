@@ -93,13 +93,20 @@ impl Slot {
         }
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        if self.is_broken.swap(true, Ordering::AcqRel) {
+            // Another thread is at it, or was: the fault comes again, or not.
+            return true;
+        }
+        let base = std::ptr::with_exposed_provenance_mut(base);
         // SAFETY: the range is a mapping of ours, which is undone only after its guard is gone.
         // Putting another in its place changes what it holds, as shortening the file did; who reads
         // it takes nothing for granted but once `is_broken` is set, which is before.
-        self.is_broken.store(true, Ordering::Release);
-        let base = std::ptr::with_exposed_provenance_mut(base);
         let fresh = unsafe { libc::mmap(base, bytes, protection, flags, -1, 0) };
-        fresh == base
+        if fresh != base {
+            // No memory: the fault comes again, and is not ours any more.
+            self.bytes.store(0, Ordering::Release);
+        }
+        true
     }
 }
 

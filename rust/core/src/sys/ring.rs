@@ -264,10 +264,12 @@ impl Consumer {
             bytes.extend_from_slice(std::slice::from_raw_parts(ring.add(at), first));
             bytes.extend_from_slice(std::slice::from_raw_parts(ring, length - first));
         }
-        let lines = bytes.split_inclusive(|&byte| byte == b'\n');
-        let is_whole = |line: &&[u8]| {
-            line.starts_with(b"{") && line.ends_with(b"}\n") && memchr::memchr(0, line).is_none()
-        };
+        let lines = bytes.split_inclusive(|&byte| byte == b'\n').map(|line| {
+            let hole = memchr::memrchr(0, line).map_or(0, |at| at + 1);
+            &line[hole..]
+        });
+        let is_whole =
+            |line: &&[u8]| line.starts_with(b"{\"timestamp\": ") && line.ends_with(b"}\n");
         lines.filter(is_whole).collect::<Vec<_>>().concat()
     }
 

@@ -56,7 +56,11 @@ fn try_snapshot(log: &File, path: &Path, tails: &[TailFile]) -> io::Result<Optio
         if !is_newest && !belongs_to(&state, &metadata) {
             continue;
         }
-        let (Rest { from, continues }, bytes) = rest_of(tail, &state, log, &metadata, path)?;
+        let (Rest { from, continues }, bytes) = match rest_of(tail, &state, log, &metadata, path) {
+            // Somebody has shortened it; what its writer lost by that, the writer tells.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+            outcome => outcome?,
+        };
         // What was read must not have been overwritten meanwhile.
         let Ok(now) = tail.state() else { return Ok(None) };
         if now.committed - state.flushed > state.capacity {

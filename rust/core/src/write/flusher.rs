@@ -27,7 +27,7 @@ pub(super) struct Ring {
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
     ring: Option<Ring>,
-    /// Where the log ended after the last flush. None: look whether it ends with a line.
+    /// Where the log ended after the last flush. None, or another place than its end by now: look whether it ends with a line.
     end: Option<u64>,
     /// So many bytes of the line at `flushed` are in the log.
     partial_bytes: u64,
@@ -125,7 +125,9 @@ impl Flusher {
         consumer.begin_flush(to, size - self.partial_bytes + u64::from(newline_first));
         let appended = append(fd.as_fd(), newline_first, consumer.slices(from, to))?;
         let end = from + appended.written as u64;
-        self.end = Some(appended.end);
+        if appended.end != 0 {
+            self.end = Some(appended.end);
+        }
         if let Some(error) = appended.error {
             if error.raw_os_error() == Some(libc::EFAULT) {
                 consumer.break_now();
@@ -135,8 +137,6 @@ impl Flusher {
                 self.lines += consumer.slices(flushed, line).map(count_lines).iter().sum::<u64>();
                 consumer.break_flush(line, appended.end - self.partial_bytes);
                 file.set_torn(self.partial_bytes > 0);
-            } else {
-                self.end = None;
             }
             return Err(error);
         }

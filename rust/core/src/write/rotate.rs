@@ -34,8 +34,7 @@ pub(super) fn compress_parts(path: &Path) {
     if path.file_name().and_then(LogName::parse).is_some()
         && let Some(directory) = path.parent()
     {
-        // Nothing is removed: how much is kept is up to those who start a run.
-        store::spawn_housekeeping(directory.to_owned(), usize::MAX);
+        store::spawn_compression(directory.to_owned());
     }
 }
 

@@ -317,6 +317,7 @@ impl LogWriter {
         let mut flusher = flusher.ok_or(io::ErrorKind::TimedOut)?;
         shared.mend_ring(&mut flusher);
         flusher.flush(shared)?;
+        shared.renew_ring(&mut flusher);
         shared.rotate_if_due(&mut flusher);
         Ok(())
     }
@@ -629,6 +630,7 @@ impl Shared {
             0 => Mode::Direct,
             _ => Mode::Unstarted { direct_lines: DIRECT_LINES_OF_CHILD },
         };
+        store::forget_compression_after_fork();
         // The rings are the parent's: here, only their memory is given back.
         drop(self.front.break_after_fork(Front { mode, nudge_at: NUDGE_BYTES }));
         drop(self.flusher.break_after_fork(Flusher::default()));

@@ -313,10 +313,14 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             answer(log.path().to_str().unwrap());
             *writer = Some(log);
         }
-        "open" | "open-direct" => match LogWriter::open_with(
+        "open" | "open-direct" | "open-small" => match LogWriter::open_with(
             Path::new(rest),
             WriterOptions {
-                buffer_bytes: if verb == "open" { 4 << 20 } else { 0 },
+                buffer_bytes: match verb {
+                    "open" => 4 << 20,
+                    "open-small" => 64 << 10,
+                    _ => 0,
+                },
                 ..WriterOptions::default()
             },
         ) {
@@ -381,7 +385,7 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
         }
         "flush" => match writer.as_ref().unwrap().flush() {
             Ok(()) => answer("ok"),
-            Err(error) => answer(&format!("error: {error}")),
+            Err(error) => answer(&format!("error: {}", inspect_trace_core::error::reason(&error))),
         },
         "dropped" => answer(&writer.as_ref().unwrap().dropped().to_string()),
         "close" => {
