@@ -442,7 +442,7 @@ fn readers_beside_a_rotating_writer_see_every_line_once() {
         let mut watch = Watch::of_log(&Log::with_parts(&live));
         let mut dumped = 0;
         while !is_over.load(Ordering::Acquire) {
-            watch.drain();
+            assert_eq!(watch.drain(), None);
             let (text, notes, _) = dump(&[Log::with_parts(&live)], None);
             assert_eq!(notes, Vec::<String>::new());
             let expected: String =
@@ -451,13 +451,20 @@ fn readers_beside_a_rotating_writer_see_every_line_once() {
             assert!(text.lines().count() >= dumped);
             dumped = text.lines().count();
         }
-        eventually("all lines", || {
-            watch.drain();
-            watch.seen.len() >= LINES as usize
-        });
-        let expected: Vec<_> = (0..LINES).map(|index| index.to_string()).collect();
-        assert_eq!(watch.seen, expected);
+        assert_last(&mut watch, LINES - 1);
     });
+}
+
+/// The follower has given, or gives now, the lines from 0 to this one, each once and in order.
+fn assert_last(watch: &mut Watch, last: u32) {
+    eventually("the last line", || {
+        assert_eq!(watch.drain(), None);
+        watch.seen.last() == Some(&last.to_string())
+    });
+    let expected: Vec<_> = (0..=last).map(|number| number.to_string()).collect();
+    let wrong = watch.seen.iter().zip(&expected).position(|(seen, expected)| seen != expected);
+    assert_eq!(wrong.map(|index| (&expected[index], &watch.seen[index])), None);
+    assert_eq!(watch.seen.len(), expected.len());
 }
 
 /// However fast a log is rotated, a follower gives every line once and in order.
@@ -467,22 +474,21 @@ fn followers_keep_up_with_a_storm_of_rotations() {
     let dir = Dir::new();
     let live = dir.at("app.log");
     fs::write(&live, line("0")).unwrap();
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let next = dir.at("next");
             for number in 1..=ROTATIONS {
-                let next = dir.at("next");
                 fs::write(&next, line(&number.to_string())).unwrap();
                 fs::rename(&live, part_path(&live, number)).unwrap();
                 fs::rename(&next, &live).unwrap();
             }
+            is_over.store(true, Ordering::Release);
         });
         let mut watch = Watch::of_log(&Log::with_parts(&live));
-        eventually("all lines", || {
-            watch.drain();
-            watch.seen.len() > ROTATIONS as usize
-        });
-        let first: u32 = watch.seen[0].parse().unwrap();
-        let expected: Vec<_> = (first..=ROTATIONS).map(|number| number.to_string()).collect();
-        assert!(first == 0 && watch.seen == expected, "{:?}", watch.seen);
+        while !is_over.load(Ordering::Acquire) {
+            assert_eq!(watch.drain(), None);
+        }
+        assert_last(&mut watch, ROTATIONS);
     });
 }
