@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::store::{LogFile, LogName, part_path, split_part_name};
+use crate::store::{LogFile, LogName, part_after, part_path, split_part_name};
 use crate::tail;
 use crate::{Error, Result};
 
@@ -67,6 +67,12 @@ pub enum FollowEvent {
         /// The part that is over.
         part: u64,
     },
+    /// Parts that the log was rotated to were removed before they could be read; what came after
+    /// them follows.
+    Missed {
+        /// How many.
+        parts: u32,
+    },
 }
 
 /// Why nothing will come any more.
@@ -99,7 +105,9 @@ enum Place {
 /// ended. A replaced file whose writer is known to live is followed on beside the new one.
 ///
 /// Parts that a log is rotated to (see [`crate::store::log_files`]) are all given, also where several
-/// came between two polls and are compressed by now.
+/// came between two polls and are compressed by now. What is known of each file is the number that it
+/// has among them, or gets: the file that was at the path when it was opened becomes the part of that
+/// number, and what is at the path after that comes behind all parts that there are by then.
 ///
 /// What else cannot be seen: a file that comes and goes between two polls, lines that are written and
 /// truncated away between two polls, and lines that a writer which does not lock its log (see
@@ -209,6 +217,9 @@ impl Follower {
                 self.judge_writer(index);
             }
             let file = &mut self.files[index];
+            if let parts @ 1.. = std::mem::take(&mut file.missed_parts) {
+                return Ok(Step::Event(FollowEvent::Missed { parts }));
+            }
             if !std::mem::replace(&mut file.is_announced, true) {
                 return Ok(Step::Event(FollowEvent::Replaced));
             }
@@ -237,9 +248,12 @@ impl Follower {
     fn judge_writer(&mut self, index: usize) {
         let is_last = index + 1 == self.files.len();
         let Some(file) = self.files.get_mut(index) else { return };
-        // What has become a part is judged as one: its process goes on, but not with it.
         match file.number.map(|number| LogFile::finished_part(&self.path, number)) {
-            Some(part) if !is_last || part.is_there() => file.judge_writer(part.path()),
+            // What has become a part is judged as one: its process goes on, but not with it.
+            Some(part) if !is_last => file.judge_writer(part.path()),
+            // But as long as there is nothing after it, the process is what counts: the next file may
+            // not be there yet.
+            Some(part) if part.is_there() => file.judge_next_writer(&self.path),
             _ => file.judge_writer(&self.path),
         }
     }
@@ -250,7 +264,13 @@ impl Follower {
             let Some(next) = self.earlier.pop_front() else { return Ok(None) };
             let start = std::mem::take(&mut self.start_offset);
             let part = self.next_part;
-            self.current = Some(next.open_by(|path| Followed::open(path, start, part))?);
+            match next.open_by(|path| Followed::open(path, start, part)) {
+                Ok(file) => self.current = Some(file),
+                Err(error) if error.is_not_found() => {
+                    return Ok(Some(Step::Event(FollowEvent::Missed { parts: 1 })));
+                }
+                Err(error) => return Err(error),
+            }
             self.name(part, next.path().to_owned());
             self.next_part += 1;
         }
@@ -306,38 +326,41 @@ impl Follower {
                 Ok(file) => file,
                 // Gone again, or no file any more.
                 Err(Error::NotAFile { .. }) => return Place::Empty,
-                Err(Error::Io { source, .. }) if source.kind() == NotFound => return Place::Empty,
+                Err(error) if error.is_not_found() => return Place::Empty,
                 // Told once the old file is read; until then its rights may be put in order.
                 Err(error) => {
                     self.refused = Some(error);
                     return Place::Empty;
                 }
             };
-            // Looked for once the file is open: if there is no such part, no other file was at the path
-            // before this one.
-            if number.is_none_or(|number| !self.is_part(number)) {
+            // Looked for once the file is open: if there is no such part, and none after it, no other
+            // file was at the path before this one.
+            let is_next =
+                |number| !self.is_part(number) && part_after(&self.path, number).is_none();
+            if number.is_none_or(is_next) {
                 self.take(file, number);
                 return Place::Taken;
             }
         }
     }
 
-    /// Takes the parts that come after the newest file that is known, if that is a part by now. False:
-    /// there are more of them.
+    /// Takes the parts that come after the newest file that is known. False: there are more of them.
     fn take_parts(&mut self) -> Result<bool> {
-        // In this order: the newest file may become a part at any moment.
         while let Some(known) = self.files.last().and_then(|last| last.number)
-            && self.is_part(known)
-            && self.is_part(known + 1)
+            && let Some(number) = part_after(&self.path, known)
         {
-            let number = known + 1;
             if self.files.len() >= MAX_OPEN {
                 return Ok(false);
             }
-            let path = part_path(&self.path, number);
             let part = LogFile::finished_part(&self.path, number);
-            let file = part.open_by(|path| Followed::open(path, 0, self.next_part))?;
-            self.name(file.part, path);
+            let mut file = match part.open_by(|path| Followed::open(path, 0, self.next_part)) {
+                Ok(file) => file,
+                // Removed just now: the next look tells what there is.
+                Err(error) if error.is_not_found() => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            file.missed_parts = number - known - 1;
+            self.name(file.part, part_path(&self.path, number));
             self.take(file, Some(number));
         }
         Ok(true)

@@ -120,6 +120,10 @@ impl FollowedRecords {
                  is a new file of that name",
             ),
             FollowEvent::Left { part } => self.note_skipped(part),
+            FollowEvent::Missed { parts } => {
+                let what = if parts == 1 { "part was" } else { "parts were" };
+                self.note(&format!("is not shown whole: {parts} {what} removed before being read"));
+            }
         }
     }
 

@@ -58,6 +58,9 @@ pub(super) struct Followed {
     /// The number that it has, or gets, among the parts that the log is rotated to; `None` where it is
     /// not looked for by that.
     pub(super) number: Option<u32>,
+    /// How many parts before this one were removed before they were read, and the reader has not been
+    /// told.
+    pub(super) missed_parts: u32,
     /// Whether the reader has been told that this file's lines begin.
     pub(super) is_announced: bool,
     /// Whether the reader has been told that it is no longer at its path.
@@ -84,7 +87,7 @@ enum Source {
     Compressed {
         blocks: Blocks,
         /// Keeps the identity from being given to another file.
-        _file: File,
+        file: File,
         start_offset: u64,
         is_over: bool,
     },
@@ -128,7 +131,7 @@ impl Followed {
                 if Identity::of(&fs::metadata(path).map_err(failed)?) != identity {
                     continue;
                 }
-                Source::Compressed { blocks, _file: file, start_offset, is_over: false }
+                Source::Compressed { blocks, file, start_offset, is_over: false }
             } else {
                 let plain = Plain::new(file, start_offset)
                     .map_err(|error| Error::io("read", path, error))?;
@@ -138,6 +141,7 @@ impl Followed {
                 identity,
                 part,
                 number: None,
+                missed_parts: 0,
                 is_announced: true,
                 is_gone_told: false,
                 alive: None,
@@ -161,6 +165,12 @@ impl Followed {
             Source::Plain(plain) => store::liveness_of_open(&plain.file, path).alive,
             Source::Compressed { .. } => Some(false),
         };
+    }
+
+    /// Looks whether somebody still writes to the log at `path`, which this file is the newest part of.
+    pub(super) fn judge_next_writer(&mut self, path: &Path) {
+        let (Source::Plain(Plain { file, .. }) | Source::Compressed { file, .. }) = &self.source;
+        self.alive = store::liveness_of_open(file, path).alive;
     }
 
     /// Reads a bounded amount of this file, which was found at `path`, by way of `buffer`.

@@ -16,7 +16,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use super::part_name::{part_path, split_part_name};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// One file of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,11 +96,11 @@ impl LogFile {
         }
         // In this order: see the top of the file.
         let opened = match open(&self.path) {
-            Err(error) if self.path == *log && is_not_found(&error) => open_forms(log, &mut open),
+            Err(error) if self.path == *log && error.is_not_found() => open_forms(log, &mut open),
             opened => opened,
         };
         match open_forms(&plain, &mut open) {
-            Err(error) if is_not_found(&error) => opened,
+            Err(error) if error.is_not_found() => opened,
             part => part,
         }
     }
@@ -110,16 +110,12 @@ impl LogFile {
 fn open_forms<T>(plain: &Path, open: &mut impl FnMut(&Path) -> Result<T>) -> Result<T> {
     // In this order: the compressed one has its name before the plain one goes.
     match open(plain) {
-        Err(error) if is_not_found(&error) => match open(&compressed(plain)) {
-            Err(again) if is_not_found(&again) => Err(error),
+        Err(error) if error.is_not_found() => match open(&compressed(plain)) {
+            Err(again) if again.is_not_found() => Err(error),
             opened => opened,
         },
         opened => opened,
     }
-}
-
-fn is_not_found(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 fn compressed(plain: &Path) -> PathBuf {
@@ -236,6 +232,19 @@ fn parts_in(directory: &Path) -> io::Result<HashMap<OsString, BTreeSet<u32>>> {
 /// The files of the log at `path`: see [`PartSearch::files`].
 pub fn log_files(path: &Path) -> Vec<LogFile> {
     PartSearch::default().files(path)
+}
+
+/// The number of the part of the log at `log` that comes next after part `number`; parts in between
+/// that are missing were removed.
+pub(crate) fn part_after(log: &Path, number: u32) -> Option<u32> {
+    let is_there = |number: &u32| standing(&part_path(log, *number)).is_some();
+    let next = number.checked_add(1)?;
+    if is_there(&next) {
+        return Some(next);
+    }
+    let found = PartSearch::default().numbers(log).range(next..).copied().find(is_there)?;
+    // It may have come since it was looked for, and the other one after it.
+    Some(if is_there(&next) { next } else { found })
 }
 
 /// Whether there are parts of the log at `path`, which is no part itself.
