@@ -5,6 +5,7 @@ Imported by the programs, which run on their own.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sys
@@ -85,15 +86,23 @@ class Traced:
 
 
 def seen_in(path: str | Path) -> dict[str, Any]:
-    """The numbers of the records of a log, and what its notes say is missing."""
-    numbers, noted = [], 0
+    """The numbers of the records of a log, and what its notes say is missing.
+
+    Those of one process have to be in order. Between processes there is none but that of time.
+    """
+    by_process: dict[int | None, list[int]] = {}
+    noted = 0
     try:
         for record in scan(path):
-            number = record.get("number")
-            if number is None:
+            if "number" in record:
+                by_process.setdefault(record.get("pid"), []).append(record["number"])
+            elif "dropped" in record:
                 noted += record["dropped"]
-            else:
-                numbers.append(number)
+            elif not record["message"].startswith("[inspect-trace] "):
+                raise AssertionError(f"nobody has logged {record}")
     except OSError:
         pass
-    return {"numbers": numbers, "noted": noted}
+    for numbers in by_process.values():
+        if numbers != sorted(numbers):
+            raise AssertionError(f"not in order: {numbers}")
+    return {"numbers": sorted(itertools.chain(*by_process.values())), "noted": noted}
