@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ class Traced:
     def log(self, count: int = 1, size: int = 100) -> None:
         """Logs the next records, of about so many bytes."""
         for number in range(self.logged, self.logged + count):
-            logger.info("%s", "x" * size, extra={"number": number})
+            logger.info("%s", "x" * size, extra={"by": os.getpid(), "number": number})
         self.logged += count
 
     def log_until(self, done: Callable[[], bool], size: int = 100) -> None:
@@ -90,12 +91,12 @@ def seen_in(path: str | Path) -> dict[str, Any]:
 
     Those of one process have to be in order. Between processes there is none but that of time.
     """
-    by_process: dict[int | None, list[int]] = {}
+    by_process: dict[int, list[int]] = {}
     noted = 0
     try:
         for record in scan(path):
             if "number" in record:
-                by_process.setdefault(record.get("pid"), []).append(record["number"])
+                by_process.setdefault(record["by"], []).append(record["number"])
             elif "dropped" in record:
                 noted += record["dropped"]
             elif not record["message"].startswith("[inspect-trace] "):
