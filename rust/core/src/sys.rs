@@ -2,6 +2,7 @@
 //! code of the core.
 #![allow(unsafe_code)]
 
+mod bus;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod fork_lock;

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::bus::Guard;
 use crate::tail::layout::{HEADER_BYTES, MAGIC, word};
 
 /// A file mapped for reading and writing, shared with whoever else has it mapped or open.
@@ -16,6 +17,8 @@ use crate::tail::layout::{HEADER_BYTES, MAGIC, word};
 struct Map {
     base: NonNull<u8>,
     bytes: usize,
+    /// None only while it is dropped.
+    guard: Option<Guard>,
 }
 
 // SAFETY: the memory belongs to the process, not to a thread. What is done with it is up to the
@@ -34,7 +37,12 @@ impl Map {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(Self { base, bytes })
+        Ok(Self { base, bytes, guard: Some(Guard::new(base, bytes)) })
+    }
+
+    /// Whether somebody has shortened the file.
+    fn is_broken(&self) -> bool {
+        self.guard.as_ref().is_some_and(Guard::is_broken)
     }
 
     /// A word of the header.
@@ -76,6 +84,7 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
+        self.guard = None;
         // SAFETY: the mapping is this value's own, and nothing borrowed from it is left.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
@@ -112,7 +121,8 @@ pub(crate) fn create(
     map.word(word::PID).store(owner.pid.into(), Ordering::Relaxed);
     // Last: from now on it is a tail file.
     map.word(word::MAGIC).store(u64::from_ne_bytes(MAGIC), Ordering::Release);
-    let producer = Producer { map: Arc::clone(&map), capacity, position: 0, flushed_seen: 0 };
+    let producer =
+        Producer { map: Arc::clone(&map), capacity, position: 0, lines: 0, flushed_seen: 0 };
     Ok((producer, Consumer { map, capacity, flushed: 0, ready }))
 }
 
@@ -122,6 +132,7 @@ pub(crate) struct Producer {
     map: Arc<Map>,
     capacity: usize,
     position: u64,
+    lines: u64,
     /// Up to where room was free when that was last looked at.
     flushed_seen: u64,
 }
@@ -135,6 +146,11 @@ impl Producer {
     /// What was pushed so far.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// How many lines were pushed so far.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// Pushes a line: from the return on, the death of the process does not take it away. False:
@@ -161,6 +177,7 @@ impl Producer {
             std::ptr::copy_nonoverlapping(second.as_ptr(), ring, second.len());
         }
         self.position = end;
+        self.lines += 1;
         // Release: who sees the position sees the bytes, also when this process is gone by then.
         self.map.word(word::COMMITTED).store(end, Ordering::Release);
         true
@@ -215,6 +232,43 @@ impl Consumer {
                 std::slice::from_raw_parts(ring, bytes - first),
             ]
         }
+    }
+
+    /// Whether somebody has shortened the file: then nothing of this end can be relied on but
+    /// [`salvage`](Self::salvage).
+    pub(crate) fn is_broken(&self) -> bool {
+        self.map.is_broken()
+    }
+
+    /// Notes that the file was shortened, as a system call has told.
+    pub(crate) fn break_now(&self) {
+        if let Some(guard) = &self.map.guard {
+            guard.break_now();
+        }
+    }
+
+    /// The lines up to `position`, that of the producer, which were pushed after the file was
+    /// shortened: those without a hole.
+    pub(crate) fn salvage(&self, producer: &Producer) -> Vec<u8> {
+        let from = self.flushed.max(producer.position.saturating_sub(self.capacity as u64));
+        let mut bytes = Vec::new();
+        // The range is at most `capacity`, a `usize`.
+        #[allow(clippy::cast_possible_truncation)]
+        let (at, length) =
+            ((from & (self.capacity as u64 - 1)) as usize, (producer.position - from) as usize);
+        let first = length.min(self.capacity - at);
+        // SAFETY: inside of the mapping, behind the header. The producer, which is borrowed, does
+        // not write meanwhile.
+        unsafe {
+            let ring = self.map.base.as_ptr().add(HEADER_BYTES);
+            bytes.extend_from_slice(std::slice::from_raw_parts(ring.add(at), first));
+            bytes.extend_from_slice(std::slice::from_raw_parts(ring, length - first));
+        }
+        let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+        let is_whole = |line: &&[u8]| {
+            line.starts_with(b"{") && line.ends_with(b"}\n") && memchr::memchr(0, line).is_none()
+        };
+        lines.filter(is_whole).collect::<Vec<_>>().concat()
     }
 
     /// Notes that lines up to `to` are about to be appended to the log, whose size is `base`.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::layout::{HEADER_BYTES, State, word};
 use crate::sys::ring::{self, Consumer, Owner, Producer};
+use crate::sys::{self, ByteRange, LockKind};
 
 const ENDING: &[u8] = b".tail";
 
@@ -43,7 +44,7 @@ pub(crate) fn create(
     path: &Path,
     capacity: usize,
     pid: u32,
-) -> io::Result<(Producer, Consumer, PathBuf)> {
+) -> io::Result<(Producer, Consumer, OwnTail)> {
     let bytes = (HEADER_BYTES + capacity) as u64;
     // Reserving more than the limit would be answered by a signal.
     if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
@@ -58,18 +59,46 @@ pub(crate) fn create(
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(CWD, &tail_path, flags, Mode::from_raw_mode(0o600))?);
     let owner = Owner { device: metadata.dev(), inode: metadata.ino(), pid };
-    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)
+    let made = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)
         .map_err(io::Error::from)
-        .and_then(|()| ring::create(&file, capacity, owner))
-        .map(|(producer, consumer)| (producer, consumer, tail_path.clone()))
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&tail_path);
-        })
+        .and_then(|()| {
+            if sys::try_lock_range(&file, LockKind::Exclusive, OWNED)? {
+                ring::create(&file, capacity, owner)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        });
+    let own = OwnTail { path: tail_path, _lock: file };
+    match made {
+        Ok((producer, consumer)) => Ok((producer, consumer, own)),
+        Err(error) => {
+            own.remove();
+            Err(error)
+        }
+    }
 }
 
-/// Removes a tail file that was made by [`create`], once it is empty.
-pub(crate) fn remove_unused(tail_path: &Path) {
-    let _ = fs::remove_file(tail_path);
+/// The writer of a tail holds this byte of it as long as it lives.
+const OWNED: ByteRange = ByteRange { start: 1, length: 1 };
+
+/// The tail file of a writer.
+#[derive(Debug)]
+pub(crate) struct OwnTail {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl OwnTail {
+    /// Whether somebody has removed the file.
+    pub(crate) fn is_gone(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path);
+        found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Removes the file: it is empty, or of no use.
+    pub(crate) fn remove(self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// The names of the logs in a directory that have tail files beside them.
@@ -143,6 +172,11 @@ impl TailFile {
         paths.into_iter().filter_map(open).collect()
     }
 
+    /// Whether its writer lives, as far as its own lock tells.
+    pub(super) fn is_owned(&self) -> io::Result<bool> {
+        Ok(sys::foreign_lock(&self.file, OWNED)?.is_some())
+    }
+
     /// The open file.
     pub(super) fn file(&self) -> &File {
         &self.file
@@ -181,11 +215,9 @@ impl TailFile {
     }
 }
 
-/// Whether a tail is that of the open log, and not of another that had its name before.
-pub(super) fn belongs_to(state: &State, log: &fs::Metadata) -> bool {
-    let is_same = (state.device, state.inode) == (log.dev(), log.ino());
-    // The two may have been copied elsewhere. A new log of that name is shorter.
-    is_same || log.len() >= state.base
+/// Whether a tail is that of this very file: what is being appended from it goes there.
+pub(super) fn belongs_to(state: &State, file: &fs::Metadata) -> bool {
+    (state.device, state.inode) == (file.dev(), file.ino())
 }
 
 fn is_tail_name(name: &OsStr, prefix: &OsStr) -> bool {

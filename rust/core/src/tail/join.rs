@@ -3,13 +3,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::append::{append, ends_within_line_at};
-use super::file::{TailFile, belongs_to};
+use super::file::TailFile;
 use super::layout::{State, word};
-use super::resolve::{Rest, rest};
+use super::resolve::{Rest, rest_of};
 use crate::store;
 use crate::sys::{self, ByteRange, LockKind};
 
@@ -25,7 +25,7 @@ const JOINING: ByteRange = ByteRange { start: 0, length: 1 };
 pub(crate) fn join_finished(log: &File, path: &Path) -> usize {
     let mut failed = 0;
     for tail in TailFile::all_of(path, true) {
-        if join(log, &tail).is_err() {
+        if join(log, path, &tail).is_err() {
             failed += 1;
         }
     }
@@ -54,7 +54,7 @@ pub(crate) fn remove_all(path: &Path) {
     }
 }
 
-fn join(log: &File, tail: &TailFile) -> io::Result<()> {
+fn join(log: &File, path: &Path, tail: &TailFile) -> io::Result<()> {
     if !sys::try_lock_range(tail.file(), LockKind::Exclusive, JOINING).unwrap_or(true) {
         // Somebody else is at it.
         return Err(io::ErrorKind::WouldBlock.into());
@@ -63,15 +63,14 @@ fn join(log: &File, tail: &TailFile) -> io::Result<()> {
         return remove_if_abandoned(tail);
     };
     let pid = u32::try_from(state.pid).unwrap_or(0);
-    // The writer has the log open as long as it lives. One that cannot be asked about stays.
-    if store::holds(log, pid)? {
+    // The writer has both open as long as it lives, but for those that close all they have open, and
+    // open the log again. One that cannot be asked about stays.
+    if tail.is_owned()? || store::holds(log, pid)? {
         return Ok(());
     }
     let metadata = log.metadata()?;
-    if belongs_to(&state, &metadata) {
-        append_rest(log, tail, &state)?;
-        keep_time(log, &metadata);
-    }
+    append_rest(log, path, tail, &state, &metadata)?;
+    keep_time(log, &metadata);
     match fs::remove_file(&tail.path) {
         // Joined between the listing and the lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -79,18 +78,24 @@ fn join(log: &File, tail: &TailFile) -> io::Result<()> {
     }
 }
 
-fn append_rest(log: &File, tail: &TailFile, state: &State) -> io::Result<()> {
-    let bytes = tail.read(state, state.flushed, state.committed)?;
-    let size = log.metadata()?.len();
-    let index = |position: u64| usize::try_from(position - state.flushed).map_err(io::Error::other);
-    let batch = &bytes[..index(state.flushing_to.max(state.flushed))?];
-    let Rest { from, continues } = rest(log, size, state, batch)?;
-    let from = index(from)?;
+fn append_rest(
+    log: &File,
+    path: &Path,
+    tail: &TailFile,
+    state: &State,
+    metadata: &fs::Metadata,
+) -> io::Result<()> {
+    let (Rest { from, continues }, bytes) = rest_of(tail, state, log, metadata, path)?;
+    let size = metadata.len();
+    let from = usize::try_from(from - state.flushed).map_err(io::Error::other)?;
     if from == bytes.len() {
         return Ok(());
     }
     let line = memchr::memrchr(b'\n', &bytes[..from]).map_or(0, |newline| newline + 1);
     let newline_first = !continues && ends_within_line_at(log, size);
+    // It is this file from now on that the header speaks of.
+    tail.set(word::DEVICE, metadata.dev())?;
+    tail.set(word::INODE, metadata.ino())?;
     // Should this process be killed, too, the next one sees how far it got. In this order, the
     // header tells the truth between any two steps.
     tail.set(word::FLUSHING_TO, state.committed)?;
@@ -113,7 +118,6 @@ fn append_rest(log: &File, tail: &TailFile, state: &State) -> io::Result<()> {
 
 /// A log is as old as what its writer wrote.
 fn keep_time(log: &File, metadata: &fs::Metadata) {
-    use std::os::unix::fs::MetadataExt as _;
     let time = |tv_sec, tv_nsec| rustix::fs::Timespec { tv_sec, tv_nsec };
     let _ = rustix::fs::futimens(
         log,

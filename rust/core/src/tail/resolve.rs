@@ -1,10 +1,13 @@
 //! Which lines of a ring are in the log already.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::path::Path;
 
+use super::file::{TailFile, belongs_to};
 use super::layout::State;
 use crate::file_io::read_full_at;
+use crate::store::log_files;
 
 /// What of a ring is not in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,48 @@ pub(super) struct Rest {
     pub(super) continues: bool,
 }
 
+/// What of a tail is not in the log at `path`, whose newest file is `log`, of that size; and the
+/// bytes of the tail from `flushed` on.
+pub(super) fn rest_of(
+    tail: &TailFile,
+    state: &State,
+    log: &File,
+    metadata: &Metadata,
+    path: &Path,
+) -> io::Result<(Rest, Vec<u8>)> {
+    let bytes = tail.read(state, state.flushed, state.committed)?;
+    let batch_bytes = usize::try_from(state.flushing_to.saturating_sub(state.flushed))
+        .map_err(io::Error::other)?;
+    let batch = &bytes[..batch_bytes];
+    if belongs_to(state, metadata) || !state.is_in_progress() {
+        return Ok((rest(log, metadata.len(), state, batch)?, bytes));
+    }
+    let other = match part_with(state, path) {
+        Some((part, part_bytes)) => rest(&part, part_bytes, state, batch)?,
+        // Log and tail were copied elsewhere; or the log was removed, and a new one has its name.
+        None if metadata.len() >= state.base => {
+            return Ok((rest(log, metadata.len(), state, batch)?, bytes));
+        }
+        None => Rest { from: state.flushed, continues: false },
+    };
+    if !other.continues {
+        return Ok((other, bytes));
+    }
+    // A line cannot go on in another file: as a whole, then.
+    let at = usize::try_from(other.from - state.flushed).map_err(io::Error::other)?;
+    let line = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |newline| newline + 1);
+    Ok((Rest { from: state.flushed + line as u64, continues: false }, bytes))
+}
+
+/// The part of the log at `path` that a tail was being appended to, and its size.
+fn part_with(state: &State, path: &Path) -> Option<(File, u64)> {
+    log_files(path).iter().rev().filter(|file| file.is_finished_part()).find_map(|file| {
+        let file = File::open(file.path()).ok()?;
+        let metadata = file.metadata().ok()?;
+        belongs_to(state, &metadata).then_some((file, metadata.len()))
+    })
+}
+
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// Where what is not in the log begins, given the first `size` bytes of the log and `batch`, the
@@ -23,7 +68,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Whoever appends notes before how far they mean to get, and where in the log that will begin at
 /// the earliest: other processes may append at the same moment, but the bytes of one write stand
 /// together. So what is in the log is a beginning of the batch, at that place or behind it.
-pub(super) fn rest(log: &File, size: u64, state: &State, batch: &[u8]) -> io::Result<Rest> {
+fn rest(log: &File, size: u64, state: &State, batch: &[u8]) -> io::Result<Rest> {
     if !state.is_in_progress() {
         return Ok(Rest { from: state.flushed, continues: false });
     }

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use super::file::{TailFile, belongs_to};
 use super::layout::State;
-use super::resolve::{Rest, rest};
+use super::resolve::{Rest, rest_of};
 
 /// How often the moment is sought between two flushes of busy writers.
 const MAX_TRIES: u32 = 2_000;
@@ -29,7 +29,7 @@ pub(crate) fn snapshot(log: &File, path: &Path) -> io::Result<Option<Snapshot>> 
         return Ok(None);
     }
     for attempt in 0..MAX_TRIES {
-        if let Some(snapshot) = try_snapshot(log, &tails)? {
+        if let Some(snapshot) = try_snapshot(log, path, &tails)? {
             return Ok(Some(snapshot));
         }
         if attempt > 10 {
@@ -40,25 +40,28 @@ pub(crate) fn snapshot(log: &File, path: &Path) -> io::Result<Option<Snapshot>> 
 }
 
 /// None: something changed meanwhile.
-fn try_snapshot(log: &File, tails: &[TailFile]) -> io::Result<Option<Snapshot>> {
+fn try_snapshot(log: &File, path: &Path, tails: &[TailFile]) -> io::Result<Option<Snapshot>> {
     let states = states(tails);
     let metadata = log.metadata()?;
     if !is_same_moment(&states, &self::states(tails)) {
         return Ok(None);
     }
     let size = metadata.len();
+    let is_newest = std::fs::metadata(path)
+        .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
     let mut rests = Vec::new();
     for (tail, state) in tails.iter().zip(states) {
-        let Some(state) = state.filter(|state| belongs_to(state, &metadata)) else { continue };
-        let bytes = tail.read(&state, state.flushed, state.committed)?;
+        let Some(state) = state else { continue };
+        // Once the log has gone on in another file, what is in no file yet is that one's.
+        if !is_newest && !belongs_to(&state, &metadata) {
+            continue;
+        }
+        let (Rest { from, continues }, bytes) = rest_of(tail, &state, log, &metadata, path)?;
         // What was read must not have been overwritten meanwhile.
         let Ok(now) = tail.state() else { return Ok(None) };
         if now.committed - state.flushed > state.capacity {
             return Ok(None);
         }
-        let batch_bytes = usize::try_from(state.flushing_to.saturating_sub(state.flushed))
-            .map_err(io::Error::other)?;
-        let Rest { from, continues } = rest(log, size, &state, &bytes[..batch_bytes])?;
         let skip = usize::try_from(from - state.flushed).map_err(io::Error::other)?;
         rests.push((!continues, bytes, skip));
     }

@@ -1,16 +1,17 @@
 //! From the ring to the log: whole lines, in the background.
 
-use std::fs::{self, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::log_file::LogFile;
 use super::note::write_removal_note;
-use crate::store::{self, RunInfo};
-use crate::sys::ring::Consumer;
-use crate::tail::{self, append, ends_within_line_at};
+use super::open::open_next;
+use crate::store::RunInfo;
+use crate::sys::ring::{Consumer, Producer};
+use crate::tail::{OwnTail, append, ends_within_line_at};
 
 /// So much is appended at a time: room is given back while the rest is on its way.
 const BATCH_BYTES: u64 = 512 << 10;
@@ -19,7 +20,7 @@ const BATCH_BYTES: u64 = 512 << 10;
 #[derive(Debug)]
 pub(super) struct Ring {
     consumer: Consumer,
-    tail_path: PathBuf,
+    tail: OwnTail,
 }
 
 /// What takes the lines out of a ring. One at a time: whoever flushes has it locked.
@@ -32,14 +33,31 @@ pub(super) struct Flusher {
     partial_bytes: u64,
     /// Whether what was flushed is also on the disk.
     pub(super) is_synced: bool,
+    /// How many lines were taken out of the ring.
+    lines: u64,
 }
 
 impl Flusher {
     /// Takes a new ring into use.
-    pub(super) fn begin(&mut self, consumer: Consumer, tail_path: PathBuf) {
-        self.ring = Some(Ring { consumer, tail_path });
+    pub(super) fn begin(&mut self, consumer: Consumer, tail: OwnTail) {
+        self.ring = Some(Ring { consumer, tail });
         self.end = None;
         self.partial_bytes = 0;
+        self.lines = 0;
+    }
+
+    /// Whether somebody has shortened the file of the ring, and what was in it is lost.
+    pub(super) fn is_broken(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.consumer.is_broken())
+    }
+
+    /// Gives up a broken ring. The lines that are left of it, and how many are not.
+    pub(super) fn salvage(&mut self, producer: &Producer) -> (Vec<u8>, u64) {
+        let Some(Ring { consumer, tail }) = self.ring.take() else { return (Vec::new(), 0) };
+        tail.remove();
+        let lines = consumer.salvage(producer);
+        let lost = producer.lines().saturating_sub(self.lines + count_lines(&lines));
+        (lines, lost)
     }
 
     /// Makes the memory of the ring ready that will be used next.
@@ -53,9 +71,9 @@ impl Flusher {
         self.ring.is_some()
     }
 
-    /// The file of the ring.
-    pub(super) fn tail_path(&self) -> Option<&Path> {
-        self.ring.as_ref().map(|ring| &*ring.tail_path)
+    /// Whether somebody has removed the file of the ring.
+    pub(super) fn is_tail_gone(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.tail.is_gone())
     }
 
     /// Up to where in the ring lines are in the log.
@@ -63,14 +81,27 @@ impl Flusher {
         self.ring.as_ref().map_or(0, |ring| ring.consumer.flushed())
     }
 
+    /// Up to where in the ring there are lines.
+    pub(super) fn committed(&self) -> u64 {
+        match &self.ring {
+            Some(ring) if !ring.consumer.is_broken() => ring.consumer.committed(),
+            _ => 0,
+        }
+    }
+
     /// Whether there is something to flush.
     pub(super) fn has_pending(&self) -> bool {
-        self.ring.as_ref().is_some_and(|ring| ring.consumer.committed() > ring.consumer.flushed())
+        self.ring.as_ref().is_some_and(|Ring { consumer, .. }| {
+            !consumer.is_broken() && consumer.committed() > consumer.flushed()
+        })
     }
 
     /// Appends a batch of what is in the ring to the log. Returns whether there was any.
     pub(super) fn flush_batch(&mut self, file: &LogFile, path: &Path) -> io::Result<bool> {
         let Some(Ring { consumer, .. }) = &mut self.ring else { return Ok(false) };
+        if consumer.is_broken() {
+            return Ok(false);
+        }
         let (flushed, committed) = (consumer.flushed(), consumer.committed());
         if flushed == committed {
             return Ok(false);
@@ -96,9 +127,12 @@ impl Flusher {
         let end = from + appended.written as u64;
         self.end = Some(appended.end);
         if let Some(error) = appended.error {
-            if appended.written > 0 {
+            if error.raw_os_error() == Some(libc::EFAULT) {
+                consumer.break_now();
+            } else if appended.written > 0 {
                 let line = line_start(consumer, flushed, end);
                 self.partial_bytes = end - line;
+                self.lines += consumer.slices(flushed, line).map(count_lines).iter().sum::<u64>();
                 consumer.break_flush(line, appended.end - self.partial_bytes);
                 file.set_torn(self.partial_bytes > 0);
             } else {
@@ -113,19 +147,40 @@ impl Flusher {
             self.end = write_first_line_again(fd.as_fd(), consumer, flushed, to)?;
         }
         self.partial_bytes = 0;
+        self.lines += consumer.slices(flushed, to).map(count_lines).iter().sum::<u64>();
         consumer.end_flush(to);
         file.set_torn(false);
         Ok(true)
     }
 
+    /// What is in the ring goes into that file from now on.
+    pub(super) fn go_on_in(&mut self, file: &LogFile, new: File) -> io::Result<()> {
+        let metadata = new.metadata()?;
+        file.replace(new)?;
+        (self.end, self.partial_bytes) = (None, 0);
+        if let Some(Ring { consumer, .. }) = &mut self.ring {
+            consumer.set_log(metadata.dev(), metadata.ino());
+        }
+        Ok(())
+    }
+
+    /// Whether the file ends within a line of ours.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.partial_bytes > 0
+    }
+
     /// Gives up the ring: its file is removed if all of it is in the log.
     pub(super) fn end(&mut self) {
-        if let Some(Ring { consumer, tail_path }) = self.ring.take()
-            && consumer.flushed() == consumer.committed()
+        if let Some(Ring { consumer, tail }) = self.ring.take()
+            && (consumer.is_broken() || consumer.flushed() == consumer.committed())
         {
-            tail::remove_unused(&tail_path);
+            tail.remove();
         }
     }
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 /// Where a batch ends that begins at `from`: behind a line.
@@ -171,18 +226,8 @@ fn write_first_line_again(
 /// Somebody has removed the log: goes on in a new file of its name. Fails where there can be none,
 /// such as when the directory is gone as well.
 fn go_on_in_new_file(file: &LogFile, path: &Path, consumer: &mut Consumer) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
     let old = file.get().ok_or(io::ErrorKind::NotFound)?;
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600);
-    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW);
-    let new = options.open(path)?;
-    if store::hold(&new, true, std::process::id()) {
-        store::mark_locked(&new);
-    }
-    if let Some(run) = RunInfo::read_open(&old) {
-        run.write(&new);
-    }
+    let new = open_next(path, RunInfo::read_open(&old).as_ref())?;
     drop(old);
     let metadata = new.metadata()?;
     let mut text = Vec::new();
@@ -192,11 +237,7 @@ fn go_on_in_new_file(file: &LogFile, path: &Path, consumer: &mut Consumer) -> io
     write_removal_note(&mut text);
     io::Write::write_all(&mut &new, &text)?;
     file.replace(new)?;
+    file.was_removed();
     consumer.set_log(metadata.dev(), metadata.ino());
     Ok(())
-}
-
-/// Whether the file of a ring was removed.
-pub(super) fn is_gone(tail_path: &Path) -> bool {
-    fs::symlink_metadata(tail_path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

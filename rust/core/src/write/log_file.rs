@@ -103,9 +103,13 @@ impl LogFile {
         reopen(fd.as_fd(), &self.path, self.is_readable)
     }
 
-    /// Goes on in another file, as somebody has removed this one.
-    pub(super) fn replace(&self, file: File) -> io::Result<()> {
+    /// Notes that somebody has removed the file, to be reported.
+    pub(super) fn was_removed(&self) {
         self.was_removed.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on in another file.
+    pub(super) fn replace(&self, file: File) -> io::Result<()> {
         self.is_torn.store(false, Ordering::Relaxed);
         let metadata = file.metadata()?;
         self.fd.replace(&file.into())?;
@@ -234,7 +238,7 @@ impl LogFile {
         if unnoted != 0 {
             let errno = self.last_errno.load(Ordering::Relaxed);
             let why = match errno {
-                0 => "the buffer was full".to_owned(),
+                0 => "the buffer was full, or somebody has taken it away".to_owned(),
                 errno => reason(&io::Error::from_raw_os_error(errno)),
             };
             write_gap_note(&mut text, unnoted, &why);

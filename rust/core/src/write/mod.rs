@@ -12,5 +12,6 @@ mod note;
 mod open;
 pub mod options;
 mod registry;
+mod rotate;
 mod signal;
 pub mod writer;

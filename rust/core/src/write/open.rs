@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::rotate::is_at;
 use crate::error::{Error, Result};
 use crate::store::{self, LogName, MAX_NUMBER, RunInfo, Standing, TraceDir};
 use crate::tail;
@@ -80,9 +81,7 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         let is_locked = store::hold(&file, is_readable, std::process::id());
         // A housekeeper that took it for finished may have compressed or removed it between
         // the opening and the lock.
-        let is_still_there = fs::metadata(&path)
-            .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
-        if !is_still_there {
+        if !is_at(&path, metadata.dev(), metadata.ino()) {
             continue;
         }
         if is_readable && metadata.is_file() && has_gzip_magic(&file) {
@@ -103,6 +102,25 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         return Ok(Opened { path, file, is_readable, is_torn, can_buffer });
     }
     Err(failed(io::Error::new(io::ErrorKind::NotFound, "it vanishes as soon as it is opened")))
+}
+
+/// Opens the file in which the log at `path` goes on, which is created where it is missing.
+pub(super) fn open_next(path: &Path, run: Option<&RunInfo>) -> io::Result<File> {
+    for _ in 0..MAX_TRIES {
+        let (file, is_readable) = open_for_append(path)?;
+        let metadata = file.metadata()?;
+        if store::hold(&file, is_readable, std::process::id()) {
+            store::mark_locked(&file);
+        }
+        if let Some(run) = run {
+            run.write(&file);
+        }
+        // Until it was locked somebody may have taken it for finished.
+        if is_at(path, metadata.dev(), metadata.ino()) {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "it vanishes as soon as it is opened"))
 }
 
 /// Gives a new log the name of this process, by `publish`, which says whether the name was free.

@@ -12,17 +12,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use super::flusher::{Flusher, is_gone};
+use super::flusher::Flusher;
 use super::fork;
 use super::log_file::LogFile;
 use super::options::{Durability, OnFull, WriterOptions};
 use super::registry;
+use super::rotate;
 use super::signal::Signal;
+use rustix::fs::Stat;
+
 use crate::error::{Result, reason};
 use crate::store::{self, RunInfo};
-use crate::sys;
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
+use crate::sys::{self, FdUse};
 use crate::tail;
 
 /// How long a line stays in the ring at most, while the disk does not keep it there.
@@ -272,7 +275,15 @@ impl LogWriter {
                     });
                 }
                 Push::Unstarted => shared.start(),
-                Push::Direct => return Some(shared.append_directly(line)),
+                Push::Direct => {
+                    let outcome = shared.append_directly(line);
+                    if shared.options.max_bytes.is_some()
+                        && let Some(mut flusher) = shared.flusher.try_lock()
+                    {
+                        shared.rotate_if_due(&mut flusher);
+                    }
+                    return Some(outcome);
+                }
                 Push::TooLong => return Some(shared.append_long(line)),
                 Push::Full => {
                     shared.work.notify();
@@ -308,7 +319,11 @@ impl LogWriter {
         shared.adopt_if_forked();
         let flusher = shared.flusher.lock_within(CLOSE_PATIENCE);
         // A thread that has had it for so long waits for the disk.
-        flusher.ok_or(io::ErrorKind::TimedOut)?.flush(shared)
+        let mut flusher = flusher.ok_or(io::ErrorKind::TimedOut)?;
+        shared.mend_ring(&mut flusher);
+        flusher.flush(shared)?;
+        shared.rotate_if_due(&mut flusher);
+        Ok(())
     }
 
     /// [`flush`](Self::flush) right before a fork, if that takes no waiting: what the child writes
@@ -431,11 +446,14 @@ impl Shared {
     /// Appends a line for which the ring is too small.
     fn append_long(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
         let mut flusher = self.flusher.lock();
+        self.mend_ring(&mut flusher);
         // What this thread has logged before comes before.
         match flusher.flush(self) {
             Ok(()) => {
                 flusher.is_synced = false;
-                self.append_directly(line)
+                let outcome = self.append_directly(line);
+                self.rotate_if_due(&mut flusher);
+                outcome
             }
             Err(error) => self.drop_line(AppendCause::Os(error)),
         }
@@ -464,8 +482,8 @@ impl Shared {
         tail::join_finished(&log, &self.path);
         let pid = std::process::id();
         let capacity = self.options.ring_bytes();
-        let (producer, consumer, path) = tail::create(&log, &self.path, capacity, pid)?;
-        flusher.begin(consumer, path);
+        let (producer, consumer, tail) = tail::create(&log, &self.path, capacity, pid)?;
+        flusher.begin(consumer, tail);
         self.synced.store(0, Ordering::Relaxed);
         Ok(producer)
     }
@@ -514,16 +532,61 @@ impl Shared {
                 return;
             }
             quiet = if flusher.has_pending() { 0 } else { quiet + 1 };
+            self.mend_ring(&mut flusher);
             // What fails is noted, to be reported by whoever logs next.
             let _ = flusher.flush(self);
             flusher.make_ready();
+            self.rotate_if_due(&mut flusher);
             self.renew_ring(&mut flusher);
         }
     }
 
+    /// Goes on in a new file, if the log has become that large, or another process has done so.
+    fn rotate_if_due(&self, flusher: &mut Flusher) {
+        let Some(max_bytes) = self.options.max_bytes else { return };
+        let is_due = |(_, stat): &(FdUse<'_>, Stat)| {
+            let is_full = u64::try_from(stat.st_size).is_ok_and(|size| size >= max_bytes);
+            is_full || !rotate::is_at(&self.path, stat.st_dev, stat.st_ino)
+        };
+        if self.file.failure().is_some() || !self.file.get_checked().is_ok_and(|file| is_due(&file))
+        {
+            return;
+        }
+        // Lines wait for the moment that this takes, so that whoever finds the part finds in it all
+        // that was logged before.
+        let _front = self.front.lock();
+        if flusher.flush(self).is_err() || flusher.is_within_line() {
+            return;
+        }
+        let rotated = rotate::rotate(&self.file, &self.path)
+            .and_then(|new| flusher.go_on_in(&self.file, new));
+        match rotated {
+            Ok(()) => rotate::compress_parts(&self.path),
+            // The log goes on as it is.
+            Err(error) => self.file.fails(&error),
+        }
+    }
+
+    /// Goes on in a new ring where somebody has shortened the file of the one in use.
+    fn mend_ring(&self, flusher: &mut Flusher) {
+        if !flusher.is_broken() {
+            return;
+        }
+        let mut front = self.front.lock();
+        if let Mode::Ring(producer) = &front.mode {
+            let (lines, lost) = flusher.salvage(producer);
+            for _ in 0..lost {
+                self.file.count_dropped(true);
+            }
+            let _ = self.file.write_line(&lines);
+        }
+        let mode = self.make_ring(flusher).map_or(Mode::Direct, Mode::Ring);
+        *front = Front { mode, nudge_at: NUDGE_BYTES };
+    }
+
     /// Makes a new ring where somebody has removed the file of the one in use.
     fn renew_ring(&self, flusher: &mut Flusher) {
-        if !flusher.tail_path().is_some_and(is_gone) || flusher.has_pending() {
+        if !flusher.is_tail_gone() || flusher.has_pending() {
             return;
         }
         // Lines wait for the moment that this takes; it is rare.
@@ -595,9 +658,14 @@ impl Shared {
     /// Flushes, gives up the ring and marks the log as closed. Lines that still come go into the
     /// file directly.
     fn finish(&self) {
+        let flusher = self.flusher.lock_within(CLOSE_PATIENCE);
+        let mut flusher = flusher.map(|mut flusher| {
+            self.mend_ring(&mut flusher);
+            flusher
+        });
         self.front.lock().mode = Mode::Direct;
         self.work.notify();
-        if let Some(mut flusher) = self.flusher.lock_within(CLOSE_PATIENCE) {
+        if let Some(flusher) = &mut flusher {
             let had_ring = flusher.has_ring();
             let _ = flusher.flush(self);
             flusher.end();
@@ -606,6 +674,7 @@ impl Shared {
                 tail::join_finished(&log, &self.path);
             }
         }
+        drop(flusher);
         self.progress.notify();
         if !tail::is_beside(&self.path)
             && let Some(file) = self.file.get()
@@ -628,7 +697,8 @@ impl Shared {
 impl Flusher {
     /// Appends all that is in the ring to the log, and what is to be noted there.
     fn flush(&mut self, shared: &Shared) -> io::Result<()> {
-        loop {
+        let goal = self.committed();
+        while self.flushed() < goal {
             match self.flush_batch(&shared.file, &shared.path) {
                 Ok(true) => shared.progress.notify(),
                 Ok(false) => break,
