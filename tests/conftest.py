@@ -38,7 +38,8 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     First what waits beside it is put into it: the lines of this process, and of those that are gone.
     """
     for log in list(_open_logs.values()):
-        log.writer.flush()
+        if os.path.realpath(log.writer.path) == os.path.realpath(path):
+            log.writer.flush()
     if list(path.parent.glob(f".{path.name}.*.tail")):
         _core.LogWriter.open(str(path)).close()
     text = path.read_text(encoding="ascii")

@@ -276,6 +276,8 @@ class TraceHandler(logging.Handler):
                 f"{reason} (the program goes on; what finds no room in the buffer is counted as "
                 "dropped until writing works again)"
             )
+        elif isinstance(error, UserWarning):  # it has been written, but there is something to say
+            warn_of_failure(str(error))
         elif error is not None:
             warn_of_exception(f"handling a record for {self.path}", error)
 

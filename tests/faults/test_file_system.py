@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -133,22 +134,44 @@ def test_the_directory_is_removed(
     assert len(outcome.complaints) <= 1
 
 
-def test_the_log_is_deleted(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:
-    """A program whose log somebody deletes goes on, with one line on stderr at the most."""
+@pytest.mark.parametrize("place", ["path", "directory"])
+def test_the_log_is_deleted(
+    run_traced: Callable[..., Outcome], tmp_path: Path, place: str
+) -> None:
+    """A log that somebody deletes is made anew, with a note; what was in it is gone, and no more."""
+    directory = tmp_path / "traces"
+    where = directory if place == "directory" else directory / "x.log"
     outcome = run_traced(
         """
-        traced = Traced(sys.argv[1])
-        traced.log(100)
-        traced.wait_until_plain()
-        os.unlink(sys.argv[1])
+        where, place = sys.argv[1:]
+        traced = Traced(**{place: where})
+        for _ in range(3):
+            traced.log(100)
+            traced.wait_until_plain()
+            os.unlink(traced.path)
         traced.log(20_000)
-        traced.tell()
+        traced.wait_until_plain()
+        with open(traced.path) as log:
+            first = json.loads(log.readline())
+        mode = oct(os.stat(traced.path).st_mode)
+        traced.log(10)
+        traced.tell(first=first, mode=mode)
         sys.exit(2)
         """,
-        tmp_path / "x.log",
+        where,
+        place,
         exit_code=2,
     )
-    assert len(outcome.complaints) <= 1
+    assert outcome.numbers == list(range(300, 20_310))
+    assert (outcome.dropped, outcome.noted) == (0, 0)
+    note = outcome.told["first"]
+    assert isinstance(note, dict)
+    assert note["message"].startswith("[inspect-trace] the log was removed")
+    assert outcome.told["mode"] == oct(stat.S_IFREG | 0o600)
+    [complaint] = outcome.complaints
+    assert "removed" in complaint
+    assert "cannot" not in complaint
+    assert str(directory) in complaint
 
 
 def test_the_log_is_truncated(run_traced: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ Imported by the programs, which run on their own.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -42,7 +44,7 @@ class Traced:
     def log(self, count: int = 1, size: int = 100) -> None:
         """Logs the next records, of about so many bytes."""
         for number in range(self.logged, self.logged + count):
-            logger.info("%s", "x" * size, extra={"number": number})
+            logger.info("%s", "x" * size, extra={"by": os.getpid(), "number": number})
         self.logged += count
 
     def log_until(self, done: Callable[[], bool], size: int = 100) -> None:
@@ -85,15 +87,23 @@ class Traced:
 
 
 def seen_in(path: str | Path) -> dict[str, Any]:
-    """The numbers of the records of a log, and what its notes say is missing."""
-    numbers, noted = [], 0
+    """The numbers of the records of a log, and what its notes say is missing.
+
+    Those of one process have to be in order. Between processes there is none but that of time.
+    """
+    by_process: dict[int, list[int]] = {}
+    noted = 0
     try:
         for record in scan(path):
-            number = record.get("number")
-            if number is None:
+            if "number" in record:
+                by_process.setdefault(record["by"], []).append(record["number"])
+            elif "dropped" in record:
                 noted += record["dropped"]
-            else:
-                numbers.append(number)
+            elif not record["message"].startswith("[inspect-trace] "):
+                raise AssertionError(f"nobody has logged {record}")
     except OSError:
         pass
-    return {"numbers": numbers, "noted": noted}
+    for numbers in by_process.values():
+        if numbers != sorted(numbers):
+            raise AssertionError(f"not in order: {numbers}")
+    return {"numbers": sorted(itertools.chain(*by_process.values())), "noted": noted}

@@ -7,6 +7,7 @@ compare with; the core's own tests deal with it).
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from inspect_trace import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 BUCKETS = ["running", "cancelled", "errors", "timeouts"]
@@ -189,15 +190,21 @@ def large_log(odd_parts: list[list[str]], shift: int, cut: int, compressed: bool
 
 
 @pytest.fixture(scope="module")
-def reference() -> Any:
-    """The reference's own module behind its commands."""
+def reference() -> Iterator[Any]:
+    """The reference's own module behind its commands, parsing as where it is installed by itself."""
     import warnings
+
+    import jsonlines
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from inspect_ai._cli import trace
 
-    return trace
+    with pytest.MonkeyPatch.context() as patch:
+        # Beside orjson (the benches have it) it takes strict JSON only: no NaN, no lone surrogates.
+        reader = functools.partial(jsonlines.Reader, loads=json.loads)
+        patch.setattr(jsonlines, "Reader", reader)
+        yield trace
 
 
 def printed(call: Callable[..., None], *arguments: Any, **options: Any) -> str:

@@ -7,7 +7,7 @@ use inspect_trace_core::error::reason;
 use inspect_trace_core::store::RunInfo;
 use inspect_trace_core::write::options::{Durability, OnFull, WriterOptions};
 use inspect_trace_core::write::writer::{AppendCause, AppendError, LogWriter as CoreWriter};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyUserWarning, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::{io_to_python, os_error, to_python};
@@ -59,12 +59,16 @@ impl LogWriter {
         write_record(py, self, record)
     }
 
+    /// Raises, as writing a record does, only for the first failure of a cause: a program that
+    /// flushes often, or whose end flushes once more, is told once.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.0.flush()).map_err(|error| {
-            let message =
-                format!("cannot write to {}: {}", self.0.path().display(), reason(&error));
-            io_to_python(&error, message)
-        })
+        match py.detach(|| self.0.flush()) {
+            Err(error) if self.0.take_unreported() => {
+                let path = self.0.path().display();
+                Err(io_to_python(&error, format!("cannot write to {path}: {}", reason(&error))))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn finish(&self, py: Python<'_>) {
@@ -135,11 +139,13 @@ pub(crate) fn append_line(py: Python<'_>, writer: &CoreWriter, line: &[u8]) -> P
 }
 
 fn append_error(writer: &CoreWriter, error: &AppendError) -> PyErr {
-    let message = format!("cannot write to {}: {error}", writer.path().display());
+    let path = writer.path().display();
+    let message = format!("cannot write to {path}: {error}");
     match &error.cause {
         AppendCause::Os(source) => io_to_python(source, message),
         AppendCause::Closed => PyValueError::new_err(message),
-        AppendCause::Removed => os_error(libc::ENOENT, message),
+        // Nothing has failed.
+        AppendCause::Removed => PyUserWarning::new_err(format!("{path}: {error}")),
         AppendCause::Full => os_error(libc::EAGAIN, message),
     }
 }

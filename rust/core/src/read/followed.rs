@@ -99,6 +99,9 @@ struct Plain {
     position: u64,
     /// What stands right before that.
     fingerprint: Vec<u8>,
+    /// How long the file was when it was opened, if `position` is behind that: what comes before it
+    /// still waited beside the file, and is not wanted.
+    awaited_from: Option<u64>,
     /// The beginning of a line whose end is not there yet.
     carry: Vec<u8>,
     /// Where `carry` begins.
@@ -133,7 +136,7 @@ impl Followed {
                 }
                 Source::Compressed { blocks, file, start_offset, is_over: false }
             } else {
-                let plain = Plain::new(file, start_offset)
+                let plain = Plain::new(file, path, start_offset)
                     .map_err(|error| Error::io("read", path, error))?;
                 Source::Plain(plain)
             };
@@ -200,6 +203,7 @@ impl Followed {
             plain.position = 0;
             plain.offset = 0;
             plain.fingerprint.clear();
+            plain.awaited_from = None;
             plain.is_overlong = false;
         }
         rest
@@ -211,10 +215,12 @@ impl Followed {
         let part = self.part;
         let Source::Plain(plain) = &mut self.source else { return None };
         let Snapshot { file_bytes, tail } = snapshot(&plain.file, path).ok()??;
-        if file_bytes != plain.position || tail.is_empty() {
+        let skip = usize::try_from(plain.position.checked_sub(file_bytes)?).ok()?;
+        if skip > 0 && plain.awaited_from.is_none() {
             return None;
         }
-        let block = plain.lines(&tail);
+        let wanted = tail.get(skip..).filter(|wanted| !wanted.is_empty())?;
+        let block = plain.lines(wanted);
         Some(Box::new(Lines { part, block, skipped: std::mem::take(&mut plain.skipped) }))
     }
 
@@ -235,8 +241,14 @@ impl Followed {
 }
 
 impl Plain {
-    fn new(file: File, start_offset: u64) -> io::Result<Self> {
+    fn new(file: File, path: &Path, start_offset: u64) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let is_beside = start_offset > size
+            && snapshot(&file, path)?.is_some_and(|Snapshot { file_bytes, tail }| {
+                file_bytes + tail.len() as u64 >= start_offset
+            });
         let length = usize::try_from(start_offset).unwrap_or(usize::MAX).min(FINGERPRINT_BYTES);
+        let length = if is_beside { 0 } else { length };
         // Where the file is shorter than that, the next reading tells.
         let mut fingerprint = vec![0; length];
         read_full_at(&file, &mut fingerprint, start_offset - length as u64)?;
@@ -244,6 +256,7 @@ impl Plain {
             file,
             position: start_offset,
             fingerprint,
+            awaited_from: is_beside.then_some(size),
             carry: Vec::new(),
             offset: start_offset,
             is_overlong: false,
@@ -252,6 +265,17 @@ impl Plain {
     }
 
     fn read(&mut self, buffer: &mut [u8], part: u64) -> io::Result<Read> {
+        if let Some(size_before) = self.awaited_from {
+            let size = self.file.metadata()?.len();
+            if size < self.position {
+                return Ok(if size < size_before { Read::Cut } else { Read::End });
+            }
+            self.awaited_from = None;
+            // Several processes may have come in another order: then this is within a line.
+            let mut last = [0];
+            let length = read_at(&self.file, &mut last, self.position - 1)?;
+            self.is_overlong = length == 1 && last != *b"\n";
+        }
         let start = self.position - self.fingerprint.len() as u64;
         let length = read_at(&self.file, buffer, start)?;
         let Some(fresh) = buffer[..length].strip_prefix(&self.fingerprint[..]) else {

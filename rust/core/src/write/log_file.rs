@@ -31,8 +31,12 @@ pub(super) struct LogFile {
     last_errno: AtomicI32,
     /// Whether nobody was told of that cause yet.
     is_unreported: AtomicBool,
+    /// Whether somebody was told that the disk is too slow.
+    is_fullness_told: AtomicBool,
     /// Whether somebody has removed the file, and nobody was told.
     was_removed: AtomicBool,
+    /// Whether somebody was told that the file gets removed.
+    is_removal_told: AtomicBool,
     /// Whether the file ends within a line.
     is_torn: AtomicBool,
 }
@@ -50,7 +54,9 @@ impl LogFile {
             unnoted: AtomicU64::new(0),
             last_errno: AtomicI32::new(0),
             is_unreported: AtomicBool::new(false),
+            is_fullness_told: AtomicBool::new(false),
             was_removed: AtomicBool::new(false),
+            is_removal_told: AtomicBool::new(false),
             is_torn: AtomicBool::new(is_torn),
         }
     }
@@ -164,14 +170,23 @@ impl LogFile {
             && self.is_unreported.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether nobody was told yet that the disk is too slow; the caller will tell. A slow disk stays
+    /// one: it is told once, and each gap is noted.
+    pub(super) fn take_fullness(&self) -> bool {
+        !self.is_fullness_told.swap(true, Ordering::Relaxed)
+    }
+
     /// Says whether the file ends within a line.
     pub(super) fn set_torn(&self, is_torn: bool) {
         self.is_torn.store(is_torn, Ordering::Relaxed);
     }
 
-    /// Whether the file was removed without anybody being told; the caller will tell.
+    /// Whether the file was removed without anybody being told; the caller will tell. It is told
+    /// once, however often somebody does it: each new file begins with a note.
     pub(super) fn take_removal(&self) -> bool {
-        self.was_removed.load(Ordering::Relaxed) && self.was_removed.swap(false, Ordering::Relaxed)
+        self.was_removed.load(Ordering::Relaxed)
+            && self.was_removed.swap(false, Ordering::Relaxed)
+            && !self.is_removal_told.swap(true, Ordering::Relaxed)
     }
 
     /// Makes the file the forked child's own: the child says by a lock of its own that it has the

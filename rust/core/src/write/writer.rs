@@ -300,6 +300,11 @@ impl LogWriter {
         }
     }
 
+    /// Whether there is a failure that nobody was told of yet; the caller will tell.
+    pub fn take_unreported(&self) -> bool {
+        self.shared.file.take_unreported()
+    }
+
     /// Counts a line as dropped that the caller has given up on.
     pub fn give_up(&self) {
         self.shared.file.count_dropped(true);
@@ -418,7 +423,11 @@ impl Shared {
 
     fn drop_line(&self, cause: AppendCause) -> std::result::Result<(), AppendError> {
         self.file.count_dropped(true);
-        Err(AppendError { cause, first: self.file.take_unreported() })
+        let first = match cause {
+            AppendCause::Full => self.file.take_fullness(),
+            _ => self.file.take_unreported(),
+        };
+        Err(AppendError { cause, first })
     }
 
     fn append_directly(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
