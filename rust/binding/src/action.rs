@@ -13,8 +13,9 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::handle::write_failed;
 use crate::helpers::Helpers;
-use crate::logging::{Env, Route, Way};
+use crate::logging::Env;
 use crate::percent;
+use crate::route::{Route, Way};
 use crate::span::ActionSpan;
 use crate::writer::append_line;
 

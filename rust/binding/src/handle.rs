@@ -7,10 +7,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFunction, PyList};
 
+use crate::checked::Checked;
+use crate::known_record::KnownRecord;
 use crate::log_record::encode_record;
-use crate::logging::{Env, HandlerState};
+use crate::logging::Env;
 use crate::native_record::has_task_name;
 use crate::raw;
+use crate::route::{HandlerState, LoggerState, integer};
+use crate::value::Encoding;
 use crate::writer::{LogWriter, append_line};
 
 /// Filters and writes a record, as `TraceHandler.handle` tells.
@@ -24,7 +28,7 @@ pub(crate) fn handle_record<'py>(
     if env.is_fast()
         && let Some(state) = env.trace_handler(handler)
     {
-        return handle_plainly(env, handler, record, state);
+        return handle_plainly(env, handler, record, state, None);
     }
     handler.call_method1(intern!(py, "_handle"), (record,))
 }
@@ -34,10 +38,11 @@ fn handle_plainly<'py>(
     handler: &Bound<'py, PyAny>,
     record: &Bound<'py, PyAny>,
     state: HandlerState<'py>,
+    known: Option<&KnownRecord<'_, 'py>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = handler.py();
     if state.filters.is_empty() {
-        write(handler, record, &state)?;
+        write(handler, record, &state, known)?;
         return Ok(verdict(record, has_task_name(py)));
     }
     let passed = match filtered(env, &state.filters, record) {
@@ -52,7 +57,7 @@ fn handle_plainly<'py>(
     drop(state);
     // The filters may have done anything, to the handler too.
     match env.trace_handler(handler) {
-        Some(state) => write(handler, &passed, &state)?,
+        Some(state) => write(handler, &passed, &state, known)?,
         None => {
             handler.call_method1(intern!(py, "emit"), (&passed,))?;
         }
@@ -73,12 +78,17 @@ fn write<'py>(
     handler: &Bound<'py, PyAny>,
     record: &Bound<'py, PyAny>,
     state: &HandlerState<'py>,
+    known: Option<&KnownRecord<'_, 'py>>,
 ) -> PyResult<()> {
     let py = handler.py();
     let Some(writer) = state.writer() else {
         return handler.call_method1(intern!(py, "emit"), (record,)).map(drop);
     };
-    match write_record(py, writer.get(), record) {
+    let written = match known {
+        Some(known) => write_known(py, writer.get(), record, known),
+        None => write_record(py, writer.get(), record),
+    };
+    match written {
         Err(error) if error.is_instance_of::<PyException>(py) => {
             write_failed(handler, error, Some(record))
         }
@@ -97,6 +107,23 @@ pub(crate) fn write_record(
         line.push(b'\n');
         let written = append_line(py, writer.core(), line);
         interrupt.map_or(written, Err)
+    })
+}
+
+fn write_known<'py>(
+    py: Python<'py>,
+    writer: &LogWriter,
+    record: &Bound<'py, PyAny>,
+    known: &KnownRecord<'_, 'py>,
+) -> PyResult<()> {
+    with_line_buffer(|line| {
+        let encoding = Encoding::default();
+        if !known.encode(Env::get(py)?, record, &encoding, line) {
+            return write_record(py, writer, record);
+        }
+        line.push(b'\n');
+        let written = append_line(py, writer.core(), line);
+        encoding.take_interrupt().map_or(written, Err)
     })
 }
 
@@ -126,12 +153,16 @@ fn filtered<'py>(
     while index < filters.len() {
         let filter = filters.get_item(index)?;
         index += 1;
-        let method = if is_plain_function(&filter) {
-            None
+        let result = if has_plain_method(&filter) {
+            filter.call_method1(intern!(py, "filter"), (&record,))?
         } else {
-            filter.getattr_opt(intern!(py, "filter"))?
+            let method = if is_plain_function(&filter) {
+                None
+            } else {
+                filter.getattr_opt(intern!(py, "filter"))?
+            };
+            method.as_ref().unwrap_or(&filter).call1((&record,))?
         };
-        let result = method.as_ref().unwrap_or(&filter).call1((&record,))?;
         if !result.is_truthy()? {
             return Ok(None);
         }
@@ -140,6 +171,18 @@ fn filtered<'py>(
         }
     }
     Ok(Some(record))
+}
+
+/// Whether its class has a function `filter`, so that asking whether there is one tells nobody anything.
+fn has_plain_method(filter: &Bound<'_, PyAny>) -> bool {
+    static CLASSES: [Checked; 64] = [const { Checked::new() }; 64];
+    let class = filter.get_type();
+    CLASSES[raw::version_of(&class) as usize % CLASSES.len()].holds(&class, |class| {
+        raw::has_plain_attributes(class)
+            && class
+                .getattr(intern!(class.py(), "filter"))
+                .is_ok_and(|method| method.is_exact_instance_of::<PyFunction>())
+    })
 }
 
 /// Whether it is a function without attributes of its own: it has no method `filter`.
@@ -152,50 +195,74 @@ fn is_plain_function(filter: &Bound<'_, PyAny>) -> bool {
 pub(crate) fn log<'py>(
     env: &Env,
     logger: &Bound<'py, PyAny>,
-    record: Bound<'py, PyAny>,
+    known: &KnownRecord<'_, 'py>,
 ) -> PyResult<()> {
-    let py = logger.py();
-    let mut record = record;
-    let filters = logger.getattr(intern!(py, "filters"))?.cast_into::<PyList>()?;
-    if !filters.is_empty() {
-        match filtered(env, &filters, &record)? {
+    let mut record = known.made.record.clone();
+    let mut state = state_of(env, logger)?;
+    if !state.filters.is_empty() {
+        match filtered(env, &state.filters, &record)? {
             Some(passed) => record = passed,
             None => return Ok(()),
         }
+        // They may have done anything to the logger.
+        state = state_of(env, logger)?;
     }
     let mut current = logger.clone();
     loop {
-        for handler in current.getattr(intern!(py, "handlers"))?.try_iter()? {
-            let handler = handler?;
-            if !is_taken(&handler, &record)? {
-                continue;
-            }
+        // By index, as a loop over a list does: a handler may change it.
+        let mut index = 0;
+        while index < state.handlers.len() {
+            let handler = state.handlers.get_item(index)?;
+            index += 1;
             match env.trace_handler(&handler) {
-                Some(state) => drop(handle_plainly(env, &handler, &record, state)?),
-                None => drop(handler.call_method1(intern!(py, "handle"), (&record,))?),
+                Some(state) => {
+                    if is_taken(&record, state.level)? {
+                        handle_plainly(env, &handler, &record, state, Some(known))?;
+                    }
+                }
+                None => {
+                    let level = handler.getattr(intern!(handler.py(), "level"))?;
+                    if level_of(&record)?.ge(level)? {
+                        handler.call_method1(intern!(handler.py(), "handle"), (&record,))?;
+                    }
+                }
             }
         }
-        if !current.getattr(intern!(py, "propagate"))?.is_truthy()? {
-            return Ok(());
-        }
-        let parent = current.getattr(intern!(py, "parent"))?;
-        if parent.is_none() {
-            return Ok(());
-        }
+        // The handlers may have, too.
+        let Some(parent) = state_of(env, &current)?.parent else { return Ok(()) };
         current = parent;
+        state = state_of(env, &current)?;
     }
 }
 
-/// Whether the record's level, which a filter may have changed, is high enough for the handler.
-fn is_taken(handler: &Bound<'_, PyAny>, record: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = handler.py();
+/// What a logger does with a record as it stands now.
+#[inline]
+fn state_of<'py>(env: &Env, logger: &Bound<'py, PyAny>) -> PyResult<LoggerState<'py>> {
+    match env.logger_state(logger) {
+        Some(state) => Ok(state),
+        None => LoggerState::read(logger),
+    }
+}
+
+/// Whether the record's level, which a filter may have changed, is high enough.
+#[inline]
+fn is_taken(record: &Bound<'_, PyAny>, level: i64) -> PyResult<bool> {
+    let number = level_of(record)?;
+    match integer(number.as_borrowed()) {
+        Some(number) => Ok(number >= level),
+        None => number.ge(level),
+    }
+}
+
+#[inline]
+fn level_of<'py>(record: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let name = intern!(record.py(), "levelno");
     let number = match raw::attributes_of(record) {
-        Some(attributes) => attributes.get_item(intern!(py, "levelno"))?,
+        Some(attributes) => attributes.get_item(name)?,
         None => None,
     };
-    let number = match number {
-        Some(number) => number,
-        None => record.getattr(intern!(py, "levelno"))?,
-    };
-    number.ge(handler.getattr(intern!(py, "level"))?)
+    match number {
+        Some(number) => Ok(number),
+        None => record.getattr(name),
+    }
 }

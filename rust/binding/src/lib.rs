@@ -11,11 +11,13 @@ use pyo3::prelude::*;
 
 mod action;
 mod anomalies;
+mod checked;
 mod error;
 mod filter;
 mod follow;
 mod handle;
 mod helpers;
+mod known_record;
 mod log_record;
 mod logging;
 mod logs;
@@ -25,6 +27,8 @@ mod plain_record;
 mod raw;
 mod record;
 mod report;
+mod route;
+mod sites;
 mod span;
 mod store;
 mod value;
@@ -37,6 +41,8 @@ mod _core {
     #[pymodule_export]
     use super::anomalies::{Action, Anomalies, anomalies};
     #[pymodule_export]
+    use super::checked::{know_last_resort, know_trace_handler};
+    #[pymodule_export]
     use super::filter::Filter;
     #[pymodule_export]
     use super::follow::{FollowedRecords, follow};
@@ -47,7 +53,7 @@ mod _core {
     #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
     #[pymodule_export]
-    use super::logging::{know_last_resort, know_trace_handler, use_fast_path};
+    use super::logging::use_fast_path;
     #[pymodule_export]
     use super::record::{Records, TraceRecord, scan};
     #[pymodule_export]

@@ -1,7 +1,6 @@
 //! A `logging.LogRecord` made without `logging`: the same attributes, in the same order, with the
 //! same values.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use inspect_trace_core::clock;
@@ -10,10 +9,11 @@ use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyString, PyTuple, PyType};
 
 use crate::logging::Env;
 use crate::raw;
+use crate::sites;
 
 /// The attributes that records have, in their order.
 pub(crate) const STANDARD_NAMES: [&str; 21] = [
@@ -45,13 +45,20 @@ struct Makers {
     /// A record's attributes, those of an action that begins, and those of one that ends.
     enter: Py<PyDict>,
     end: Py<PyDict>,
+    /// Where in `logging` it says what is recorded, and since when.
+    switches: [Py<PyString>; 5],
     /// Whether times are counted in whole nanoseconds (Python 3.13).
     counts_ns: bool,
     has_task_name: bool,
     threading: Py<PyDict>,
-    /// `threading.current_thread` and `threading.get_ident`, as loaded.
+    /// `current_thread`, `get_ident` and `_active` of `threading`, and the first two as loaded.
+    threading_names: [Py<PyString>; 3],
     current_thread: Py<PyAny>,
     get_ident: Py<PyAny>,
+    /// Whether that `get_ident` is the interpreter's.
+    is_own_ident: bool,
+    /// Where threads have their names.
+    thread_names: [Py<PyString>; 1],
     plain_threads: [Py<PyType>; 2],
     modules: Py<PyDict>,
     main_process: Py<PyString>,
@@ -90,21 +97,28 @@ impl Makers {
             PyResult::Ok(template.unbind())
         };
         let threading = py.import("threading")?;
+        let get_ident = threading.getattr("get_ident")?;
+        let intern = |name: &str| PyString::intern(py, name).unbind();
         let plain_thread = |class: Bound<'_, PyAny>| PyResult::Ok(class.cast_into()?.unbind());
         Ok(Some(Self {
             enter: template("start_time")?,
             end: template("duration")?,
+            switches: SWITCHES.map(intern),
             counts_ns: py.version_info() >= (3, 13),
             has_task_name,
             current_thread: threading.getattr("current_thread")?.unbind(),
-            get_ident: threading.getattr("get_ident")?.unbind(),
+            threading_names: ["current_thread", "get_ident", "_active"].map(intern),
+            thread_names: [intern("_name")],
+            is_own_ident: raw::function_address(&get_ident).is_some()
+                && get_ident.call0()?.extract::<u64>()? == raw::thread_ident(),
+            get_ident: get_ident.unbind(),
             plain_threads: [
                 plain_thread(threading.getattr("Thread")?)?,
                 plain_thread(threading.getattr("main_thread")?.call0()?.get_type().into_any())?,
             ],
             threading: threading.dict().unbind(),
             modules: py.import("sys")?.getattr("modules")?.cast_into()?.unbind(),
-            main_process: PyString::intern(py, "MainProcess").unbind(),
+            main_process: intern("MainProcess"),
         }))
     }
 }
@@ -113,13 +127,24 @@ impl Makers {
 pub(crate) struct Said<'a, 'py> {
     pub(crate) logger_name: &'a Bound<'py, PyAny>,
     pub(crate) message: Bound<'py, PyAny>,
-    pub(crate) action: Bound<'py, PyAny>,
-    pub(crate) detail: Bound<'py, PyAny>,
-    pub(crate) event: Bound<'py, PyAny>,
-    pub(crate) trace_id: Bound<'py, PyAny>,
-    /// Whether it begins or ends; when, or after how long, in seconds.
-    pub(crate) is_enter: bool,
-    pub(crate) moment_s: f64,
+    pub(crate) action: &'a Bound<'py, PyAny>,
+    pub(crate) detail: &'a Bound<'py, PyAny>,
+    pub(crate) event: &'a Bound<'py, PyAny>,
+    pub(crate) trace_id: &'a Bound<'py, PyAny>,
+    /// How long it took, in seconds, if it has ended.
+    pub(crate) duration_s: Option<f64>,
+}
+
+/// A record that was made here.
+pub(crate) struct NewRecord<'py> {
+    pub(crate) record: Bound<'py, PyAny>,
+    pub(crate) attributes: Bound<'py, PyDict>,
+    /// The one that its attributes were copied from.
+    pub(crate) template: Bound<'py, PyDict>,
+    pub(crate) created_s: f64,
+    /// As they are in the attributes: the time, and when it began or how long it took.
+    pub(crate) created: Bound<'py, PyAny>,
+    pub(crate) moment: Bound<'py, PyAny>,
 }
 
 /// A record of an action, at the place in the program that is so many frames away. None where it
@@ -130,87 +155,105 @@ pub(crate) fn new_action_record<'py>(
     said: &Said<'_, 'py>,
     rest: &[(Bound<'py, PyString>, Bound<'py, PyAny>)],
     frames_away: usize,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> PyResult<Option<NewRecord<'py>>> {
     let Some(makers) = Makers::get(env, py) else { return Ok(None) };
-    if !records_all(env, makers, py) {
-        return Ok(None);
-    }
-    let template = if said.is_enter { &makers.enter } else { &makers.end };
-    let attributes = template.bind(py).copy()?;
+    let Some(start) = start_if_all_recorded(env, makers, py)? else { return Ok(None) };
+    let is_enter = said.duration_s.is_none();
+    let general = if is_enter { &makers.enter } else { &makers.end };
+    let site = sites::site_at(general.bind(py), said, frames_away)?;
+    let template = site.template.bind(py);
+    let attributes = template.copy()?;
     macro_rules! set {
         ($name:literal, $value:expr) => {
             attributes.set_item(intern!(py, $name), $value)?
         };
     }
-
-    let (created_s, msecs, relative_ms) = times(env, makers, py)?;
-    set!("name", said.logger_name);
-    set!("msg", &said.message);
-    if let Some((code, line)) = raw::place(py, frames_away) {
-        let path = code.getattr(intern!(py, "co_filename"))?;
-        let (file, module) = names_of_file(&path)?;
-        set!("pathname", path);
-        set!("filename", file);
-        set!("module", module);
-        set!("lineno", line);
-        set!("funcName", code.getattr(intern!(py, "co_name"))?);
-    } else {
-        // Run by the interpreter itself, as at its end.
-        let path = intern!(py, "(unknown file)");
-        set!("pathname", path);
-        set!("filename", path);
-        set!("module", path);
-        set!("lineno", 0);
-        set!("funcName", intern!(py, "(unknown function)"));
+    // What is as in the template is there already.
+    macro_rules! change {
+        ($name:literal, $known:ident, $value:expr) => {
+            let value = $value;
+            if !value.is(&site.$known) {
+                set!($name, value);
+            }
+        };
     }
-    set!("created", created_s);
+
+    let (created_s, msecs, relative_ms) = times(makers, &start)?;
+    let created = PyFloat::new(py, created_s).into_any();
+    change!("name", logger_name, said.logger_name);
+    set!("msg", &said.message);
+    set!("created", &created);
     set!("msecs", msecs);
     set!("relativeCreated", relative_ms);
     let (ident, thread_name) = thread(makers, py)?;
-    set!("thread", ident);
-    set!("threadName", thread_name);
-    set!("processName", process_name(makers, py)?);
-    set!("process", process_id());
+    if let Ident::Object(ident) = ident {
+        set!("thread", ident);
+    } else if site.ident != raw::thread_ident() {
+        set!("thread", raw::thread_ident());
+    }
+    change!("threadName", thread_name, thread_name);
+    change!("processName", process_name, process_name(makers, py)?);
+    if site.process_id != process_id() {
+        set!("process", process_id());
+    }
     if makers.has_task_name {
-        set!("taskName", task_name(makers, py)?);
+        let task_name = task_name(makers, py)?;
+        if !task_name.is_none() {
+            set!("taskName", task_name);
+        }
     }
-    set!("action", &said.action);
-    set!("detail", &said.detail);
-    set!("event", &said.event);
-    set!("trace_id", &said.trace_id);
-    if said.is_enter {
-        set!("start_time", said.moment_s);
-    } else {
-        set!("duration", said.moment_s);
-    }
+    change!("action", action, said.action);
+    set!("detail", said.detail);
+    change!("event", event, said.event);
+    set!("trace_id", said.trace_id);
+    let moment = match said.duration_s {
+        None => {
+            set!("start_time", &created);
+            created.clone()
+        }
+        Some(duration_s) => {
+            let duration = PyFloat::new(py, duration_s).into_any();
+            set!("duration", &duration);
+            duration
+        }
+    };
     for (name, value) in rest {
         attributes.set_item(name, value)?;
     }
-    raw::new_instance(env.log_record.bind(py), &attributes).map(Some)
+    let record = raw::new_instance(env.log_record.bind(py), &attributes)?;
+    let template = template.clone();
+    Ok(Some(NewRecord { record, attributes, template, created_s, created, moment }))
 }
 
-/// Whether no attribute has been switched off.
-fn records_all(env: &Env, makers: &Makers, py: Python<'_>) -> bool {
-    let logging = env.logging.bind(py);
-    let is_on = |name: &Bound<'_, PyString>| {
-        logging.get_item(name).is_ok_and(|flag| {
-            flag.is_some_and(|flag| flag.cast::<PyBool>().is_ok_and(PyBoolMethods::is_true))
-        })
-    };
-    is_on(intern!(py, "logThreads"))
-        && is_on(intern!(py, "logMultiprocessing"))
-        && is_on(intern!(py, "logProcesses"))
-        && (!makers.has_task_name || is_on(intern!(py, "logAsyncioTasks")))
+/// What tells whether attributes are recorded, the last one where there are tasks; and the start.
+const SWITCHES: [&str; 5] =
+    ["_startTime", "logThreads", "logMultiprocessing", "logProcesses", "logAsyncioTasks"];
+
+/// When `logging` was loaded, unless an attribute has been switched off.
+#[inline]
+fn start_if_all_recorded<'py>(
+    env: &Env,
+    makers: &Makers,
+    py: Python<'py>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let switches = if makers.has_task_name { 4 } else { 3 };
+    let start = raw::look_up(env.logging.bind(py), &makers.switches, |[start, flags @ ..]| {
+        let is_on = |flag: &Option<Borrowed<'_, '_, PyAny>>| {
+            flag.is_some_and(|flag| flag.cast::<PyBool>().is_ok_and(|flag| flag.is_true()))
+        };
+        if flags[..switches].iter().all(is_on) { start.map(|start| start.to_owned()) } else { None }
+    });
+    Ok(start.flatten())
 }
 
 /// `created`, `msecs` and `relativeCreated`, each as this version of Python computes it.
-fn times(env: &Env, makers: &Makers, py: Python<'_>) -> PyResult<(f64, f64, f64)> {
-    let start = env.logging.bind(py).get_item(intern!(py, "_startTime"))?;
+#[inline]
+fn times(makers: &Makers, start: &Bound<'_, PyAny>) -> PyResult<(f64, f64, f64)> {
     // The conversions are those that Python's own arithmetic makes.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     if makers.counts_ns {
         let now_ns = clock::now_ns();
-        let start_ns: i64 = start.map_or(Ok(0), |start| start.extract())?;
+        let start_ns: i64 = start.extract()?;
         let created_s = now_ns as f64 / 1e9;
         let mut msecs = now_ns % 1_000_000_000 / 1_000_000;
         if msecs == 999 && created_s as i64 != now_ns / 1_000_000_000 {
@@ -219,65 +262,48 @@ fn times(env: &Env, makers: &Makers, py: Python<'_>) -> PyResult<(f64, f64, f64)
         Ok((created_s, msecs as f64, (now_ns - start_ns) as f64 / 1e6))
     } else {
         let created_s = clock::now_s();
-        let start_s: f64 = start.map_or(Ok(0.0), |start| start.extract())?;
+        let start_s: f64 = start.extract()?;
         let msecs = ((created_s - created_s.trunc()) * 1000.0).trunc();
         Ok((created_s, msecs, (created_s - start_s) * 1000.0))
     }
 }
 
-/// The names that `logging` derives from the path of a file, by that path (a text that never
-/// changes and is kept alive here, so that no other has its address).
-static FILES: Mutex<Vec<(usize, [Py<PyAny>; 3])>> = Mutex::new(Vec::new());
-const MAX_FILES: usize = 32;
-
-fn names_of_file<'py>(
-    path: &Bound<'py, PyAny>,
-) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let py = path.py();
-    let address = path.as_ptr() as usize;
-    if let Ok(files) = FILES.try_lock()
-        && let Some((_, [_, file, module])) = files.iter().find(|(known, _)| *known == address)
-    {
-        return Ok((file.bind(py).clone(), module.bind(py).clone()));
-    }
-    let paths = py.import("os")?.getattr("path")?;
-    let file = paths.call_method1("basename", (path,))?;
-    let module = paths.call_method1("splitext", (&file,))?.get_item(0)?;
-    let kept = [path.clone().unbind(), file.clone().unbind(), module.clone().unbind()];
-    let evicted = match FILES.try_lock() {
-        Ok(mut files) => {
-            files.insert(0, (address, kept));
-            files.get(MAX_FILES).is_some().then(|| files.pop())
-        }
-        Err(_) => None,
-    };
-    drop(evicted); // with the lock given back
-    Ok((file, module))
+/// The number of a thread: this one's, or what a patched `threading` takes for it.
+enum Ident<'py> {
+    Own,
+    Object(Bound<'py, PyAny>),
 }
 
 /// The number and the name of the thread.
-fn thread<'py>(
-    makers: &Makers,
-    py: Python<'py>,
-) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+#[inline]
+fn thread<'py>(makers: &Makers, py: Python<'py>) -> PyResult<(Ident<'py>, Bound<'py, PyAny>)> {
     let threading = makers.threading.bind(py);
+    let active =
+        raw::look_up(threading, &makers.threading_names, |[current_thread, get_ident, active]| {
+            let is_as_loaded = current_thread.is_some_and(|found| found.is(&makers.current_thread))
+                && get_ident.is_some_and(|found| found.is(&makers.get_ident));
+            if !is_as_loaded || !makers.is_own_ident {
+                return None;
+            }
+            Some(active?.cast_exact::<PyDict>().ok()?.to_owned())
+        });
+    if let Some(active) = active.flatten()
+        && let Some(thread) = active.get_item(raw::thread_ident())?
+        && makers.plain_threads.iter().any(|class| raw::is_exactly(&thread, class))
+        && let Some(attributes) = raw::attributes_of(&thread)
+        && let Some(name) = raw::look_up(&attributes, &makers.thread_names, |[name]| {
+            name.map(|name| name.to_owned())
+        })
+        && let Some(name) = name
+    {
+        return Ok((Ident::Own, name));
+    }
     let missing = || pyo3::exceptions::PyRuntimeError::new_err("threading is being torn down");
     let get_ident = threading.get_item(intern!(py, "get_ident"))?.ok_or_else(missing)?;
     let current = threading.get_item(intern!(py, "current_thread"))?.ok_or_else(missing)?;
     let ident = get_ident.call0()?;
-    if get_ident.is(&makers.get_ident)
-        && current.is(&makers.current_thread)
-        && let Some(active) = threading.get_item(intern!(py, "_active"))?
-        && let Ok(active) = active.cast_into_exact::<PyDict>()
-        && let Some(thread) = active.get_item(&ident)?
-        && makers.plain_threads.iter().any(|class| raw::is_exactly(&thread, class))
-        && let Some(attributes) = raw::attributes_of(&thread)
-        && let Some(name) = attributes.get_item(intern!(py, "_name"))?
-    {
-        return Ok((ident, name));
-    }
     let name = current.call0()?.getattr(intern!(py, "name"))?;
-    Ok((ident, name))
+    Ok((Ident::Object(ident), name))
 }
 
 fn process_name<'py>(makers: &Makers, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -18,11 +18,22 @@ use crate::percent;
 use crate::raw;
 use crate::value::{Encoding, PyValue};
 
-const STANDARD: usize = STANDARD_NAMES.len();
+pub(crate) const STANDARD: usize = STANDARD_NAMES.len();
 /// Attributes with a place of their own: those of every record, then those of actions.
 const KNOWN: usize = STANDARD + ACTION_KEYS.len();
 
 static NAMES: PyOnceLock<[Py<PyString>; KNOWN]> = PyOnceLock::new();
+
+/// The names of the attributes that have a place of their own, interned.
+#[inline]
+pub(crate) fn known_names(py: Python<'_>) -> &'static [Py<PyString>; KNOWN] {
+    NAMES.get_or_init(py, || {
+        std::array::from_fn(|index| {
+            let name = STANDARD_NAMES.get(index).or_else(|| ACTION_KEYS.get(index - STANDARD));
+            PyString::intern(py, name.copied().unwrap_or_default()).unbind()
+        })
+    })
+}
 
 /// One record while it is encoded.
 pub(crate) struct PlainRecord<'a, 'py> {
@@ -46,12 +57,7 @@ impl<'a, 'py> PlainRecord<'a, 'py> {
         {
             return None;
         }
-        let names = NAMES.get_or_init(py, || {
-            std::array::from_fn(|index| {
-                let name = STANDARD_NAMES.get(index).or_else(|| ACTION_KEYS.get(index - STANDARD));
-                PyString::intern(py, name.copied().unwrap_or_default()).unbind()
-            })
-        });
+        let names = known_names(py);
         let attributes = raw::attributes_of(record)?;
         let is_standard = if has_task_name(py) { STANDARD } else { STANDARD - 1 };
         let mut known = [const { None }; KNOWN];
@@ -209,6 +215,12 @@ static OTHER_NAMES: [PyOnceLock<Py<PyString>>; 64] = [const { PyOnceLock::new() 
 #[inline]
 fn other_name_slot(key: Borrowed<'_, '_, PyAny>) -> &'static PyOnceLock<Py<PyString>> {
     &OTHER_NAMES[(key.as_ptr() as usize >> 4) % OTHER_NAMES.len()]
+}
+
+/// Whether a key is a text, and none of the known names.
+#[inline]
+pub(crate) fn is_other(key: Borrowed<'_, '_, PyAny>) -> bool {
+    is_other_name(key) || is_other_text(key)
 }
 
 /// Whether a key has been found to be none of the known names before.

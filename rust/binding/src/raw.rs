@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
@@ -50,37 +49,48 @@ struct Picked {
 
 const MAX_PICKED: usize = 9;
 
-static PICKED: [Picked; 64] = [const {
+static PICKED: [Picked; 256] = [const {
     Picked {
         version: AtomicU64::new(0),
         values: [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_PICKED],
     }
-}; 64];
+}; 256];
 
-/// The value of each of these names in a dict of attributes. None as soon as `is_harmless` says of
-/// another key that it is not. A dict must always be asked for the same names.
+/// The place of a dict's version in a table of so many (a power of two).
+#[inline]
+pub(crate) fn slot_of(version: u64, slots: usize) -> usize {
+    // Multiplied, as some interpreters count in steps of a power of two. 16 bits are left.
+    #[allow(clippy::cast_possible_truncation)]
+    let hash = (version.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize;
+    hash & (slots - 1)
+}
+
+/// What `take` makes of the values of these names in a dict of attributes. None as soon as
+/// `is_harmless` says of another key that it is not. A dict must always be asked for the same names.
+///
+/// The values are the dict's: `take` must run no Python code, which might change it.
 ///
 /// The keys are compared by address: the names are interned, as those of attributes are. One that
 /// is not is put before `is_harmless`, as any other key is.
 #[inline]
-pub(crate) fn pick<'py, const N: usize>(
+pub(crate) fn pick<'py, const N: usize, T>(
     attributes: &Bound<'py, PyDict>,
     names: &[Py<PyString>; N],
     is_harmless: impl FnMut(Borrowed<'_, 'py, PyAny>) -> bool,
-) -> Option<[Option<Bound<'py, PyAny>>; N]> {
+    take: impl FnOnce([Option<Borrowed<'_, 'py, PyAny>>; N]) -> T,
+) -> Option<T> {
     const { assert!(N <= MAX_PICKED) };
     let py = attributes.py();
     let version = version_of_dict(attributes);
-    // Multiplied, as some interpreters count in steps of a power of two.
-    let slot = &PICKED[(version.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize];
+    let slot = &PICKED[slot_of(version, PICKED.len())];
     if version != 0 && slot.version.load(Ordering::Relaxed) == version {
-        return Some(std::array::from_fn(|index| {
+        return Some(take(std::array::from_fn(|index| {
             let value = slot.values[index].load(Ordering::Relaxed);
             // SAFETY: the dict is of the version that this value was found in, so it is there
-            // still. No other thread writes to the slot meanwhile: the interpreter is attached, and
-            // has a lock.
-            unsafe { Bound::from_borrowed_ptr_or_opt(py, value) }
-        }));
+            // still, and stays there while no Python code runs. No other thread writes to the slot
+            // meanwhile: the interpreter is attached, and has a lock.
+            unsafe { Borrowed::from_ptr_or_opt(py, value) }
+        })));
     }
     let found = find(attributes, names, is_harmless)?;
     if version != 0 {
@@ -90,7 +100,24 @@ pub(crate) fn pick<'py, const N: usize>(
         }
         slot.version.store(version, Ordering::Relaxed);
     }
-    Some(found)
+    Some(take(std::array::from_fn(|index| found[index].as_ref().map(Bound::as_borrowed))))
+}
+
+/// [`pick`] for a dict of many names, of which some may stand for anything.
+#[inline]
+pub(crate) fn look_up<'py, const N: usize, T>(
+    dict: &Bound<'py, PyDict>,
+    names: &[Py<PyString>; N],
+    take: impl FnOnce([Option<Borrowed<'_, 'py, PyAny>>; N]) -> T,
+) -> Option<T> {
+    if version_of_dict(dict) != 0 {
+        return pick(dict, names, |_| true, take);
+    }
+    let mut found = [const { None }; N];
+    for (value, name) in found.iter_mut().zip(names) {
+        *value = dict.get_item(name).ok()?;
+    }
+    Some(take(std::array::from_fn(|index| found[index].as_ref().map(Bound::as_borrowed))))
 }
 
 fn find<'py, const N: usize>(
@@ -144,6 +171,38 @@ pub(crate) fn each_item<'py>(
         let (key, value) = unsafe { (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)) };
         visit(key, value);
     }
+}
+
+/// [`each_item`], with the value that the other dict has in the same place, where it has one.
+#[inline]
+pub(crate) fn each_pair<'py>(
+    dict: &Bound<'py, PyDict>,
+    other: &Bound<'py, PyDict>,
+    mut visit: impl FnMut(
+        Borrowed<'_, 'py, PyAny>,
+        Borrowed<'_, 'py, PyAny>,
+        Option<Borrowed<'_, 'py, PyAny>>,
+    ),
+) {
+    let py = dict.py();
+    let (mut position, mut before) = (0, std::ptr::null_mut());
+    each_item(dict, |key, value| {
+        // SAFETY: as in `pick`. When the other dict has come to its end it is left alone.
+        let other = unsafe {
+            let is_there = position >= 0
+                && ffi::PyDict_Next(
+                    other.as_ptr(),
+                    &raw mut position,
+                    std::ptr::null_mut(),
+                    &raw mut before,
+                ) != 0;
+            if !is_there {
+                position = -1;
+            }
+            is_there.then(|| Borrowed::from_ptr(py, before))
+        };
+        visit(key, value, other);
+    });
 }
 
 /// A number that the interpreter gives a class and takes back when the class, or a base of it,
@@ -201,7 +260,7 @@ pub(crate) fn function_address(function: &Bound<'_, PyAny>) -> Option<usize> {
 pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method0(intern!(variable.py(), "get"))
+        variable.call_method0(pyo3::intern!(variable.py(), "get"))
     }
     #[cfg(not(feature = "abi3"))]
     {
@@ -226,7 +285,7 @@ pub(crate) fn set_context_value(
 ) -> PyResult<()> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method1(intern!(variable.py(), "set"), (value,)).map(drop)
+        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,)).map(drop)
     }
     #[cfg(not(feature = "abi3"))]
     // SAFETY: the function checks the variable's type; the answer is a reference of our own, or null
@@ -237,8 +296,26 @@ pub(crate) fn set_context_value(
     }
 }
 
-/// Code and line of the Python function that is running, or of one further out.
-pub(crate) fn place(py: Python<'_>, frames_away: usize) -> Option<(Bound<'_, PyAny>, i32)> {
+/// Where in the program a Python function is.
+pub(crate) struct Place<'py> {
+    frame: Bound<'py, PyAny>,
+    pub(crate) code: Bound<'py, PyAny>,
+    /// Where in its code: all that happens at the same position is on the same line. None: this
+    /// interpreter does not say.
+    pub(crate) position: Option<i32>,
+}
+
+impl Place<'_> {
+    /// The number of the line.
+    pub(crate) fn line(&self) -> i32 {
+        // SAFETY: it is a frame, as `place` has seen to, and the interpreter attached.
+        unsafe { ffi::PyFrame_GetLineNumber(self.frame.as_ptr().cast()) }
+    }
+}
+
+/// The place of the Python function that is running, or of one further out.
+#[inline]
+pub(crate) fn place(py: Python<'_>, frames_away: usize) -> Option<Place<'_>> {
     #[cfg(feature = "abi3")]
     {
         let _ = (py, frames_away);
@@ -254,10 +331,23 @@ pub(crate) fn place(py: Python<'_>, frames_away: usize) -> Option<(Bound<'_, PyA
             let outer = ffi::PyFrame_GetBack(frame.as_ptr().cast());
             frame = Bound::from_owned_ptr_or_opt(py, outer.cast())?;
         }
-        let frame = frame.as_ptr().cast::<ffi::PyFrameObject>();
-        let line = ffi::PyFrame_GetLineNumber(frame);
-        let code = ffi::PyFrame_GetCode(frame).cast::<ffi::PyObject>();
-        Some((Bound::from_owned_ptr_or_opt(py, code)?, line))
+        let code = ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast::<ffi::PyObject>();
+        let code = Bound::from_owned_ptr_or_opt(py, code)?;
+        #[cfg(has_frame_positions)]
+        let position = Some(ffi::PyFrame_GetLasti(frame.as_ptr().cast()));
+        #[cfg(not(has_frame_positions))]
+        let position = None;
+        Some(Place { frame, code, position })
+    }
+}
+
+/// What `threading.get_ident()` gives.
+#[inline]
+pub(crate) fn thread_ident() -> u64 {
+    // SAFETY: it may be called in any thread, at any time.
+    #[allow(clippy::useless_conversion)] // a word of 32 bits elsewhere
+    unsafe {
+        ffi::PyThread_get_thread_ident().into()
     }
 }
 
@@ -273,8 +363,18 @@ pub(crate) fn new_instance<'py>(
         let instance = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
         Bound::from_owned_ptr_or_err(class.py(), instance)?
     };
+    #[cfg(has_dict_version)]
+    // SAFETY: both are alive; the function takes a reference of its own. The instance is new, and
+    // its class keeps attributes in the ordinary way.
+    unsafe {
+        let none = std::ptr::null_mut();
+        if ffi::PyObject_GenericSetDict(instance.as_ptr(), attributes.as_ptr(), none) < 0 {
+            return Err(PyErr::fetch(class.py()));
+        }
+    }
     // The class's own way of setting it: from 3.13 on no other one takes the values away that an
     // instance has instead of a dict.
-    instance.setattr(intern!(class.py(), "__dict__"), attributes)?;
+    #[cfg(not(has_dict_version))]
+    instance.setattr(pyo3::intern!(class.py(), "__dict__"), attributes)?;
     Ok(instance)
 }

@@ -15,10 +15,12 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::handle;
 use crate::helpers::{Helpers, clock_of_python};
-use crate::logging::{Env, Route, Way};
+use crate::known_record::KnownRecord;
+use crate::logging::Env;
 use crate::native_record::{Said, new_action_record, process_id};
 use crate::percent;
 use crate::raw;
+use crate::route::{Route, Way};
 use crate::writer::append_line;
 
 /// One run of an action, and, while it is current, what encloses the actions that start.
@@ -43,6 +45,8 @@ struct Words {
     action: Py<PyAny>,
     detail: Detail,
     format_error: Option<Py<PyAny>>,
+    /// As a string of Python's, once a record has needed one.
+    trace_id: Option<Py<PyAny>>,
 }
 
 enum Detail {
@@ -96,6 +100,7 @@ impl ActionSpan {
                 action: action.unbind(),
                 detail,
                 format_error,
+                trace_id: None,
             })),
             started_s: AtomicU64::new(clock::monotonic_s().to_bits()),
         };
@@ -184,8 +189,8 @@ impl ActionSpan {
         frames_away: usize,
     ) -> PyResult<()> {
         // Taken for as long as it takes: whatever runs meanwhile finds no lock.
-        let Some(words) = lock(&self.said).take() else { return Ok(()) };
-        let written = self.try_emit(py, &words, outcome, frames_away);
+        let Some(mut words) = lock(&self.said).take() else { return Ok(()) };
+        let written = self.try_emit(py, &mut words, outcome, frames_away);
         *lock(&self.said) = Some(words);
         match written {
             Err(error) if error.is_instance_of::<PyException>(py) => {
@@ -198,13 +203,12 @@ impl ActionSpan {
     fn try_emit(
         &self,
         py: Python<'_>,
-        words: &Words,
+        words: &mut Words,
         outcome: Option<&Outcome<'_>>,
         frames_away: usize,
     ) -> PyResult<()> {
         let env = Env::get(py)?;
-        let logger = words.logger.bind(py);
-        match env.route(logger) {
+        match env.route(words.logger.bind(py)) {
             Route::Off => Ok(()),
             Route::Straight(way) => {
                 let done = if way.has_filters {
@@ -291,44 +295,73 @@ impl ActionSpan {
         &self,
         py: Python<'_>,
         env: &Env,
-        words: &Words,
+        words: &mut Words,
         outcome: Option<&Outcome<'_>>,
         way: &Way<'_>,
         frames_away: usize,
     ) -> PyResult<bool> {
-        let Some(action) = plain_text(words.action.bind(py)) else { return Ok(false) };
-        let detail = words.detail.object(py);
-        let Some(detail_text) = plain_text(&detail) else { return Ok(false) };
-        let event = match outcome {
-            None => intern!(py, "enter"),
-            Some(outcome) => &outcome.name,
+        let detail = words.detail.to_python(py);
+        let trace_id = words.trace_id(py, &self.trace_id);
+        let action = words.action.bind(py);
+        let (Some(action_text), Some(detail_text)) = (plain_text(action), plain_text(&detail))
+        else {
+            return Ok(false);
         };
+        let event = outcome.map_or(intern!(py, "enter"), |outcome| &outcome.name);
         let event_text = event.to_str()?;
-        let mut message = String::with_capacity(action.len() + detail_text.len() + 16);
-        for part in [action, ": ", detail_text, " (", event_text, ")"] {
-            message.push_str(part);
-        }
+        let message = with_line_buffer(|message| {
+            for part in [action_text, ": ", detail_text, " (", event_text, ")"] {
+                message.extend_from_slice(part.as_bytes());
+            }
+            PyString::from_bytes(py, message)
+        })?;
+        let duration_s = outcome.map(|_| clock::monotonic_s() - self.started_s());
+        let told = outcome.and_then(|outcome| outcome.told.as_ref());
         let said = Said {
             logger_name: &way.name,
-            message: PyString::new(py, &message).into_any(),
-            action: words.action.bind(py).clone(),
-            detail,
-            event: event.clone().into_any(),
-            trace_id: PyString::new(py, self.trace_id.as_str()).into_any(),
-            is_enter: outcome.is_none(),
-            moment_s: self.moment_s(outcome),
+            message: message.into_any(),
+            action,
+            detail: &detail,
+            event: event.as_any(),
+            trace_id: &trace_id,
+            duration_s,
         };
         let mut rest = Vec::new();
-        if let Some(told) = outcome.and_then(|outcome| outcome.told.as_ref()) {
+        if let Some(told) = told {
             for (name, value) in told {
                 rest.push((name.cast_into::<PyString>()?, value));
             }
         }
         self.add_tail(py, words, &mut rest)?;
-        match new_action_record(env, py, &said, &rest, frames_away)? {
-            Some(record) => handle::log(env, words.logger.bind(py), record).map(|()| true),
-            None => Ok(false),
-        }
+        let Some(made) = new_action_record(env, py, &said, &rest, frames_away)? else {
+            return Ok(false);
+        };
+        let created_s = made.created_s;
+        let line = ActionRecord {
+            created_s,
+            action: action_text.as_bytes(),
+            detail: detail_text.as_bytes(),
+            event: match duration_s {
+                None => Event::Enter { start_time_s: created_s },
+                Some(duration_s) => Event::End { outcome: event_text, duration_s, failure: None },
+            },
+            trace_id: &self.trace_id,
+            // The rest is read from the record, as filters may have changed it.
+            parent_id: None,
+            pid: None,
+            format_error: None,
+        };
+        let known = KnownRecord {
+            made,
+            message: said.message,
+            action,
+            detail: &detail,
+            event: event.as_any(),
+            trace_id: &trace_id,
+            is_enter: duration_s.is_none(),
+            line,
+        };
+        handle::log(env, words.logger.bind(py), &known).map(|()| true)
     }
 
     /// The long way round, as `logging` itself goes.
@@ -440,7 +473,23 @@ impl ActionSpan {
     }
 }
 
+impl Words {
+    fn trace_id<'py>(&mut self, py: Python<'py>, id: &TraceId) -> Bound<'py, PyAny> {
+        let text = || PyString::new(py, id.as_str()).into_any().unbind();
+        self.trace_id.get_or_insert_with(text).bind(py).clone()
+    }
+}
+
 impl Detail {
+    /// Makes it a string of Python's for good.
+    fn to_python<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyAny> {
+        let text = self.object(py);
+        if matches!(self, Self::Native(_)) {
+            *self = Self::Python(text.clone().unbind());
+        }
+        text
+    }
+
     fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         match self {
             Self::Python(text) => text.bind(py).clone(),

@@ -183,6 +183,16 @@ impl Value for PyValue<'_, '_> {
     }
 }
 
+/// Writes any value.
+#[inline]
+pub(crate) fn write_value(
+    encoding: &Encoding,
+    json: &mut JsonWriter<'_>,
+    object: &Bound<'_, PyAny>,
+) {
+    encoding.write(json, object);
+}
+
 /// A path as Python writes it, whatever its bytes and the locale: the conversions of `PyO3` give
 /// text which some locales cannot turn back into the path.
 pub(crate) fn path_text<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {

@@ -58,6 +58,17 @@ pub struct Failure<'a> {
 
 /// Appends the line of `record`, without a newline, to `line`.
 pub fn encode_action(record: &ActionRecord<'_>, line: &mut Vec<u8>) {
+    encode_action_with(record, None, line, |_| {});
+}
+
+/// [`encode_action`] for a record that somebody has changed since: with another message, perhaps, and
+/// with more behind it, which `write_more` writes.
+pub fn encode_action_with(
+    record: &ActionRecord<'_>,
+    message: Option<&[u8]>,
+    line: &mut Vec<u8>,
+    write_more: impl FnOnce(&mut JsonWriter<'_>),
+) {
     let (event, moment_key, moment_s) = match record.event {
         Event::Enter { start_time_s } => ("enter", "start_time", start_time_s),
         Event::End { outcome, duration_s, .. } => (outcome, "duration", duration_s),
@@ -65,15 +76,23 @@ pub fn encode_action(record: &ActionRecord<'_>, line: &mut Vec<u8>) {
     line.reserve(2 * (record.action.len() + record.detail.len()) + 320);
     write_head(record.created_s, line);
     // Both texts stand in the message and once more after it: they are escaped once.
-    let action = span(line, |line| write_escaped(line, record.action));
-    line.extend_from_slice(b": ");
-    let detail = span(line, |line| write_escaped(line, record.detail));
-    line.extend_from_slice(b" (");
-    line.extend_from_slice(event.as_bytes());
-    line.extend_from_slice(b")\", \"action\": \"");
-    line.extend_from_within(action);
-    line.extend_from_slice(b"\", \"detail\": \"");
-    line.extend_from_within(detail);
+    if let Some(message) = message {
+        write_escaped(line, message);
+        line.extend_from_slice(b"\", \"action\": \"");
+        write_escaped(line, record.action);
+        line.extend_from_slice(b"\", \"detail\": \"");
+        write_escaped(line, record.detail);
+    } else {
+        let action = span(line, |line| write_escaped(line, record.action));
+        line.extend_from_slice(b": ");
+        let detail = span(line, |line| write_escaped(line, record.detail));
+        line.extend_from_slice(b" (");
+        line.extend_from_slice(event.as_bytes());
+        line.extend_from_slice(b")\", \"action\": \"");
+        line.extend_from_within(action);
+        line.extend_from_slice(b"\", \"detail\": \"");
+        line.extend_from_within(detail);
+    }
     line.extend_from_slice(b"\", \"event\": \"");
     line.extend_from_slice(event.as_bytes());
     line.extend_from_slice(b"\", \"trace_id\": \"");
@@ -103,6 +122,7 @@ pub fn encode_action(record: &ActionRecord<'_>, line: &mut Vec<u8>) {
         json.plain_key("format_error");
         json.string(text);
     }
+    write_more(&mut json);
     json.end_object();
 }
 

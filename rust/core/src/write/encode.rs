@@ -169,6 +169,12 @@ pub fn is_standard(name: &[u8]) -> bool {
     )
 }
 
+/// Whether an attribute of this name stands behind those of an action, as an extra of the program's.
+/// (`taskName` does not, where it is a standard attribute.)
+pub fn is_extra_of_action(name: &[u8]) -> bool {
+    !is_written_before(name, true, true) && !is_standard(name)
+}
+
 /// Whether the head of the line holds a key of this name already.
 fn is_written_before(name: &[u8], is_trace: bool, is_action: bool) -> bool {
     matches!(name, b"timestamp" | b"level" | b"message")
