@@ -32,6 +32,12 @@ VARIABLES = (
 )
 
 
+def tails_of(path: Path) -> list[Path]:
+    """The files in which lines of a log may wait: beside it, or aside in a trace directory."""
+    pattern = f".{path.name}.*.tail"
+    return [*path.parent.glob(pattern), *path.parent.glob(f".tmp/{pattern}")]
+
+
 def records_of(path: Path) -> list[dict[str, Any]]:
     """The records of a plain log, each line by Python's own JSON parser.
 
@@ -40,7 +46,7 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     for log in list(_open_logs.values()):
         if os.path.realpath(log.writer.path) == os.path.realpath(path):
             log.writer.flush()
-    if list(path.parent.glob(f".{path.name}.*.tail")):
+    if tails_of(path):
         _core.LogWriter.open(str(path)).close()
     text = path.read_text(encoding="ascii")
     assert text == "" or text.endswith("\n")

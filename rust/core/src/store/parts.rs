@@ -126,7 +126,11 @@ fn compressed(plain: &Path) -> PathBuf {
 
 /// Where a file stands, plain or compressed.
 fn standing(plain: &Path) -> Option<PathBuf> {
-    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    standing_by(plain, |path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()))
+}
+
+fn standing_by(plain: &Path, mut is_there: impl FnMut(&Path) -> bool) -> Option<PathBuf> {
+    // In this order, as above.
     if is_there(plain) {
         return Some(plain.to_owned());
     }
@@ -252,4 +256,43 @@ pub(super) fn has_parts(path: &Path) -> bool {
     let Some(name) = path.file_name() else { return false };
     let log = path.with_file_name(log_name(name));
     split_part_name(name).is_none() && !PartSearch::default().parts(&log).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A part that is compressed at any step of looking for it is there.
+    #[test]
+    fn compression_at_any_step_of_looking_changes_nothing() {
+        for step in 0..3 {
+            let dir = tempfile::tempdir().unwrap();
+            let plain = dir.path().join("x.part0001.log");
+            fs::write(&plain, "").unwrap();
+            let mut steps = 0;
+            let found = standing_by(&plain, |path| {
+                if steps == step {
+                    fs::rename(&plain, compressed(&plain)).unwrap();
+                }
+                steps += 1;
+                path.is_file()
+            });
+            assert!(found.is_some(), "{step}");
+        }
+    }
+
+    /// The next part is found behind those that were removed; what is no file is none.
+    #[test]
+    fn the_next_part_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("x.log");
+        assert_eq!(part_after(&log, 0), None);
+        for number in [2, 3, 7] {
+            fs::write(compressed(&part_path(&log, number)), "").unwrap();
+        }
+        fs::create_dir(part_path(&log, 5)).unwrap();
+        let found = [0, 1, 2, 3, 6, 7, u32::MAX].map(|number| part_after(&log, number));
+        assert_eq!(found, [Some(2), Some(2), Some(3), Some(7), Some(7), None, None]);
+    }
 }

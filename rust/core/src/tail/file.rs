@@ -19,7 +19,25 @@ use crate::sys::{self, ByteRange, LockKind};
 
 const ENDING: &[u8] = b".tail";
 
-/// The beginning of the names of a log's tail files: hidden, and beside the log.
+/// A trace directory has this directory for what is no log of its own, and tails are kept there: the
+/// reference takes every file of a trace directory for a log, shows it and removes it in time.
+const ASIDE: &str = ".tmp";
+
+/// Where the tails of the logs of a directory are: in it, or aside.
+fn places(directory: &Path) -> [PathBuf; 2] {
+    [directory.to_owned(), directory.join(ASIDE)]
+}
+
+/// Where the tails of new logs of a directory belong.
+fn place_for(directory: &Path) -> PathBuf {
+    let aside = directory.join(ASIDE);
+    let is_ours = fs::symlink_metadata(&aside).is_ok_and(|metadata| {
+        metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw()
+    });
+    if is_ours { aside } else { directory.to_owned() }
+}
+
+/// The beginning of the names of a log's tail files: hidden, and beside the log or aside.
 fn prefix_of(log_name: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(log_name);
@@ -55,7 +73,7 @@ pub(crate) fn create(
     let mut name = prefix_of(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     let (number, ..) = Uuid::new_v4().as_fields();
     name.push(format!("{pid}-{number:08x}.tail"));
-    let tail_path = path.with_file_name(name);
+    let tail_path = place_for(path.parent().unwrap_or(Path::new("."))).join(name);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(CWD, &tail_path, flags, Mode::from_raw_mode(0o600))?);
     let owner = Owner { device: metadata.dev(), inode: metadata.ino(), pid };
@@ -103,7 +121,7 @@ impl OwnTail {
 
 /// The names of the logs in a directory that have tail files beside them.
 pub(crate) fn logs_with_tails(directory: &Path) -> HashSet<OsString> {
-    tail_names(directory).filter_map(|name| log_of(&name).map(OsStr::to_owned)).collect()
+    tail_paths(directory).filter_map(|path| log_of(&path).map(OsStr::to_owned)).collect()
 }
 
 /// Tail files whose log somebody has removed are kept for so long: their writer may live, and make
@@ -112,26 +130,27 @@ const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Removes old tail files that stand beside no log.
 pub(crate) fn remove_orphans(directory: &Path) {
-    for name in tail_names(directory) {
-        let Some(log) = log_of(&name) else { continue };
-        let path = directory.join(&name);
+    for path in tail_paths(directory) {
+        let Some(log) = log_of(&path) else { continue };
         let is_old = fs::symlink_metadata(&path)
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ORPHAN_AGE));
         if is_old && fs::symlink_metadata(directory.join(log)).is_err() {
-            let _ = fs::remove_file(path);
+            let _ = fs::remove_file(&path);
         }
     }
 }
 
-fn tail_names(directory: &Path) -> impl Iterator<Item = OsString> {
-    let names = fs::read_dir(directory).into_iter().flatten().flatten();
-    names.map(|entry| entry.file_name()).filter(|name| name.as_bytes().ends_with(ENDING))
+/// The tail files of the logs of a directory.
+fn tail_paths(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = places(directory).into_iter().filter_map(|place| fs::read_dir(place).ok());
+    let paths = entries.flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.as_os_str().as_bytes().ends_with(ENDING))
 }
 
 /// The name of the log in that of a tail file.
-fn log_of(name: &OsStr) -> Option<&OsStr> {
-    let rest = name.as_bytes().strip_prefix(b".")?.strip_suffix(ENDING)?;
+fn log_of(tail_path: &Path) -> Option<&OsStr> {
+    let rest = tail_path.file_name()?.as_bytes().strip_prefix(b".")?.strip_suffix(ENDING)?;
     let dot = memchr::memrchr(b'.', rest)?;
     Some(OsStr::from_bytes(&rest[..dot]))
 }
@@ -160,9 +179,8 @@ impl TailFile {
         let prefix = prefix_of(name);
         let access = if to_join { OFlags::RDWR } else { OFlags::RDONLY };
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut paths: Vec<_> = tail_names(parent)
-            .filter(|name| is_tail_name(name, &prefix))
-            .map(|name| parent.join(name))
+        let mut paths: Vec<_> = tail_paths(parent)
+            .filter(|path| path.file_name().is_some_and(|name| is_tail_name(name, &prefix)))
             .collect();
         paths.sort();
         let open = |path: PathBuf| {

@@ -303,7 +303,8 @@ fn answer(text: &str) {
     out.flush().unwrap();
 }
 
-fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
+/// The log that a helper has from now on.
+fn opened(verb: &str, rest: &str) -> Option<LogWriter> {
     match verb {
         // create <run id> <directory>
         "create" | "create-child" => {
@@ -311,7 +312,7 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             let run = RunInfo { run_id: run_id.to_owned(), is_child: verb == "create-child" };
             let log = LogWriter::create_in(Path::new(directory), &run).unwrap();
             answer(log.path().to_str().unwrap());
-            *writer = Some(log);
+            Some(log)
         }
         "open" | "open-direct" | "open-small" => match LogWriter::open_with(
             Path::new(rest),
@@ -326,12 +327,21 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
         ) {
             Ok(log) => {
                 answer(log.path().to_str().unwrap());
-                *writer = Some(log);
+                Some(log)
             }
-            Err(error) => answer(&format!("error: {error}")),
+            Err(error) => {
+                answer(&format!("error: {error}"));
+                None
+            }
         },
+        _ => unreachable!("{verb}"),
+    }
+}
+
+fn append(verb: &str, rest: &str, writer: &LogWriter) {
+    match verb {
         "append" => {
-            let result = writer.as_ref().unwrap().append(line(rest).as_bytes());
+            let result = writer.append(line(rest).as_bytes());
             match result {
                 Ok(()) => answer("ok"),
                 Err(error) => answer(&format!("error: {error}; first: {}", error.first)),
@@ -345,21 +355,24 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             let text = parts.next().unwrap();
             for number in 0..count {
                 let text = line(&format!("{text} {number} {padding}"));
-                writer.as_ref().unwrap().append(text.as_bytes()).unwrap();
+                writer.append(text.as_bytes()).unwrap();
             }
             answer("ok");
         }
         // Appends and tells each, until it is killed.
         "append-for-ever" => {
             for number in 0.. {
-                writer
-                    .as_ref()
-                    .unwrap()
-                    .append(line(&format!("{rest} {number}")).as_bytes())
-                    .unwrap();
+                writer.append(line(&format!("{rest} {number}")).as_bytes()).unwrap();
                 answer(&number.to_string());
             }
         }
+        _ => unreachable!("{verb}"),
+    }
+}
+
+/// Opens logs that it closes at once.
+fn visit(verb: &str, rest: &str) {
+    match verb {
         // Opens, appends a line and closes, again and again; so many times.
         "visit" => {
             let (count, path) = rest.split_once(' ').unwrap();
@@ -383,6 +396,21 @@ fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
             }
             answer("ok");
         }
+        _ => unreachable!("{verb}"),
+    }
+}
+
+fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
+    match verb {
+        "create" | "create-child" | "open" | "open-direct" => {
+            if let Some(log) = opened(verb, rest) {
+                *writer = Some(log);
+            }
+        }
+        "append" | "append-many" | "append-for-ever" => {
+            append(verb, rest, writer.as_ref().unwrap());
+        }
+        "visit" | "runs" => visit(verb, rest),
         "flush" => match writer.as_ref().unwrap().flush() {
             Ok(()) => answer("ok"),
             Err(error) => answer(&format!("error: {}", inspect_trace_core::error::reason(&error))),
