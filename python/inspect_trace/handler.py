@@ -191,7 +191,9 @@ class TraceHandler(logging.Handler):
             from_environment = os.environ.get(FILE_VARIABLE)
             if from_environment and self._open_from_environment(from_environment):
                 return
-            self._directory = _directory(directory)
+            self._directory = self._find_directory(directory)
+            if self._directory is None:
+                return
             if directory is None and os.environ.get(DIRECTORY_VARIABLE):
                 self._open_named_directory(self._directory)
         with _opening:
@@ -328,6 +330,15 @@ class TraceHandler(logging.Handler):
             return False
         self._file = file
         return True
+
+    def _find_directory(self, directory: str | os.PathLike[str] | None) -> str | None:
+        """The trace directory; None, once that was told, where the user has no home for it."""
+        try:
+            return _directory(directory)
+        except OSError as error:
+            self._retry_at_s = float("inf")
+            warn_of_failure(f"{error.strerror or error}; nothing is traced")
+            return None
 
     def _open_named_directory(self, directory: str) -> None:
         """Opens this process's log where the environment says, or turns to the default."""

@@ -1,7 +1,7 @@
 //! What can be chosen about writing a log.
 
 /// How a log is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriterOptions {
     /// The size of the buffer between the program and the disk; 0: none, each line is written by a
     /// system call of its own. Taken up to a power of two, within [`MIN_BUFFER_BYTES`] and

@@ -181,9 +181,10 @@ impl LogWriter {
     }
 
     fn new(path: PathBuf, file: LogFile, can_buffer: bool, options: WriterOptions) -> Self {
-        let mode = match options.buffer_bytes {
+        let buffer_bytes = if can_buffer { options.buffer_bytes } else { 0 };
+        let options = WriterOptions { buffer_bytes, ..options };
+        let mode = match buffer_bytes {
             0 => Mode::Direct,
-            _ if !can_buffer => Mode::Direct,
             _ => Mode::Unstarted { direct_lines: 0 },
         };
         let shared = Arc::new(Shared {
