@@ -323,7 +323,9 @@ class TraceHandler(logging.Handler):
         file = os.path.abspath(value)  # noqa: PTH100
         try:
             with _opening:
-                self._log = _shared(file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False)
+                self._log = _shared(
+                    file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False
+                )
         except OSError as error:
             reason = _sentence(error, file)
             warn(f"{FILE_VARIABLE}={value}: {reason}; using the trace directory instead")
@@ -360,7 +362,9 @@ class TraceHandler(logging.Handler):
         try:
             if self._file is not None:
                 file = self._file
-                return _shared(file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False)
+                return _shared(
+                    file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False
+                )
             return _open_in(self._directory or "", self._keep_runs, self._options)
         except Exception as error:
             self._retry_at_s = monotonic() + _RETRY_AFTER_S
@@ -420,9 +424,7 @@ def check_level(level: int | str) -> int:
     return number
 
 
-def _check_choices(
-    buffer_bytes: int, on_full: str, durability: str, max_bytes: int | None
-) -> None:
+def _check_choices(buffer_bytes: int, on_full: str, durability: str, max_bytes: int | None) -> None:
     """Raises ValueError for what cannot be chosen, before anything is opened."""
     if buffer_bytes < 0:
         raise ValueError(f"buffer_bytes={buffer_bytes!r}: a size is not negative")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -63,9 +64,12 @@ class Faults:
         return any(vars(self).values())
 
 
+_PART = re.compile(r"\.part\d{4,}(?=\.log$)")
+
+
 def log_paths(directory: Path) -> list[Path]:
     """The logs of a directory by their plain names, one for each that is compressed or not."""
-    names = {path.name.removesuffix(".gz") for path in directory.glob("[!.]*.log*")}
+    names = {_PART.sub("", path.name.removesuffix(".gz")) for path in directory.glob("[!.]*.log*")}
     return [directory / name for name in sorted(names)]
 
 
@@ -85,8 +89,9 @@ def read_as_plain(paths: Iterable[Path]) -> Found:
     """What the bytes of the logs give to Python's own JSON and gzip, hidden files left aside."""
     found = Found()
     for path in paths:
-        for record in _json_records(_content(path)):
-            found.add(record["message"], record.get("detail"), record.get("event"))
+        for file in (*_parts(path), path):
+            for record in _json_records(_content(file)):
+                found.add(record["message"], record.get("detail"), record.get("event"))
     return found
 
 
@@ -119,6 +124,14 @@ def unended_actions(paths: Iterable[Path]) -> set[tuple[str, int]]:
             assert seen is not None
             unended.add((seen.who, seen.number))
     return unended
+
+
+def _parts(log: Path) -> list[Path]:
+    """The parts that a log was rotated to, by their plain names, oldest first."""
+    pattern = f"{log.name.removesuffix('.log')}.part*.log*"
+    return sorted(
+        {path.with_name(path.name.removesuffix(".gz")) for path in log.parent.glob(pattern)}
+    )
 
 
 def _content(path: Path) -> bytes:
