@@ -385,6 +385,27 @@ fn parts_that_were_removed_are_passed_over() {
     assert_eq!(missed(&mut watch), []);
 }
 
+/// People are told of parts that were removed before they could be read.
+#[test]
+fn removed_parts_are_noted() {
+    let dir = Dir::new();
+    let live = dir.at("app.log");
+    for number in 1..3 {
+        fs::write(part_path(&live, number), line(&number.to_string())).unwrap();
+    }
+    fs::write(&live, line("live")).unwrap();
+    let mut report = render::follow_report(&Log::with_parts(&live), &Filter::default()).unwrap();
+    fs::remove_file(part_path(&live, 1)).unwrap();
+    let (mut text, mut notes) = (Vec::new(), Vec::new());
+    eventually("all lines", || {
+        text.extend(report.next_chunk().unwrap().unwrap());
+        notes.extend(report.take_notes());
+        text.ends_with(line("live").as_bytes())
+    });
+    assert_eq!(text, (line("2") + &line("live")).into_bytes());
+    assert_eq!(notes, ["app.log is not shown whole: 1 part was removed before being read"]);
+}
+
 /// Following one part by its name gives that part, and ends: nobody writes to it.
 #[test]
 fn following_a_part_ends() {
@@ -467,10 +488,11 @@ fn assert_last(watch: &mut Watch, last: u32) {
     assert_eq!(watch.seen.len(), expected.len());
 }
 
-/// However fast a log is rotated, a follower gives every line once and in order.
+/// However fast a log is rotated, a follower gives every line once and in order, also the one that was
+/// written right before.
 #[test]
 fn followers_keep_up_with_a_storm_of_rotations() {
-    const ROTATIONS: u32 = 2_000;
+    const ROTATIONS: u32 = 1_000;
     let dir = Dir::new();
     let live = dir.at("app.log");
     fs::write(&live, line("0")).unwrap();
@@ -479,7 +501,8 @@ fn followers_keep_up_with_a_storm_of_rotations() {
         scope.spawn(|| {
             let next = dir.at("next");
             for number in 1..=ROTATIONS {
-                fs::write(&next, line(&number.to_string())).unwrap();
+                fs::write(&next, line(&(2 * number).to_string())).unwrap();
+                append(&live, line(&(2 * number - 1).to_string()));
                 fs::rename(&live, part_path(&live, number)).unwrap();
                 fs::rename(&next, &live).unwrap();
             }
@@ -489,6 +512,6 @@ fn followers_keep_up_with_a_storm_of_rotations() {
         while !is_over.load(Ordering::Acquire) {
             assert_eq!(watch.drain(), None);
         }
-        assert_last(&mut watch, ROTATIONS);
+        assert_last(&mut watch, 2 * ROTATIONS);
     });
 }
