@@ -109,43 +109,50 @@ impl<'py> KnownRecord<'_, 'py> {
     fn extras(&self, py: Python<'py>) -> Option<Extras<'py>> {
         let names = known_names(py);
         let made = &self.made;
+        let attributes = &made.attributes;
         let standard = if has_task_name(py) { STANDARD } else { STANDARD - 1 };
-        let moment = if self.is_enter { START_TIME } else { DURATION };
+        let said = standard + SAID + 1;
+        if raw::was_rebuilt(attributes, made.version, standard) {
+            return None;
+        }
         let mut extras = Extras { pairs: [const { None }; MAX_EXTRAS], count: 0, message: None };
-        let mut index = 0;
-        let mut is_known = true;
-        raw::each_pair(&made.attributes, &made.template, |key, value, before| {
-            let at = index;
-            index += 1;
-            if at > standard + SAID {
-                is_known &= extras.add(key, value);
-                return;
+        // What the line is made of stands where it was put, and what is behind all that was put there
+        // is new. The other standard attributes are not written at this level.
+        let is_at = |place, name: &Py<PyString>, expected: &Bound<'py, PyAny>| {
+            raw::item_at(attributes, place)
+                .is_some_and(|(key, value)| key.is(name) && value.is(expected))
+        };
+        let none = made.none.bind(py);
+        let unchanged = is_at(ARGS, &names[ARGS], made.arguments.bind(py))
+            && is_at(LEVEL_NAME, &names[LEVEL_NAME], made.level_name.bind(py))
+            && is_at(EXC_INFO, &names[EXC_INFO], none)
+            && is_at(EXC_TEXT, &names[EXC_TEXT], none)
+            && is_at(STACK_INFO, &names[STACK_INFO], none)
+            && is_at(CREATED, &names[CREATED], &made.created)
+            && is_at(standard, &names[STANDARD], self.action)
+            && is_at(standard + 1, &names[STANDARD + 1], self.detail)
+            && is_at(standard + 2, &names[STANDARD + 2], self.event)
+            && is_at(standard + 3, &names[STANDARD + 3], self.trace_id)
+            && is_at(
+                standard + SAID,
+                &names[STANDARD + if self.is_enter { START_TIME } else { DURATION }],
+                &made.moment,
+            );
+        if !unchanged {
+            return None;
+        }
+        let (key, value) = raw::item_at(attributes, MSG)?;
+        if !key.is(&names[MSG]) || !(value.is(&self.message) || extras.replace_message(value)) {
+            return None;
+        }
+        let mut place = said;
+        while let Some((key, value)) = raw::item_at(attributes, place) {
+            if !extras.add(key, value) {
+                return None;
             }
-            let name = match at {
-                _ if at < standard => &names[at],
-                _ if at < standard + SAID => &names[STANDARD + at - standard],
-                _ => &names[STANDARD + moment],
-            };
-            let is_same = key.is(name)
-                && match at {
-                    _ if at >= standard => match at - standard {
-                        0 => value.is(self.action),
-                        1 => value.is(self.detail),
-                        2 => value.is(self.event),
-                        3 => value.is(self.trace_id),
-                        _ => value.is(&made.moment),
-                    },
-                    MSG => value.is(&self.message) || extras.replace_message(value),
-                    CREATED => value.is(&made.created),
-                    ARGS | LEVEL_NAME | EXC_INFO | EXC_TEXT | STACK_INFO => {
-                        before.is_some_and(|before| value.is(&*before))
-                    }
-                    // Nothing else is written of a record at this level.
-                    _ => true,
-                };
-            is_known &= is_same;
-        });
-        (is_known && index > standard + SAID).then_some(extras)
+            place += 1;
+        }
+        (attributes.len() == place).then_some(extras)
     }
 }
 

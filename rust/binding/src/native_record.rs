@@ -45,6 +45,10 @@ struct Makers {
     /// A record's attributes, those of an action that begins, and those of one that ends.
     enter: Py<PyDict>,
     end: Py<PyDict>,
+    /// `args`, `levelname` and `exc_info` of them all.
+    arguments: Py<PyAny>,
+    level_name: Py<PyAny>,
+    none: Py<PyAny>,
     /// Where in `logging` it says what is recorded, and since when.
     switches: [Py<PyString>; 5],
     /// Whether times are counted in whole nanoseconds (Python 3.13).
@@ -84,6 +88,7 @@ impl Makers {
         if names != expected {
             return Ok(None);
         }
+        let sample_of = |name: &str| PyResult::Ok(sample.as_any().get_item(name)?.unbind());
         let template = |moment| {
             // Not a copy: one of an instance's attributes shares its keys with other instances, has
             // no room for more, and is slow to copy.
@@ -101,6 +106,9 @@ impl Makers {
         let intern = |name: &str| PyString::intern(py, name).unbind();
         let plain_thread = |class: Bound<'_, PyAny>| PyResult::Ok(class.cast_into()?.unbind());
         Ok(Some(Self {
+            arguments: sample_of("args")?,
+            level_name: sample_of("levelname")?,
+            none: py.None(),
             enter: template("start_time")?,
             end: template("duration")?,
             switches: SWITCHES.map(intern),
@@ -139,8 +147,12 @@ pub(crate) struct Said<'a, 'py> {
 pub(crate) struct NewRecord<'py> {
     pub(crate) record: Bound<'py, PyAny>,
     pub(crate) attributes: Bound<'py, PyDict>,
-    /// The one that its attributes were copied from.
-    pub(crate) template: Bound<'py, PyDict>,
+    /// The version of its attributes.
+    pub(crate) version: u64,
+    // What is in them.
+    pub(crate) arguments: &'static Py<PyAny>,
+    pub(crate) level_name: &'static Py<PyAny>,
+    pub(crate) none: &'static Py<PyAny>,
     pub(crate) created_s: f64,
     /// As they are in the attributes: the time, and when it began or how long it took.
     pub(crate) created: Bound<'py, PyAny>,
@@ -221,8 +233,17 @@ pub(crate) fn new_action_record<'py>(
         attributes.set_item(name, value)?;
     }
     let record = raw::new_instance(env.log_record.bind(py), &attributes)?;
-    let template = template.clone();
-    Ok(Some(NewRecord { record, attributes, template, created_s, created, moment }))
+    Ok(Some(NewRecord {
+        record,
+        version: raw::version_of_dict(&attributes),
+        arguments: &makers.arguments,
+        level_name: &makers.level_name,
+        none: &makers.none,
+        attributes,
+        created_s,
+        created,
+        moment,
+    }))
 }
 
 /// What tells whether attributes are recorded, the last one where there are tasks; and the start.

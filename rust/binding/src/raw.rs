@@ -173,37 +173,39 @@ pub(crate) fn each_item<'py>(
     }
 }
 
-/// [`each_item`], with the value that the other dict has in the same place, where it has one.
+/// What stands at some place in a dict; None where that is empty, or behind the end. Both are
+/// borrowed: no Python code may run while they are held (see `pick`).
 #[inline]
-pub(crate) fn each_pair<'py>(
-    dict: &Bound<'py, PyDict>,
-    other: &Bound<'py, PyDict>,
-    mut visit: impl FnMut(
-        Borrowed<'_, 'py, PyAny>,
-        Borrowed<'_, 'py, PyAny>,
-        Option<Borrowed<'_, 'py, PyAny>>,
-    ),
-) {
+pub(crate) fn item_at<'a, 'py>(
+    dict: &'a Bound<'py, PyDict>,
+    place: usize,
+) -> Option<(Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>)> {
     let py = dict.py();
-    let (mut position, mut before) = (0, std::ptr::null_mut());
-    each_item(dict, |key, value| {
-        // SAFETY: as in `pick`. When the other dict has come to its end it is left alone.
-        let other = unsafe {
-            let is_there = position >= 0
-                && ffi::PyDict_Next(
-                    other.as_ptr(),
-                    &raw mut position,
-                    std::ptr::null_mut(),
-                    &raw mut before,
-                ) != 0;
-            if !is_there {
-                position = -1;
-            }
-            is_there.then(|| Borrowed::from_ptr(py, before))
-        };
-        visit(key, value, other);
-    });
+    let at = ffi::Py_ssize_t::try_from(place).ok()?;
+    let (mut position, mut key, mut value) = (at, std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: as in `pick`. A position is a place in the order of the items, and one behind the last
+    // is the end.
+    unsafe {
+        if ffi::PyDict_Next(dict.as_ptr(), &raw mut position, &raw mut key, &raw mut value) == 0 {
+            return None;
+        }
+        // Otherwise the place is empty, and this is the next item.
+        (position == at + 1).then(|| (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)))
+    }
 }
+
+/// Whether a dict may have got so many items anew since it was of that version. Single changes of it
+/// (and, as it happens, of others) are fewer.
+#[inline]
+pub(crate) fn was_rebuilt(dict: &Bound<'_, PyDict>, version: u64, items: usize) -> bool {
+    version == 0 || version_of_dict(dict).wrapping_sub(version) >= VERSION_STEP * items as u64
+}
+
+/// So much a version grows by with each change of any dict.
+#[cfg(has_dict_version)]
+const VERSION_STEP: u64 = if cfg!(has_dict_watchers) { 256 } else { 1 };
+#[cfg(not(has_dict_version))]
+const VERSION_STEP: u64 = 1;
 
 /// A number that the interpreter gives a class and takes back when the class, or a base of it,
 /// changes; never given twice. 0: it has none now.
