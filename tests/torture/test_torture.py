@@ -18,7 +18,7 @@ from torture.plan import Plan, draw
 from torture.record import random_size, seen_in, text_of
 
 TESTS = Path(__file__).parent.parent
-KILLS = 30
+KILLS = 15
 DEADLINE_S = 300
 
 
@@ -39,9 +39,10 @@ def torture(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, str], str]:
     return done.returncode, dict(line.split("  ", 1) for line in lines), done.stderr
 
 
-def test_nothing_is_lost_by_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tracing", ["{}", '{"max_bytes": 100000}', '{"buffer_bytes": 65536}'])
+def test_nothing_is_lost_by_kills(tmp_path: Path, tracing: str) -> None:
     """Each acknowledged record is read back once, whole and in order; `make torture` kills more."""
-    code, told, errors = torture(tmp_path, "--kills", str(KILLS))
+    code, told, errors = torture(tmp_path, "--kills", str(KILLS), "--tracing", tracing)
     assert code == 0, f"{errors}\n{told}"  # tells how to play the round again
     assert int(told["kills"]) >= KILLS
     assert int(told["records acknowledged"]) > 0
