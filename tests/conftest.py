@@ -41,7 +41,7 @@ def tails_of(path: Path) -> list[Path]:
 def records_of(path: Path) -> list[dict[str, Any]]:
     """The records of a plain log, each line by Python's own JSON parser.
 
-    First what waits beside it is put into it: the lines of this process, and of those that are gone.
+    First what waits beside it is put into it: lines of this process, and of those that are gone.
     """
     for log in list(_open_logs.values()):
         if os.path.realpath(log.writer.path) == os.path.realpath(path):

@@ -1,4 +1,4 @@
-"""What may be chosen of the buffer: its size, what happens when it is full, how safe a record is."""
+"""What may be chosen: the size of the buffer, what happens when it is full, durability."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ print(json.dumps({"logged": logged, "dropped": handler.dropped}))
 def test_a_full_buffer_drops(
     tmp_path: Path, run_python: Callable[..., CompletedProcess[str]]
 ) -> None:
-    """`on_full="drop"`: what finds no room is counted, noted in the log, and told once on stderr."""
+    """`on_full="drop"`: what finds no room is counted, noted in the log, and told once."""
     path = tmp_path / "x.log"
     done = run_python(FLOOD, path, "drop")
     told = json.loads(done.stdout)
@@ -76,7 +76,7 @@ def test_a_full_buffer_blocks(
 
 
 def test_no_buffer(tmp_path: Path, run_python: Callable[..., CompletedProcess[str]]) -> None:
-    """`buffer_bytes=0`: each record is in the log when its call returns, and nothing is beside it."""
+    """`buffer_bytes=0`: a record is in the log when its call returns, and nothing is beside it."""
     path = tmp_path / "x.log"
     run_python(
         PRELUDE
@@ -136,7 +136,7 @@ def test_records_are_on_the_disk(
 
 
 def test_threads_wait_for_the_disk_together(tmp_path: Path) -> None:
-    """`durability="fsync"`: the log is synced before calls return, for several threads at a time."""
+    """`durability="fsync"`: the log is synced for several threads at a time."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
     path, trace = tmp_path / "x.log", tmp_path / "strace"
@@ -168,7 +168,7 @@ def write_many(path: str) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_leave_nothing_behind(tmp_path: Path, method: str) -> None:
-    """A child of multiprocessing has all its records in the log at its end, and nothing beside it."""
+    """At the end of a child of multiprocessing its records are in the log, and nothing beside."""
     path = tmp_path / "x.log"
     context = multiprocessing.get_context(method)
     children = [context.Process(target=write_many, args=(str(path),)) for _ in range(3)]
@@ -184,7 +184,7 @@ def test_children_leave_nothing_behind(tmp_path: Path, method: str) -> None:
 def test_forked_children_leave_nothing_behind(
     tmp_path: Path, run_python: Callable[..., CompletedProcess[str]]
 ) -> None:
-    """Forked children that go on with their parent's log, threads and pools, leave only its buffer."""
+    """Forked children and pools that write to their parent's log leave no buffer of their own."""
     path = tmp_path / "x.log"
     run_python(
         PRELUDE

@@ -136,7 +136,7 @@ def test_the_directory_is_removed(
 
 @pytest.mark.parametrize("place", ["path", "directory"])
 def test_the_log_is_deleted(run_traced: Callable[..., Outcome], tmp_path: Path, place: str) -> None:
-    """A log that somebody deletes is made anew, with a note; what was in it is gone, and no more."""
+    """A log that somebody deletes is made anew, with a note; only what was in it is gone."""
     directory = tmp_path / "traces"
     where = directory if place == "directory" else directory / "x.log"
     outcome = run_traced(

@@ -191,7 +191,7 @@ def large_log(odd_parts: list[list[str]], shift: int, cut: int, compressed: bool
 
 @pytest.fixture(scope="module")
 def reference() -> Iterator[Any]:
-    """The reference's own module behind its commands, parsing as where it is installed by itself."""
+    """The reference's own module behind its commands, parsing as when it is installed alone."""
     import warnings
 
     import jsonlines
