@@ -366,9 +366,6 @@ def test_exit_hooks_of_all_kinds(run_python: RunPython, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the binding imports what it needs when it is first given a record"
-)
 def test_the_first_record_of_all_at_the_end(run: Callable[..., Counter[str]]) -> None:
     """A finaliser that runs after the modules have been taken down may log the first record."""
     found = run("""

@@ -214,18 +214,12 @@ pub(crate) fn log<'py>(
         while index < state.handlers.len() {
             let handler = state.handlers.get_item(index)?;
             index += 1;
-            match env.trace_handler(&handler) {
-                Some(state) => {
-                    if is_taken(&record, state.level)? {
-                        handle_plainly(env, &handler, &record, state, Some(known))?;
-                    }
+            if let Some(state) = env.trace_handler(&handler) {
+                if is_taken(&record, state.level)? {
+                    handle_plainly(env, &handler, &record, state, Some(known))?;
                 }
-                None => {
-                    let level = handler.getattr(intern!(handler.py(), "level"))?;
-                    if level_of(&record)?.ge(level)? {
-                        handler.call_method1(intern!(handler.py(), "handle"), (&record,))?;
-                    }
-                }
+            } else if level_of(&record)?.ge(handler.getattr(intern!(handler.py(), "level"))?)? {
+                handler.call_method1(intern!(handler.py(), "handle"), (&record,))?;
             }
         }
         // The handlers may have, too.

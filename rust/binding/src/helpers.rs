@@ -5,6 +5,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::logging::Env;
+
 /// What the Python side of actions has made known.
 pub(crate) struct Helpers {
     /// The context variable of the current action.
@@ -84,5 +86,5 @@ impl Helpers {
 /// What a clock of the module `time` says, be it the system's or not.
 #[cold]
 pub(crate) fn clock_of_python(py: Python<'_>, name: &str) -> PyResult<f64> {
-    py.import("time")?.call_method0(name)?.extract()
+    Env::get(py)?.time.bind(py).as_any().get_item(name)?.call0()?.extract()
 }

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 mod action;
 mod anomalies;
 mod checked;
+mod emit;
 mod error;
 mod filter;
 mod follow;
@@ -32,6 +33,7 @@ mod sites;
 mod span;
 mod store;
 mod value;
+mod words;
 mod writer;
 
 #[pymodule]

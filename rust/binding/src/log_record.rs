@@ -16,6 +16,13 @@ use crate::plain_record::PlainRecord;
 use crate::value::{Encoding, PyValue, unprintable};
 
 static LOG_RECORD_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static FORMAT_EXCEPTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Loads what is needed of Python, while modules can still be imported.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    LOG_RECORD_TYPE.import(py, "logging", "LogRecord")?;
+    FORMAT_EXCEPTION.import(py, "traceback", "format_exception").map(drop)
+}
 
 /// One `logging.LogRecord` while it is encoded.
 struct PyLogRecord<'a, 'py> {
@@ -90,7 +97,8 @@ pub(crate) fn format_exception(
         if info.get_item(0)?.is_none() {
             return Ok(None);
         }
-        let lines = py.import("traceback")?.call_method1("format_exception", info)?;
+        let format = FORMAT_EXCEPTION.import(py, "traceback", "format_exception")?;
+        let lines = format.call1(info)?;
         let text = PyString::new(py, "").call_method1("join", (lines,))?;
         Ok(Some(text.cast_into::<PyString>()?))
     });

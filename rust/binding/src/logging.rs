@@ -34,7 +34,7 @@ static LOG_RECORD: Checked = Checked::new();
 pub(crate) struct Env {
     /// The attributes of the modules.
     pub(crate) logging: Py<PyDict>,
-    time: Py<PyDict>,
+    pub(crate) time: Py<PyDict>,
     logger: Py<PyType>,
     root_logger: Py<PyType>,
     pub(crate) log_record: Py<PyType>,
@@ -45,7 +45,7 @@ pub(crate) struct Env {
     clocks: [(Py<PyString>, Py<PyAny>, Option<usize>); 2],
     pub(crate) logger_names: [Py<PyString>; 9],
     pub(crate) handler_names: [Py<PyString>; 3],
-    trace_name: Py<PyString>,
+    pub(crate) trace_name: Py<PyString>,
     pub(crate) trace_level: Py<PyAny>,
     /// Whether a lock keeps other threads out while the interpreter is attached.
     has_lock: bool,

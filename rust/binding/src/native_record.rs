@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyString, PyTuple, PyType};
 
+use crate::log_record;
 use crate::logging::Env;
 use crate::raw;
 use crate::sites;
@@ -77,6 +78,7 @@ impl Makers {
     }
 
     fn load(env: &Env, py: Python<'_>) -> PyResult<Option<Self>> {
+        sites::prepare(py)?;
         let none = py.None();
         let arguments = ("x", 13, "x", 0, "x", PyTuple::empty(py), &none, "x");
         let record = env.log_record.bind(py).call1(arguments)?;
@@ -96,6 +98,8 @@ impl Makers {
             for (name, value) in &sample {
                 template.set_item(name, value)?;
             }
+            // Whatever the level was called when this was loaded.
+            template.set_item(intern!(py, "levelname"), &env.trace_name)?;
             for name in ["action", "detail", "event", "trace_id", moment] {
                 template.set_item(PyString::intern(py, name), &none)?;
             }
@@ -107,7 +111,7 @@ impl Makers {
         let plain_thread = |class: Bound<'_, PyAny>| PyResult::Ok(class.cast_into()?.unbind());
         Ok(Some(Self {
             arguments: sample_of("args")?,
-            level_name: sample_of("levelname")?,
+            level_name: env.trace_name.clone_ref(py).into_any(),
             none: py.None(),
             enter: template("start_time")?,
             end: template("duration")?,
@@ -129,6 +133,15 @@ impl Makers {
             main_process: intern("MainProcess"),
         }))
     }
+}
+
+/// Loads what records are made and read with, so that the first one can come when nothing can be
+/// imported any more. What cannot be loaded now is tried again when it is needed.
+pub(crate) fn prepare(py: Python<'_>) {
+    if let Ok(env) = Env::get(py) {
+        let _ = Makers::get(env, py);
+    }
+    let _ = log_record::prepare(py);
 }
 
 /// What a record of an action says beside its place.
@@ -169,7 +182,7 @@ pub(crate) fn new_action_record<'py>(
     frames_away: usize,
 ) -> PyResult<Option<NewRecord<'py>>> {
     let Some(makers) = Makers::get(env, py) else { return Ok(None) };
-    let Some(start) = start_if_all_recorded(env, makers, py)? else { return Ok(None) };
+    let Some(start) = start_if_all_recorded(env, makers, py) else { return Ok(None) };
     let is_enter = said.duration_s.is_none();
     let general = if is_enter { &makers.enter } else { &makers.end };
     let site = sites::site_at(general.bind(py), said, frames_away)?;
@@ -256,15 +269,15 @@ fn start_if_all_recorded<'py>(
     env: &Env,
     makers: &Makers,
     py: Python<'py>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> Option<Bound<'py, PyAny>> {
     let switches = if makers.has_task_name { 4 } else { 3 };
     let start = raw::look_up(env.logging.bind(py), &makers.switches, |[start, flags @ ..]| {
         let is_on = |flag: &Option<Borrowed<'_, '_, PyAny>>| {
             flag.is_some_and(|flag| flag.cast::<PyBool>().is_ok_and(|flag| flag.is_true()))
         };
-        if flags[..switches].iter().all(is_on) { start.map(|start| start.to_owned()) } else { None }
+        if flags[..switches].iter().all(is_on) { start.map(Borrowed::to_owned) } else { None }
     });
-    Ok(start.flatten())
+    start.flatten()
 }
 
 /// `created`, `msecs` and `relativeCreated`, each as this version of Python computes it.
@@ -312,9 +325,8 @@ fn thread<'py>(makers: &Makers, py: Python<'py>) -> PyResult<(Ident<'py>, Bound<
         && let Some(thread) = active.get_item(raw::thread_ident())?
         && makers.plain_threads.iter().any(|class| raw::is_exactly(&thread, class))
         && let Some(attributes) = raw::attributes_of(&thread)
-        && let Some(name) = raw::look_up(&attributes, &makers.thread_names, |[name]| {
-            name.map(|name| name.to_owned())
-        })
+        && let Some(name) =
+            raw::look_up(&attributes, &makers.thread_names, |[name]| name.map(Borrowed::to_owned))
         && let Some(name) = name
     {
         return Ok((Ident::Own, name));

@@ -213,7 +213,7 @@ impl<'py> LoggerState<'py> {
             name: found[NAME]?.to_owned(),
             filters: list(FILTERS)?,
             handlers: list(HANDLERS_OF)?,
-            parent: parent.filter(|parent| !parent.is_none()).map(|parent| parent.to_owned()),
+            parent: parent.filter(|parent| !parent.is_none()).map(Borrowed::to_owned),
         })
     }
 }
@@ -232,10 +232,8 @@ impl<'py> LoggerState<'py> {
                 }
             }
         };
-        let parent = match logger.getattr(intern!(py, "propagate"))?.is_truthy()? {
-            true => Some(logger.getattr(intern!(py, "parent"))?),
-            false => None,
-        };
+        let propagates = logger.getattr(intern!(py, "propagate"))?.is_truthy()?;
+        let parent = if propagates { Some(logger.getattr(intern!(py, "parent"))?) } else { None };
         Ok(Self {
             name: logger.getattr(intern!(py, "name"))?,
             filters: list(intern!(py, "filters"))?,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
 use crate::native_record::{Said, process_id};
@@ -89,7 +90,7 @@ impl Site {
         }
         if let Some((place, _)) = place {
             let path = place.code.getattr(intern!(py, "co_filename"))?;
-            let (file, module) = names_of_file(&path)?;
+            let (file, module) = names_of_file(&path);
             set!("pathname", path);
             set!("filename", file);
             set!("module", module);
@@ -134,32 +135,26 @@ impl Site {
     }
 }
 
-/// The names that `logging` derives from the path of a file, by that path (a text that never
-/// changes and is kept alive here, so that no other has its address).
-static FILES: Mutex<Vec<(usize, [Py<PyAny>; 3])>> = Mutex::new(Vec::new());
-const MAX_FILES: usize = 32;
+/// `os.path.basename` and `os.path.splitext`.
+static PATH_FUNCTIONS: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
 
-fn names_of_file<'py>(
-    path: &Bound<'py, PyAny>,
-) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let py = path.py();
-    let address = path.as_ptr() as usize;
-    if let Ok(files) = FILES.try_lock()
-        && let Some((_, [_, file, module])) = files.iter().find(|(known, _)| *known == address)
-    {
-        return Ok((file.bind(py).clone(), module.bind(py).clone()));
-    }
+/// Loads what is needed of Python, while modules can still be imported.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
     let paths = py.import("os")?.getattr("path")?;
-    let file = paths.call_method1("basename", (path,))?;
-    let module = paths.call_method1("splitext", (&file,))?.get_item(0)?;
-    let kept = [path.clone().unbind(), file.clone().unbind(), module.clone().unbind()];
-    let evicted = match FILES.try_lock() {
-        Ok(mut files) => {
-            files.insert(0, (address, kept));
-            files.get(MAX_FILES).is_some().then(|| files.pop())
-        }
-        Err(_) => None,
+    let functions = [paths.getattr("basename")?.unbind(), paths.getattr("splitext")?.unbind()];
+    let _ = PATH_FUNCTIONS.set(py, functions);
+    Ok(())
+}
+
+/// The names that `logging` derives from the path of a file: that of the file, and of its module.
+fn names_of_file<'py>(path: &Bound<'py, PyAny>) -> (Bound<'py, PyAny>, Bound<'py, PyAny>) {
+    let py = path.py();
+    let names = || {
+        let [basename, splitext] = PATH_FUNCTIONS.get(py)?;
+        let file = basename.bind(py).call1((path,)).ok()?;
+        let module = splitext.bind(py).call1((&file,)).ok()?.get_item(0).ok()?;
+        Some((file, module))
     };
-    drop(evicted); // with the lock given back
-    Ok((file, module))
+    // What `logging` says where it cannot tell.
+    names().unwrap_or_else(|| (path.clone(), intern!(py, "Unknown module").clone().into_any()))
 }

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::error::{io_to_python, os_error, to_python};
 use crate::handle::write_record;
+use crate::native_record::prepare;
 use crate::value::path_text;
 
 /// An open trace log.
@@ -29,6 +30,7 @@ impl LogWriter {
         is_child: bool,
         options: Option<Options>,
     ) -> PyResult<Self> {
+        prepare(py);
         let run = RunInfo { run_id, is_child };
         let options = options.map(to_core).transpose()?.unwrap_or_default();
         py.detach(|| CoreWriter::create_in_with(&directory, &run, options))
@@ -39,6 +41,7 @@ impl LogWriter {
     #[staticmethod]
     #[pyo3(signature = (path, options=None))]
     fn open(py: Python<'_>, path: PathBuf, options: Option<Options>) -> PyResult<Self> {
+        prepare(py);
         let options = options.map(to_core).transpose()?.unwrap_or_default();
         py.detach(|| CoreWriter::open_with(&path, options))
             .map(Self)

@@ -275,13 +275,15 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
     if value == 0.0 || (1e-4..1e16).contains(&magnitude) {
         return out.extend_from_slice(text.as_bytes());
     }
-    if let Some((mantissa, exponent)) = text.split_once('e') {
+    // It is one of the last bytes, if it is there.
+    if let Some(at) = text.bytes().rposition(|byte| byte == b'e') {
+        let (mantissa, exponent) = (&text.as_bytes()[..at], &text.as_bytes()[at + 1..]);
         // All but the exponent, which has a sign and two digits at least.
-        let (sign, digits) = match exponent.as_bytes() {
+        let (sign, digits) = match exponent {
             [b'-', digits @ ..] => (b'-', digits),
             [b'+', digits @ ..] | digits => (b'+', digits),
         };
-        out.extend_from_slice(mantissa.as_bytes());
+        out.extend_from_slice(mantissa);
         out.extend_from_slice(&[b'e', sign]);
         if digits.len() < 2 {
             out.push(b'0');
