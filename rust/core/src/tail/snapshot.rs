@@ -71,6 +71,12 @@ fn try_snapshot(log: &File, path: &Path, tails: &[TailFile]) -> io::Result<Optio
     }
     // What goes on with the last line of the file comes first.
     rests.sort_by_key(|(is_later, ..)| *is_later);
+    // Several do where their lines begin alike: one completes that line, the others have theirs to
+    // come as a whole.
+    for (starts_line, bytes, skip) in rests.iter_mut().skip(1).filter(|(later, ..)| !later) {
+        *starts_line = true;
+        *skip = memchr::memrchr(b'\n', &bytes[..*skip]).map_or(0, |newline| newline + 1);
+    }
     let mut snapshot = Snapshot { file_bytes: size, tail: Vec::new() };
     for (starts_line, bytes, skip) in rests {
         if skip == bytes.len() {

@@ -166,6 +166,28 @@ fn several_tails_are_joined() {
     assert_eq!(counts(&place.seen(), expected), [1, 1, 1]);
 }
 
+/// Two processes killed while they were about to append lines that begin alike, one of them in the
+/// middle of it: whichever it was, both lines are there as a whole.
+#[test]
+fn lines_that_begin_alike_are_both_there() {
+    let (one, two) = ("{\"a\": 1}\n", "{\"a\": 2}\n");
+    for cut in 0..8 {
+        let place = Place::new();
+        append(&place.log(), "{}\n");
+        append(&place.log(), &one[..cut]);
+        place.write_tail(0, 0, one, one.len(), 3);
+        place.write_tail(1, 0, two, two.len(), 3);
+        for is_joined in [false, true] {
+            if is_joined {
+                assert_eq!(join_finished_at(&place.log()), 0);
+            }
+            let seen = place.seen();
+            assert_eq!(counts(&seen, one), [1], "{cut} {seen}");
+            assert_eq!(counts(&seen, two), [1], "{cut} {seen}");
+        }
+    }
+}
+
 /// A log that was copied elsewhere with its tail is read as the original.
 #[test]
 fn copies_are_read_as_the_original() {

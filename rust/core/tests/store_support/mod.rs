@@ -402,7 +402,7 @@ fn visit(verb: &str, rest: &str) {
 
 fn serve(verb: &str, rest: &str, writer: &mut Option<LogWriter>) -> bool {
     match verb {
-        "create" | "create-child" | "open" | "open-direct" => {
+        "create" | "create-child" | "open" | "open-direct" | "open-small" => {
             if let Some(log) = opened(verb, rest) {
                 *writer = Some(log);
             }
