@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::log_file::LogFile;
 use super::note::write_removal_note;
 use super::open::open_next;
-use crate::store::RunInfo;
+use crate::store::{self, RunInfo};
 use crate::sys::ring::{Consumer, Producer};
 use crate::tail::{OwnTail, append, ends_within_line_at};
 
@@ -113,13 +114,15 @@ impl Flusher {
             (self.end, self.partial_bytes) = (None, 0);
             (fd, stat) = file.get_checked()?;
         }
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let mut size = u64::try_from(stat.st_size).unwrap_or(0);
         if self.partial_bytes > 0 && self.end != Some(size) {
             // Others went on behind the part of a line: it is written once more, as a whole.
             self.partial_bytes = 0;
         }
-        let newline_first =
-            self.partial_bytes == 0 && self.end != Some(size) && ends_within_line_at(&fd, size);
+        let mut newline_first = false;
+        if self.partial_bytes == 0 && self.end != Some(size) {
+            (size, newline_first) = settled_end(&fd, size)?;
+        }
         let to = batch_end(consumer, flushed, committed);
         let from = flushed + self.partial_bytes;
         consumer.begin_flush(to, size - self.partial_bytes + u64::from(newline_first));
@@ -177,6 +180,28 @@ impl Flusher {
             tail.remove();
         }
     }
+}
+
+/// How long the end of a log that others write is watched for the end of their line. Should their
+/// line take longer all the same, an empty line follows it, which readers pass over.
+const MOVING_END_POLLS: u32 = 20;
+const MOVING_END_POLL: Duration = Duration::from_millis(1);
+
+/// The size of a log that had `size` bytes, and whether it ends within a line for good: of a writer
+/// that was killed, not of one that is just writing it.
+fn settled_end(fd: impl AsFd, mut size: u64) -> io::Result<(u64, bool)> {
+    for _ in 0..MOVING_END_POLLS {
+        if !ends_within_line_at(&fd, size) {
+            return Ok((size, false));
+        }
+        if !store::is_held_by_others(&fd) {
+            break;
+        }
+        std::thread::sleep(MOVING_END_POLL);
+        size = u64::try_from(rustix::fs::fstat(&fd)?.st_size).unwrap_or(0);
+    }
+    let is_torn = ends_within_line_at(&fd, size);
+    Ok((size, is_torn))
 }
 
 fn count_lines(lines: &[u8]) -> u64 {
