@@ -35,7 +35,7 @@ def can_mount_a_disk(directory: Path) -> bool:
 
 
 def test_a_frozen_disk_loses_nothing(tmp_path: Path) -> None:
-    """Who logs while the file system is frozen waits until it is thawed; then all records are there.
+    """Who logs while the file system is frozen waits until it is thawed, and nothing is lost.
 
     It stops whoever writes to one of its files for the first time, be it through a mapping.
     """
