@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -170,7 +170,7 @@ def write_many(path: str) -> None:
 def test_children_leave_nothing_behind(tmp_path: Path, method: str) -> None:
     """At the end of a child of multiprocessing its records are in the log, and nothing beside."""
     path = tmp_path / "x.log"
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     children = [context.Process(target=write_many, args=(str(path),)) for _ in range(3)]
     for child in children:
         child.start()

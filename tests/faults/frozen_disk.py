@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 IMAGE_BYTES = 64 << 20
-WAITING_S = 10
+WAITING_S = 1
 """After how long without a sign the program is taken to wait for the disk."""
 
 PROGRAM = """

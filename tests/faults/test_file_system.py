@@ -135,6 +135,37 @@ def test_the_directory_is_removed(
 
 
 @pytest.mark.parametrize("place", ["path", "directory"])
+def test_the_directory_comes_back(
+    run_traced: Callable[..., Outcome], tmp_path: Path, place: str
+) -> None:
+    """Once somebody has made a removed directory again, the log goes on there, complete."""
+    directory = tmp_path / "traces"
+    where = directory if place == "directory" else directory / "x.log"
+    outcome = run_traced(
+        """
+        import shutil
+        where, place, directory = sys.argv[1:]
+        traced = Traced(**{place: where})
+        traced.log(100)
+        traced.wait_until_plain()
+        while os.path.exists(directory):  # a thread that tidies up may make something in it
+            shutil.rmtree(directory, ignore_errors=True)
+        traced.log(1000)
+        traced.tracing.handler.flush()
+        os.mkdir(directory)
+        traced.log_until_plain()
+        traced.tell()
+        """,
+        where,
+        place,
+        directory,
+    )
+    assert outcome.numbers == list(range(100, outcome.logged))
+    assert (outcome.dropped, outcome.noted) == (0, 0)
+    assert len(outcome.complaints) <= 2  # that it cannot be written, and that it was removed
+
+
+@pytest.mark.parametrize("place", ["path", "directory"])
 def test_the_log_is_deleted(run_traced: Callable[..., Outcome], tmp_path: Path, place: str) -> None:
     """A log that somebody deletes is made anew, with a note; only what was in it is gone."""
     directory = tmp_path / "traces"

@@ -26,19 +26,7 @@ CGROUP_VARIABLE = "INSPECT_TRACE_TEST_CGROUP"
 does in the cgroup of its session, its session notices."""
 
 
-dispositions = pytest.mark.parametrize(
-    "disposition",
-    [
-        "SIG_IGN",
-        pytest.param(
-            "SIG_DFL",
-            marks=pytest.mark.xfail(
-                strict=False,
-                reason="the thread that logs writes the file, and the signal is the program's",
-            ),
-        ),
-    ],
-)
+dispositions = pytest.mark.parametrize("disposition", ["SIG_IGN", "SIG_DFL"])
 
 
 @dispositions

@@ -188,7 +188,7 @@ fn parts_that_are_held_stay_plain() {
     dir.plain(&log(1), 0, &["b"]);
     dir.plain(&part(1, 1), 9, &["a"]);
     let mut holder = Helper::start();
-    holder.tell(&format!("open {}", dir.at(&part(1, 1)).display()));
+    holder.ask(&format!("open {}", dir.at(&part(1, 1)).display()));
     assert_eq!(housekeep(&dir.path(), 10).compressed, 0);
     drop(holder.kill());
     store_support::eventually("the lock to go", || housekeep(&dir.path(), 10).compressed == 1);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::IntoRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ pub(crate) fn create(
                 Err(io::ErrorKind::WouldBlock.into())
             }
         });
-    let own = OwnTail { path: tail_path, _lock: file };
+    let own = OwnTail::new(tail_path, file);
     match made {
         Ok((producer, consumer)) => Ok((producer, consumer, own)),
         Err(error) => {
@@ -103,10 +104,33 @@ const OWNED: ByteRange = ByteRange { start: 1, length: 1 };
 #[derive(Debug)]
 pub(crate) struct OwnTail {
     path: PathBuf,
-    _lock: File,
+    /// None: it is given up.
+    lock: Option<File>,
+    /// The device and the inode.
+    identity: Option<(u64, u64)>,
+}
+
+impl Drop for OwnTail {
+    fn drop(&mut self) {
+        // The program may have closed it, as those do that become daemons, and the number be another
+        // file's by now: that is not ours to close.
+        let Some(lock) = self.lock.take() else { return };
+        if self.identity.is_none() || self.identity != identity_of(&lock) {
+            let _ = lock.into_raw_fd();
+        }
+    }
+}
+
+fn identity_of(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl OwnTail {
+    fn new(path: PathBuf, lock: File) -> Self {
+        let identity = identity_of(&lock);
+        Self { path, lock: Some(lock), identity }
+    }
+
     /// Whether somebody has removed the file.
     pub(crate) fn is_gone(&self) -> bool {
         let found = fs::symlink_metadata(&self.path);

@@ -680,8 +680,7 @@ impl Shared {
         drop(flusher);
         self.progress.notify();
         if !tail::is_beside(&self.path)
-            && let Some(file) = self.file.get()
-            && let Ok(stat) = rustix::fs::fstat(&file)
+            && let Ok((file, stat)) = self.file.get_checked()
             && let Ok(size_bytes) = u64::try_from(stat.st_size)
         {
             store::mark_closed(file.as_fd(), size_bytes);
