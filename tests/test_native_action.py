@@ -21,7 +21,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hypothesis.strategies as st
 import pytest
@@ -183,7 +183,9 @@ CHANGES: dict[str, Callable[[logging.LogRecord], object]] = {
     "keys of the line": lambda record: record.__dict__.update(
         timestamp=1, message="m", asctime="a", taskName="T", line=1, function="f", level=2
     ),
-    "odd keys": lambda record: record.__dict__.update({5: "five", "\ud800": 1, Text("x"): 2}),
+    "odd keys": lambda record: cast("dict[object, object]", record.__dict__).update(
+        {5: "five", "\ud800": 1, Text("x"): 2}
+    ),
     "many": lambda record: record.__dict__.update({f"many{n}": n for n in range(20)}),
     "values": lambda record: record.__dict__.update(a=[1, {"b": 1.5}], c=Meddling(record), d=2),
     "dict": lambda record: setattr(record, "__dict__", dict(record.__dict__, other=1)),
@@ -590,7 +592,7 @@ def test_changes_count_however_often_they_are_made(traced: TracedLogger) -> None
 
     def change(record: logging.LogRecord) -> bool:
         record.msg = "changed"
-        record.detail = "other"  # type: ignore[attr-defined]
+        record.detail = "other"
         return True
 
     traced.handler.addFilter(change)
