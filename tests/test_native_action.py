@@ -17,10 +17,11 @@ import logging
 import os
 import re
 import signal
+import threading
 import time
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hypothesis.strategies as st
 import pytest
@@ -127,7 +128,83 @@ def _recording(record: logging.LogRecord) -> bool:
     return True
 
 
+class OwnRecord(logging.LogRecord):
+    """A class that a filter may give a record."""
+
+    def getMessage(self) -> str:  # noqa: N802
+        return f"own {super().getMessage()}"
+
+
+class Meddling:
+    """Changes the record when it is printed."""
+
+    def __init__(self, record: logging.LogRecord) -> None:
+        self.record = record
+
+    def __str__(self) -> str:
+        self.record.__dict__.update(added=1, msg="changed", meddling=None)
+        return "meddling"
+
+
+def _rename(record: logging.LogRecord) -> None:
+    """Gives standard attributes other names, all in their places."""
+    renamed = {"own_" + k if k in {"name", "thread"} else k: v for k, v in record.__dict__.items()}
+    record.__dict__.clear()
+    record.__dict__.update(renamed)
+
+
+def _move(record: logging.LogRecord) -> None:
+    """Takes attributes out, and puts one of them back: at the end."""
+    del record.thread
+    record.msg = record.__dict__.pop("msg")
+
+
+CHANGES: dict[str, Callable[[logging.LogRecord], object]] = {
+    "time": lambda record: setattr(record, "created", 1.5),
+    "name of the level": lambda record: setattr(record, "levelname", "TRACE".lower()),
+    "level": lambda record: setattr(record, "levelno", 50),
+    "level, low": lambda record: setattr(record, "levelno", 5),
+    "level, odd": lambda record: setattr(record, "levelno", 13.5),
+    "message": lambda record: setattr(record, "msg", f'é"{record.msg}'),
+    "message, half": lambda record: setattr(record, "msg", "\ud800"),
+    "message, odd": lambda record: setattr(record, "msg", Text("sub")),
+    "message, none": lambda record: setattr(record, "msg", None),
+    "arguments": lambda record: setattr(record, "args", (1,)),
+    "no arguments": lambda record: setattr(record, "args", None),
+    "traceback": lambda record: setattr(record, "exc_text", "Traceback"),
+    "exception": lambda record: setattr(record, "exc_info", (KeyError, KeyError(1), None)),
+    "stack": lambda record: setattr(record, "stack_info", "Stack"),
+    "words": lambda record: record.__dict__.update(action="A", detail="D"),
+    "moment": lambda record: record.__dict__.update(start_time=1, duration=2),
+    "id": lambda record: setattr(record, "trace_id", "t"),
+    "event": lambda record: record.__dict__.pop("event", None),
+    "error": lambda record: setattr(record, "error", "e"),
+    "parent": lambda record: setattr(record, "parent_id", "p"),
+    "keys of the line": lambda record: record.__dict__.update(
+        timestamp=1, message="m", asctime="a", taskName="T", line=1, function="f", level=2
+    ),
+    "odd keys": lambda record: cast("dict[object, object]", record.__dict__).update(
+        {5: "five", "\ud800": 1, Text("x"): 2}
+    ),
+    "many": lambda record: record.__dict__.update({f"many{n}": n for n in range(20)}),
+    "values": lambda record: record.__dict__.update(a=[1, {"b": 1.5}], c=Meddling(record), d=2),
+    "dict": lambda record: setattr(record, "__dict__", dict(record.__dict__, other=1)),
+    "class": lambda record: setattr(record, "__class__", OwnRecord),
+    "names": _rename,
+    "order": _move,
+}
+
+
+def _changing(change: Callable[[logging.LogRecord], object]) -> Callable[[], Any]:
+    def keep(record: logging.LogRecord) -> bool:
+        change(record)
+        return True
+
+    return lambda: keep
+
+
 FILTERS: dict[str, Callable[[], Any]] = {
+    **{name: _changing(change) for name, change in CHANGES.items()},
     "context": ContextFilter,
     "late": Late,
     "raising": lambda: _raising,
@@ -484,6 +561,74 @@ def test_a_filter_that_changes_the_set_up_is_obeyed_at_once(traced: TracedLogger
     with trace_action(traced.logger, "A", "m"):
         pass
     assert [dict(seen)["event"] for seen in other.seen] == ["'enter'", "'exit'"]
+
+
+@pytest.mark.parametrize("name", sorted(set(CHANGES) - {"values"}))
+def test_a_line_says_what_the_filters_have_left(traced: TracedLogger, name: str) -> None:
+    """Whatever a filter makes of a record, its line is to the byte that of the record."""
+    kept: list[logging.LogRecord] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        record.task, record.epoch = "t", 1
+        CHANGES[name](record)
+        record.late = 1.5
+        kept.append(record)
+        return True
+
+    traced.handler.addFilter(keep)
+    with contextlib.suppress(ValueError), trace_action(traced.logger, "A", "%s", "m"):
+        with trace_action(traced.logger, "B", "%d", "no number"):
+            pass
+        raise ValueError("v")
+    traced.handler.flush()
+    lines = traced.path.read_text(encoding="ascii").splitlines()
+    _core.use_fast_path(on=False)
+    assert lines == [_core.format_record(record) for record in kept]
+    assert len(lines) == 4
+
+
+def test_changes_count_however_often_they_are_made(traced: TracedLogger) -> None:
+    """What the interpreter does otherwise after a while, for speed, is noticed like all else."""
+
+    def change(record: logging.LogRecord) -> bool:
+        record.msg = "changed"
+        record.detail = "other"
+        return True
+
+    traced.handler.addFilter(change)
+    for _ in range(200):
+        with trace_action(traced.logger, "A", "m"):
+            pass
+    said = {(r["message"], r["detail"]) for r in traced.records}
+    assert (said, len(traced.records)) == ({("changed", "other")}, 400)
+
+
+def test_records_of_one_place_tell_their_threads(traced: TracedLogger) -> None:
+    """Threads, loggers and actions that share a line of the program keep their own attributes."""
+    seen: list[tuple[object, ...]] = []
+
+    def note(record: Any) -> bool:
+        seen.append((record.name, record.threadName, record.thread, record.lineno, record.action))
+        return True
+
+    traced.handler.addFilter(note)
+    child = logging.Logger("child", TRACE)
+    child.parent = traced.logger
+    expected: list[tuple[object, ...]] = []
+
+    def work() -> None:
+        thread = threading.current_thread()
+        for logger, action in [(traced.logger, "A"), (child, "B"), (traced.logger, "C" * 300)]:
+            with trace_action(logger, action, "m"):
+                line = work.__code__.co_firstlineno + 3
+            expected.extend([(logger.name, thread.name, thread.ident, line, action)] * 2)
+            thread.name += "+"
+
+    for name in ("one", "two", "one"):
+        thread = threading.Thread(target=work, name=name)
+        thread.start()
+        thread.join()
+    assert seen == expected
 
 
 def test_an_instance_that_is_told_otherwise_is_obeyed(traced: TracedLogger) -> None:

@@ -107,15 +107,33 @@ impl<'py> KnownRecord<'_, 'py> {
 
     /// What was added. None: something else has changed.
     fn extras(&self, py: Python<'py>) -> Option<Extras<'py>> {
-        let names = known_names(py);
-        let made = &self.made;
-        let attributes = &made.attributes;
+        let attributes = &self.made.attributes;
         let standard = if has_task_name(py) { STANDARD } else { STANDARD - 1 };
         let said = standard + SAID + 1;
+        let mut extras = Extras { pairs: [const { None }; MAX_EXTRAS], count: 0, message: None };
+        let added = attributes.len().checked_sub(self.made.items)?;
+        if !raw::was_added_to(attributes, self.made.version, added) {
+            self.look_for_changes(standard, &mut extras)?;
+        }
+        let mut place = said;
+        while let Some((key, value)) = raw::item_at(attributes, place) {
+            if !extras.add(key, value) {
+                return None;
+            }
+            place += 1;
+        }
+        (attributes.len() == place).then_some(extras)
+    }
+
+    /// None: there are others than another message.
+    fn look_for_changes(&self, standard: usize, extras: &mut Extras<'py>) -> Option<()> {
+        let made = &self.made;
+        let attributes = &made.attributes;
+        let py = attributes.py();
+        let names = known_names(py);
         if raw::was_rebuilt(attributes, made.version, standard) {
             return None;
         }
-        let mut extras = Extras { pairs: [const { None }; MAX_EXTRAS], count: 0, message: None };
         // What the line is made of stands where it was put, and what is behind all that was put there
         // is new. The other standard attributes are not written at this level.
         let is_at = |place, name: &Py<PyString>, expected: &Bound<'py, PyAny>| {
@@ -145,14 +163,7 @@ impl<'py> KnownRecord<'_, 'py> {
         if !key.is(&names[MSG]) || !(value.is(&self.message) || extras.replace_message(value)) {
             return None;
         }
-        let mut place = said;
-        while let Some((key, value)) = raw::item_at(attributes, place) {
-            if !extras.add(key, value) {
-                return None;
-            }
-            place += 1;
-        }
-        (attributes.len() == place).then_some(extras)
+        Some(())
     }
 }
 

@@ -160,8 +160,9 @@ pub(crate) struct Said<'a, 'py> {
 pub(crate) struct NewRecord<'py> {
     pub(crate) record: Bound<'py, PyAny>,
     pub(crate) attributes: Bound<'py, PyDict>,
-    /// The version of its attributes.
+    /// The version of its attributes, and how many they are.
     pub(crate) version: u64,
+    pub(crate) items: usize,
     // What is in them.
     pub(crate) arguments: &'static Py<PyAny>,
     pub(crate) level_name: &'static Py<PyAny>,
@@ -249,6 +250,7 @@ pub(crate) fn new_action_record<'py>(
     Ok(Some(NewRecord {
         record,
         version: raw::version_of_dict(&attributes),
+        items: attributes.len(),
         arguments: &makers.arguments,
         level_name: &makers.level_name,
         none: &makers.none,

@@ -201,6 +201,13 @@ pub(crate) fn was_rebuilt(dict: &Bound<'_, PyDict>, version: u64, items: usize) 
     version == 0 || version_of_dict(dict).wrapping_sub(version) >= VERSION_STEP * items as u64
 }
 
+/// Whether all that has happened to a dict since it was of that version is that so many new keys came
+/// behind the others: each takes a step, so that no other change fits in.
+#[inline]
+pub(crate) fn was_added_to(dict: &Bound<'_, PyDict>, version: u64, items: usize) -> bool {
+    version != 0 && version_of_dict(dict).wrapping_sub(version) == VERSION_STEP * items as u64
+}
+
 /// So much a version grows by with each change of any dict.
 #[cfg(has_dict_version)]
 const VERSION_STEP: u64 = if cfg!(has_dict_watchers) { 256 } else { 1 };

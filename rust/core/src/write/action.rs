@@ -163,6 +163,32 @@ mod tests {
         serde_json::from_slice(&line).unwrap()
     }
 
+    /// A message that somebody has changed stands in the place of ours, and what was added at the end.
+    #[test]
+    fn a_record_that_was_changed() {
+        let id = TraceId::new();
+        let record = ActionRecord {
+            created_s: 1.5,
+            action: b"A",
+            detail: b"d",
+            event: Event::Enter { start_time_s: 1.5 },
+            trace_id: &id,
+            parent_id: None,
+            pid: None,
+            format_error: None,
+        };
+        let mut line = Vec::new();
+        encode_action_with(&record, Some(b"\"other\""), &mut line, |json| {
+            json.key(b"epoch");
+            json.integer(1);
+        });
+        let object: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(object["message"], "\"other\"");
+        let said = ["action", "detail", "event"].map(|key| object[key].as_str().unwrap());
+        assert_eq!(said, ["A", "d", "enter"]);
+        assert!(line.ends_with(b"\"start_time\": 1.5, \"epoch\": 1}"));
+    }
+
     /// A record that tells all there is to tell has its keys in the order of the format.
     #[test]
     fn a_full_record() {

@@ -346,6 +346,17 @@ mod tests {
         }
     }
 
+    /// Behind an action's own keys stands what neither they nor every record have.
+    #[test]
+    fn extras_of_an_action() {
+        for name in ["sample_id", "module_", "function", "line", "parent_id"] {
+            assert!(is_extra_of_action(name.as_bytes()), "{name}");
+        }
+        for name in ["timestamp", "message", "asctime", "module", "duration", "stacktrace"] {
+            assert!(!is_extra_of_action(name.as_bytes()), "{name}");
+        }
+    }
+
     /// A record logged while another one is encoded gets a buffer of its own.
     #[test]
     fn nested_buffers_are_apart() {
