@@ -5,23 +5,38 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, Stat, renameat_with};
 use rustix::io::Errno;
 
 use super::log_file::LogFile;
 use super::open::open_next;
 use crate::store::{self, LogName, RunInfo, log_files, part_path};
+use crate::sys::{self, ByteRange, LockKind};
 
 /// Makes the open log at `path` the next part, and opens a new one in its place. Where another
 /// process that writes the log has done so already, goes on in the new one.
 pub(super) fn rotate(file: &LogFile, path: &Path) -> io::Result<File> {
     let (old, stat) = file.get_checked()?;
+    // One process at a time: what one of them has put in the place must not be moved by the next.
+    if !sys::try_lock_range(&old, LockKind::Exclusive, ROTATING).unwrap_or(true) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    // Where it goes well the lock goes with the file, which nobody writes then.
+    rotate_locked(path, &stat, RunInfo::read_open(&old).as_ref()).inspect_err(|_| {
+        let _ = sys::unlock_range(&old, ROTATING);
+    })
+}
+
+/// Right before the bytes that tell who has a log open.
+const ROTATING: ByteRange = ByteRange { start: (1 << 40) - 1, length: 1 };
+
+fn rotate_locked(path: &Path, stat: &Stat, run: Option<&RunInfo>) -> io::Result<File> {
     if is_at(path, stat.st_dev, stat.st_ino) {
         // The one that is written has the number that it gets when it is over.
         let number = log_files(path).last().and_then(store::LogFile::part).unwrap_or(1);
         rename_new(path, &part_path(path, number))?;
     }
-    open_next(path, RunInfo::read_open(&old).as_ref())
+    open_next(path, run)
 }
 
 /// Whether the file at `path` is that one.

@@ -564,6 +564,8 @@ impl Shared {
             .and_then(|new| flusher.go_on_in(&self.file, new));
         match rotated {
             Ok(()) => rotate::compress_parts(&self.path),
+            // Another process is at it.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // The log goes on as it is.
             Err(error) => self.file.fails(&error),
         }
