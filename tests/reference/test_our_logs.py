@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from conftest import DEADLINE_S
 from inspect_trace import _core
 from reference.conftest import HERE, Home
 
@@ -93,6 +95,9 @@ def test_live_killed_and_compressed(home: Home, program: subprocess.Popen[str]) 
     """The reference reads the log while its program hangs, after it is killed, and compressed."""
     log = home.traces / f"trace-{program.pid}.log"
     assert home.theirs("list").stdout.count(".log") == 1
+    deadline_s = time.monotonic() + DEADLINE_S
+    while log.read_bytes().count(b"\n") < 14:  # other readers see a record a moment later
+        assert time.monotonic() < deadline_s
     check(home, log, OPEN)
     program.kill()
     program.wait()

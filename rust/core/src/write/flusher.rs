@@ -12,7 +12,7 @@ use super::note::write_removal_note;
 use super::open::open_next;
 use crate::store::{self, RunInfo};
 use crate::sys::ring::{Consumer, Producer};
-use crate::tail::{OwnTail, append, ends_within_line_at};
+use crate::tail::{self, OwnTail, append, ends_within_line_at};
 
 /// So much is appended at a time: room is given back while the rest is on its way.
 const BATCH_BYTES: u64 = 512 << 10;
@@ -121,7 +121,7 @@ impl Flusher {
         }
         let mut newline_first = false;
         if self.partial_bytes == 0 && self.end != Some(size) {
-            (size, newline_first) = settled_end(&fd, size)?;
+            (size, newline_first) = settled_end(&fd, size, path)?;
         }
         let to = batch_end(consumer, flushed, committed);
         let from = flushed + self.partial_bytes;
@@ -188,17 +188,22 @@ const MOVING_END_POLLS: u32 = 20;
 const MOVING_END_POLL: Duration = Duration::from_millis(1);
 
 /// The size of a log that had `size` bytes, and whether it ends within a line for good: of a writer
-/// that was killed, not of one that is just writing it.
-fn settled_end(fd: impl AsFd, mut size: u64) -> io::Result<(u64, bool)> {
+/// that was killed, not of one that is just writing it. What the killed one has left beside the log at
+/// `path` completes its line.
+fn settled_end(fd: impl AsFd, mut size: u64, path: &Path) -> io::Result<(u64, bool)> {
     for _ in 0..MOVING_END_POLLS {
         if !ends_within_line_at(&fd, size) {
             return Ok((size, false));
         }
-        if !store::is_held_by_others(&fd) {
+        let is_written = store::is_held_by_others(&fd);
+        tail::join_finished_at(path);
+        if is_written {
+            std::thread::sleep(MOVING_END_POLL);
+        }
+        size = u64::try_from(rustix::fs::fstat(&fd)?.st_size).unwrap_or(0);
+        if !is_written {
             break;
         }
-        std::thread::sleep(MOVING_END_POLL);
-        size = u64::try_from(rustix::fs::fstat(&fd)?.st_size).unwrap_or(0);
     }
     let is_torn = ends_within_line_at(&fd, size);
     Ok((size, is_torn))
