@@ -1,6 +1,7 @@
 //! Tells the code which Python it is built for.
 
 fn main() {
+    pyo3_build_config::use_pyo3_cfgs();
     println!("cargo::rustc-check-cfg=cfg(has_dict_version)");
     println!("cargo::rustc-check-cfg=cfg(has_frame_positions)");
     println!("cargo::rustc-check-cfg=cfg(has_dict_watchers)");

@@ -1,7 +1,5 @@
 //! `trace_action` and `trace_message`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use inspect_trace_core::clock;
 use inspect_trace_core::write::action::encode_message;
 use inspect_trace_core::write::encode::with_line_buffer;
@@ -11,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::guarded::Guarded;
 use crate::handle::write_failed;
 use crate::helpers::Helpers;
 use crate::logging::Env;
@@ -29,9 +28,9 @@ const NAMES: [&str; FIRST] = ["logger", "action", "message"];
 /// or an async generator function, which traces each call.
 #[pyclass(frozen, subclass, name = "trace_action", module = "inspect_trace.action")]
 pub(crate) struct TraceAction {
-    /// No lock is held while Python code can run: values are copied out, or taken out.
-    call: Mutex<Option<Call>>,
-    entered: Mutex<Entered>,
+    /// Nothing is held while Python code can run: values are copied out, or taken out.
+    call: Guarded<Option<Call>>,
+    entered: Guarded<Entered>,
 }
 
 /// What it was called with.
@@ -58,27 +57,23 @@ enum Block {
     Traced(Py<ActionSpan>),
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is kept is whole at every moment.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[pymethods]
 impl TraceAction {
     #[new]
     #[pyo3(signature = (*_arguments, **_named))]
     fn new(_arguments: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { call: Mutex::new(None), entered: Mutex::default() }
+        Self { call: Guarded::new(None), entered: Guarded::default() }
     }
 
     #[pyo3(signature = (*arguments, **named))]
     fn __init__(
         &self,
+        py: Python<'_>,
         arguments: &Bound<'_, PyTuple>,
         named: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
         let call = Call::new(arguments, named)?;
-        let before = lock(&self.call).replace(call);
+        let before = self.call.hold(py).replace(call);
         drop(before);
         Ok(())
     }
@@ -89,7 +84,9 @@ impl TraceAction {
         if let Some(span) = &span {
             ActionSpan::enter_at(span, 0)?;
         }
-        lock(&self.entered).push(span.map_or(Block::Untraced, |span| Block::Traced(span.unbind())));
+        self.entered
+            .hold(py)
+            .push(span.map_or(Block::Untraced, |span| Block::Traced(span.unbind())));
         Ok(())
     }
 
@@ -103,7 +100,7 @@ impl TraceAction {
         trace: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (error_type, trace);
-        let block = lock(&self.entered).pop();
+        let block = self.entered.hold(py).pop();
         match block {
             Block::Traced(span) => ActionSpan::finish_at(span.bind(py), error, 0),
             Block::Untraced | Block::None => Ok(()),
@@ -120,13 +117,13 @@ impl TraceAction {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Ok(call) = self.call.try_lock()
+        if let Some(call) = self.call.hold_for_collector()
             && let Some(call) = &*call
         {
             visit.call(&call.arguments)?;
             visit.call(&call.named)?;
         }
-        if let Ok(entered) = self.entered.try_lock() {
+        if let Some(entered) = self.entered.hold_for_collector() {
             for block in std::iter::once(&entered.innermost).chain(&entered.around) {
                 if let Block::Traced(span) = block {
                     visit.call(span)?;
@@ -137,15 +134,16 @@ impl TraceAction {
     }
 
     fn __clear__(&self) {
-        let call = lock(&self.call).take();
-        let entered = std::mem::take(&mut *lock(&self.entered));
+        let call = self.call.hold_for_collector().and_then(|mut call| call.take());
+        let entered =
+            self.entered.hold_for_collector().map(|mut entered| std::mem::take(&mut *entered));
         drop((call, entered));
     }
 }
 
 impl TraceAction {
     fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, ActionSpan>>> {
-        let (arguments, named) = match &*lock(&self.call) {
+        let (arguments, named) = match &*self.call.hold(py) {
             Some(call) => {
                 let named = call.named.as_ref().map(|named| named.clone_ref(py));
                 (call.arguments.bind(py).clone(), named)

@@ -16,7 +16,7 @@ use crate::known_record::KnownRecord;
 use crate::logging::Env;
 use crate::native_record::{Said, new_action_record};
 use crate::route::{Route, Way};
-use crate::span::{ActionSpan, lock};
+use crate::span::ActionSpan;
 use crate::words::{Detail, Outcome, Told, Words, plain_text};
 use crate::writer::append_line;
 
@@ -30,9 +30,10 @@ impl ActionSpan {
         frames_away: usize,
     ) -> PyResult<()> {
         // Taken for as long as it takes: whatever runs meanwhile finds no lock.
-        let Some(mut words) = lock(&self.said).take() else { return Ok(()) };
+        let Some(mut words) = self.said.hold(py).take() else { return Ok(()) };
         let written = self.try_emit(py, &mut words, outcome, frames_away);
-        *lock(&self.said) = Some(words);
+        let before = self.said.hold(py).replace(words);
+        drop(before);
         match written {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 Helpers::get(py)?.warn(py, "tracing an action", error)

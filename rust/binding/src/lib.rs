@@ -16,6 +16,7 @@ mod emit;
 mod error;
 mod filter;
 mod follow;
+mod guarded;
 mod handle;
 mod helpers;
 mod known_record;

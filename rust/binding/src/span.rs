@@ -1,7 +1,6 @@
 //! One run of an action, from its enter record to its closing record, and what encloses others.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use inspect_trace_core::clock;
 use inspect_trace_core::id::TraceId;
@@ -10,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::guarded::Guarded;
 use crate::helpers::Helpers;
 use crate::native_record::process_id;
 use crate::raw;
@@ -26,14 +26,9 @@ pub(crate) struct ActionSpan {
     /// When, by the monotonic clock: the bits of a float.
     pub(crate) started_s: AtomicU64,
     closed: AtomicBool,
-    /// No lock is held while Python code can run: values are taken out, and put back.
-    outer: Mutex<Option<Py<ActionSpan>>>,
-    pub(crate) said: Mutex<Option<Words>>,
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is kept is whole at every moment.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing is held while Python code can run: values are taken out, and put back.
+    outer: Guarded<Option<Py<ActionSpan>>>,
+    pub(crate) said: Guarded<Option<Words>>,
 }
 
 impl ActionSpan {
@@ -63,8 +58,8 @@ impl ActionSpan {
             // The child writes to the log of its parent, which is named after the parent.
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
-            outer: Mutex::new(outer.map(Bound::unbind)),
-            said: Mutex::new(Some(Words {
+            outer: Guarded::new(outer.map(Bound::unbind)),
+            said: Guarded::new(Some(Words {
                 logger: logger.clone().unbind(),
                 action: action.unbind(),
                 detail,
@@ -112,7 +107,7 @@ impl ActionSpan {
             span.emit(py, Some(&outcome), frames_away)?;
         }
         // Whatever context still has this has no use for the words any more.
-        let words = lock(&span.said).take();
+        let words = span.said.hold(py).take();
         drop(words);
         written
     }
@@ -132,7 +127,7 @@ impl ActionSpan {
                 outer = closed.get().outer(py);
             }
             let open = outer.as_ref().map(|outer| outer.clone().unbind());
-            let cut = std::mem::replace(&mut *lock(&span.outer), open);
+            let cut = std::mem::replace(&mut *span.outer.hold(py), open);
             drop(cut);
         }
         let variable = helpers.current.bind(py);
@@ -146,7 +141,7 @@ impl ActionSpan {
     }
 
     fn outer<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Self>> {
-        lock(&self.outer).as_ref().map(|outer| outer.bind(py).clone())
+        self.outer.hold(py).as_ref().map(|outer| outer.bind(py).clone())
     }
 }
 
@@ -163,10 +158,10 @@ impl ActionSpan {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Ok(outer) = self.outer.try_lock() {
+        if let Some(outer) = self.outer.hold_for_collector() {
             visit.call(&*outer)?;
         }
-        if let Ok(said) = self.said.try_lock()
+        if let Some(said) = self.said.hold_for_collector()
             && let Some(words) = &*said
         {
             visit.call(&words.logger)?;
@@ -180,8 +175,8 @@ impl ActionSpan {
     }
 
     fn __clear__(&self) {
-        let outer = lock(&self.outer).take();
-        let words = lock(&self.said).take();
+        let outer = self.outer.hold_for_collector().and_then(|mut outer| outer.take());
+        let words = self.said.hold_for_collector().and_then(|mut said| said.take());
         drop((outer, words));
     }
 }

@@ -504,8 +504,10 @@ impl Shared {
     fn run_flusher(&self, generation: u64) {
         sys::block_signals();
         let mut quiet = 0;
+        // Read before each flush: who asks for another while it goes on does not ask in vain.
+        // The first line may have come before this thread.
+        let mut seen = self.work.count().wrapping_sub(1);
         loop {
-            let seen = self.work.count();
             if self.is_closed.load(Ordering::Acquire)
                 || self.generation.load(Ordering::Relaxed) != generation
             {
@@ -524,11 +526,13 @@ impl Shared {
                     self.work.wait(seen, None);
                 }
                 self.is_idle.store(false, Ordering::Relaxed);
+                seen = self.work.count();
                 quiet = 0;
                 continue;
             }
             let is_failing = self.file.failure().is_some();
             self.work.wait(seen, Some(if is_failing { RETRY_INTERVAL } else { FLUSH_INTERVAL }));
+            seen = self.work.count();
             let mut flusher = self.flusher.lock();
             if !flusher.has_ring() {
                 return;
