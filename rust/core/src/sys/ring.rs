@@ -178,8 +178,9 @@ impl Producer {
         }
         self.position = end;
         self.lines += 1;
-        // Release: who sees the position sees the bytes, also when this process is gone by then.
-        self.map.word(word::COMMITTED).store(end, Ordering::Release);
+        // Who sees the position sees the bytes, also when this process is gone by then. `SeqCst`, and a
+        // swap as that is cheaper than a store and a fence: see `committed`.
+        self.map.word(word::COMMITTED).swap(end, Ordering::SeqCst);
         true
     }
 }
@@ -206,9 +207,10 @@ impl Consumer {
         }
     }
 
-    /// Up to where there are lines.
+    /// Up to where there are lines. `SeqCst`: of two that each say something and then look whether the
+    /// other has, one at least sees it.
     pub(crate) fn committed(&self) -> u64 {
-        self.map.word(word::COMMITTED).load(Ordering::Acquire)
+        self.map.word(word::COMMITTED).load(Ordering::SeqCst)
     }
 
     /// Up to where they were given back.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::flusher::Flusher;
@@ -395,10 +395,10 @@ impl Shared {
 
     /// Tells the flusher of a line.
     fn wake_flusher(&self, is_urgent: bool) {
-        // Either the flusher sees the line before it goes to sleep, or this sees that it sleeps.
-        fence(Ordering::SeqCst);
+        // Either the flusher sees the line before it goes to sleep, or this sees that it sleeps: the
+        // line was committed by a `SeqCst` operation.
         let is_asleep =
-            self.is_idle.load(Ordering::Relaxed) && self.is_idle.swap(false, Ordering::Relaxed);
+            self.is_idle.load(Ordering::SeqCst) && self.is_idle.swap(false, Ordering::Relaxed);
         if is_asleep || is_urgent {
             self.work.notify();
         }
@@ -514,8 +514,7 @@ impl Shared {
                 return;
             }
             if quiet >= IDLE_INTERVALS && self.file.failure().is_none() {
-                self.is_idle.store(true, Ordering::Relaxed);
-                fence(Ordering::SeqCst);
+                self.is_idle.store(true, Ordering::SeqCst);
                 let flusher = self.flusher.lock();
                 let (has_ring, has_pending) = (flusher.has_ring(), flusher.has_pending());
                 drop(flusher);
