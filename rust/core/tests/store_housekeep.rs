@@ -141,6 +141,7 @@ fn live_logs_are_never_removed() {
     let mut helper = Helper::start();
     let live = helper.ask(&format!("create the-run {}", dir.path().display()));
     helper.ask("append hung");
+    helper.ask("flush");
     set_age(live.as_ref(), 1_000_000);
     let child = dir.plain(&log(100), 1_000_001, &["child"]);
     set_run(&child, "the-run", true);
