@@ -139,7 +139,10 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+        compressed = path.with_name(f"{path.name}.gz")
+        if not compressed.exists() and _parts(path):
+            return b""  # killed when the log had become a part, and nothing was in its place yet
+        return gzip.decompress(compressed.read_bytes())
 
 
 def _json_records(content: bytes) -> Iterator[dict[str, Any]]:

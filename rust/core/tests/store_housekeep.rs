@@ -620,6 +620,7 @@ fn own_live_logs_stay() {
     let dir = Dir::new();
     let own = LogWriter::create_in(&dir.path(), &run("r")).unwrap();
     own.append(line("x").as_bytes()).unwrap();
+    own.flush().unwrap();
     set_age(own.path(), 1000);
     dir.plain(&log(0), 0, &["newest"]);
     assert_eq!(housekeep(&dir.path(), 0), report(0, 1));

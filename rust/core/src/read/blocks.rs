@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::store::LogFile;
 use crate::{Error, Result};
 
 use super::gzip::{self, GzipSource};
 use super::input::{Input, Pipe};
-use super::plain::PlainLog;
+use super::plain::{Link, PlainLog};
 use super::{Example, Problem, ProblemKind, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
@@ -84,6 +85,52 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         return Ok(Opened::Gzip(file));
     }
     PlainLog::of(file, path).map(Opened::Plain).map_err(|e| Error::io("read", path, e))
+}
+
+/// A log that goes on in a new file whenever it is opened is given up at so many.
+const MAX_LINKS: usize = 10_000;
+
+/// Opens a file of a log. Where it was the last one when it was looked for, and has become a part
+/// since, what has been written behind it by now belongs to it: other processes may have put lines
+/// there that were acknowledged before anybody looked.
+pub(super) fn open_file(file: &LogFile) -> Result<Opened> {
+    let opened = file.open_by(open)?;
+    if !file.has_become_part() {
+        return Ok(opened);
+    }
+    let mut links = vec![link(file, opened)?];
+    let mut last = file.clone();
+    while last.has_become_part() && links.len() < MAX_LINKS {
+        let following = last.files_after();
+        if following.is_empty() {
+            break;
+        }
+        for next in following {
+            match next.open_by(open) {
+                Ok(opened) => links.push(link(&next, opened)?),
+                // Removed meanwhile.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+            last = next;
+        }
+    }
+    let failed = |source| Error::io("read", file.path(), source);
+    PlainLog::chain(links).map(Opened::Plain).map_err(failed)
+}
+
+fn link(file: &LogFile, opened: Opened) -> Result<Link> {
+    if let Opened::Plain(log) = opened {
+        return Ok(Link::Log(Box::new(log)));
+    }
+    // Compressed already: it is one of the last, and no larger than the log may become.
+    let mut blocks = Blocks::of(file.path(), opened, &Arc::default());
+    let mut bytes = Vec::new();
+    while let Some(block) = blocks.next_block()? {
+        bytes.extend_from_slice(&block.bytes);
+        blocks.recycle(block);
+    }
+    Ok(Link::Bytes(bytes))
 }
 
 /// So much of a file tells whether it is compressed.

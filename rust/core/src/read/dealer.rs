@@ -144,7 +144,7 @@ impl Dealer {
     /// Opens the first log ahead of its turn.
     pub(super) fn open_first(&mut self) -> Result<()> {
         if let (Some(log), Some(entry)) = (self.logs.first(), self.entries.first_mut()) {
-            entry.stage = Stage::Opened(log.file.open_by(blocks::open)?);
+            entry.stage = Stage::Opened(blocks::open_file(&log.file)?);
         }
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Dealer {
         let path = file.path();
         let entry = &mut self.entries[index];
         if let Stage::Unopened = entry.stage {
-            match file.open_by(blocks::open) {
+            match blocks::open_file(file) {
                 Ok(opened) => entry.stage = Stage::Opened(opened),
                 Err(error) => {
                     entry.stage = Stage::Dealt;

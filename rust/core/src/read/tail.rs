@@ -135,7 +135,7 @@ enum Found {
 impl Source {
     fn open(file: &LogFile, count: usize, wants: &Wants) -> Result<Self> {
         let path = file.path();
-        Ok(match file.open_by(blocks::open)? {
+        Ok(match blocks::open_file(file)? {
             Opened::Plain(file) => {
                 let end = file.length().map_err(|e| Error::io("look at", path, e))?;
                 let file = Box::new(file);

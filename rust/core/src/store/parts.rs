@@ -82,6 +82,13 @@ impl LogFile {
         }
     }
 
+    /// The files of its log that follow it by now.
+    pub(crate) fn files_after(&self) -> Vec<Self> {
+        let Place::Part { log, number, .. } = &self.place else { return Vec::new() };
+        let files = PartSearch::default().files(log);
+        files.into_iter().filter(|file| file.part() > Some(*number)).collect()
+    }
+
     /// Opens the file by the path that it has now.
     ///
     /// # Errors

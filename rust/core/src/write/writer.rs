@@ -546,12 +546,15 @@ impl Shared {
         }
     }
 
-    /// Goes on in a new file, if the log has become that large, or another process has done so.
+    /// Goes on in a new file, if the log has become that large and no other process has it open, or if
+    /// another process has done so.
     fn rotate_if_due(&self, flusher: &mut Flusher) {
         let Some(max_bytes) = self.options.max_bytes else { return };
-        let is_due = |(_, stat): &(FdUse<'_>, Stat)| {
+        let is_due = |(fd, stat): &(FdUse<'_>, Stat)| {
             let is_full = u64::try_from(stat.st_size).is_ok_and(|size| size >= max_bytes);
-            is_full || !rotate::is_at(&self.path, stat.st_dev, stat.st_ino)
+            // Others have lines on their way into this very file.
+            (is_full && !store::is_held_by_others(fd))
+                || !rotate::is_at(&self.path, stat.st_dev, stat.st_ino)
         };
         if self.file.failure().is_some() || !self.file.get_checked().is_ok_and(|file| is_due(&file))
         {
