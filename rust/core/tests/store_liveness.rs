@@ -60,7 +60,7 @@ fn every_writer_of_a_process_counts() {
     one.close();
     assert_eq!(liveness(&path), status(std::process::id(), true));
     drop(two);
-    assert_eq!(liveness(&path).alive, Some(false));
+    eventually("the end of the lock", || liveness(&path).alive == Some(false));
 }
 
 /// A log at a path of the user's choice tells its writer by lock, and its death too; the one of
