@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import logging
 import logging.config
 import os
@@ -786,3 +787,13 @@ def test_the_process_can_exit_at_once(run_python: RunPython, tmp_path: Path) -> 
         path,
     )
     assert [r["number"] for r in records_of(path)] == list(range(100))
+
+
+def test_close_flushes_whoever_else_has_the_log(tmp_path: Path) -> None:
+    """What was logged is in the log when `close` returns, though something keeps the log open."""
+    handler = TraceHandler(tmp_path / "x.log")
+    kept = handler._log
+    handler.handle(logging.LogRecord("x", logging.INFO, __file__, 1, "kept", None, None))
+    handler.close()
+    assert json.loads((tmp_path / "x.log").read_text())["message"] == "kept"
+    del kept

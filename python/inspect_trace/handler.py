@@ -309,6 +309,11 @@ class TraceHandler(logging.Handler):
         log, self._log = self._log, None
         if log is None:
             return
+        # Others may have the log as well, and be it the traceback of an error for a while.
+        try:
+            log.writer.flush()
+        except Exception as error:
+            self._write_failed(None, error)
         self._dropped_by_log = log.writer.dropped
         in_trace_dir = log.in_trace_dir
         del log
