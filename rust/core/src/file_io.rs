@@ -1,8 +1,13 @@
-//! Reading files at a place, without the interruptions.
+//! What is done with files in several places: reading at a place without the interruptions, telling
+//! whether a path still stands for a file, taking times over.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+
+use rustix::fs::{Timespec, Timestamps, futimens};
 
 /// One read, not interrupted.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
@@ -24,4 +29,19 @@ pub(crate) fn read_full_at(file: &File, buffer: &mut [u8], position: u64) -> io:
         }
     }
     Ok(length)
+}
+
+/// Whether the path stands for the file of that device and inode.
+pub(crate) fn is_at(path: &Path, device: u64, inode: u64) -> bool {
+    fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
+}
+
+/// Gives a file the times that another, or itself, had.
+pub(crate) fn set_times(file: impl AsFd, metadata: &Metadata) -> io::Result<()> {
+    let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
+    let times = Timestamps {
+        last_access: time(metadata.atime(), metadata.atime_nsec()),
+        last_modification: time(metadata.mtime(), metadata.mtime_nsec()),
+    };
+    Ok(futimens(file, &times)?)
 }

@@ -11,13 +11,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{Timespec, Timestamps, futimens};
-
 use super::dir::{Standing, Temporary, TraceDir};
 use super::name::LogName;
 use super::process;
 use super::run::RunInfo;
 use crate::error::{Error, Result};
+use crate::file_io::set_times;
 use crate::sys;
 use crate::tail;
 use crate::write::gzip::{self, Overlap};
@@ -403,16 +402,7 @@ fn compressed_copy<'a>(
     if let Some(run) = RunInfo::read_open(source) {
         run.write(&copy.file);
     }
-    futimens(
-        &copy.file,
-        &Timestamps {
-            last_access: Timespec { tv_sec: metadata.atime(), tv_nsec: metadata.atime_nsec() },
-            last_modification: Timespec {
-                tv_sec: metadata.mtime(),
-                tv_nsec: metadata.mtime_nsec(),
-            },
-        },
-    )?;
+    set_times(&copy.file, metadata)?;
     Ok((copy, read.bytes))
 }
 

@@ -10,6 +10,7 @@ use super::append::{append, ends_within_line_at};
 use super::file::TailFile;
 use super::layout::{State, word};
 use super::resolve::{Rest, rest_of};
+use crate::file_io::set_times;
 use crate::store;
 use crate::sys::{self, ByteRange, LockKind};
 
@@ -70,7 +71,8 @@ fn join(log: &File, path: &Path, tail: &TailFile) -> io::Result<()> {
     }
     let metadata = log.metadata()?;
     append_rest(log, path, tail, &state, &metadata)?;
-    keep_time(log, &metadata);
+    // A log is as old as what its writer wrote.
+    let _ = set_times(log, &metadata);
     match fs::remove_file(&tail.path) {
         // Joined between the listing and the lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -114,18 +116,6 @@ fn append_rest(
         append(log.as_fd(), false, [&bytes[line..end], b""])?;
     }
     tail.set(word::FLUSHED, state.committed)
-}
-
-/// A log is as old as what its writer wrote.
-fn keep_time(log: &File, metadata: &fs::Metadata) {
-    let time = |tv_sec, tv_nsec| rustix::fs::Timespec { tv_sec, tv_nsec };
-    let _ = rustix::fs::futimens(
-        log,
-        &rustix::fs::Timestamps {
-            last_access: time(metadata.atime(), metadata.atime_nsec()),
-            last_modification: time(metadata.mtime(), metadata.mtime_nsec()),
-        },
-    );
 }
 
 /// Removes a file whose making was cut short. It is left alone while it may still be in the making.

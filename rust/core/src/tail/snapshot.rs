@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::append::ends_within_line_at;
 use super::file::{TailFile, belongs_to};
 use super::layout::State;
 use super::resolve::{Rest, rest_of};
+use crate::file_io::is_at;
 
 /// How often the moment is sought between two flushes of busy writers.
 const MAX_TRIES: u32 = 2_000;
@@ -47,8 +49,7 @@ fn try_snapshot(log: &File, path: &Path, tails: &[TailFile]) -> io::Result<Optio
         return Ok(None);
     }
     let size = metadata.len();
-    let is_newest = std::fs::metadata(path)
-        .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
+    let is_newest = is_at(path, metadata.dev(), metadata.ino());
     let mut rests = Vec::new();
     for (tail, state) in tails.iter().zip(states) {
         let Some(state) = state else { continue };
@@ -82,11 +83,11 @@ fn try_snapshot(log: &File, path: &Path, tails: &[TailFile]) -> io::Result<Optio
         if skip == bytes.len() {
             continue;
         }
-        let last = match snapshot.tail.last() {
-            Some(&last) => Some(last),
-            None => last_byte(log, size)?,
+        let is_within_line = match snapshot.tail.last() {
+            Some(&last) => last != b'\n',
+            None => ends_within_line_at(log, size),
         };
-        if starts_line && last.is_some_and(|last| last != b'\n') {
+        if starts_line && is_within_line {
             snapshot.tail.push(b'\n');
         }
         snapshot.tail.extend_from_slice(&bytes[skip..]);
@@ -107,10 +108,4 @@ fn is_same_moment(before: &[Option<State>], after: &[Option<State>]) -> bool {
         (None, _) => true,
         (Some(_), None) => false,
     })
-}
-
-fn last_byte(log: &File, size: u64) -> io::Result<Option<u8>> {
-    let Some(offset) = size.checked_sub(1) else { return Ok(None) };
-    let mut last = [0];
-    Ok((log.read_at(&mut last, offset)? == 1).then_some(last[0]))
 }

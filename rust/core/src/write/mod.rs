@@ -8,6 +8,7 @@ pub mod gzip;
 mod gzip_parallel;
 pub mod json;
 mod log_file;
+mod moving_end;
 mod note;
 mod open;
 pub mod options;

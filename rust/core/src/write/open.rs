@@ -4,20 +4,15 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::rotate::is_at;
+use super::moving_end::settled_end;
 use crate::error::{Error, Result};
+use crate::file_io::is_at;
 use crate::store::{self, LogName, MAX_NUMBER, RunInfo, Standing, TraceDir};
 use crate::tail;
 
 /// How often a file that is renamed or removed just while it is being opened is opened again.
 const MAX_TRIES: u32 = 100;
-
-/// How long the end of a log that others write is watched for the end of their line. Should their
-/// line take longer all the same, an empty line follows it, which readers pass over.
-const MOVING_END_POLLS: u32 = 20;
-const MOVING_END_POLL: Duration = Duration::from_millis(1);
 
 /// A log that was opened.
 pub(super) struct Opened {
@@ -97,7 +92,9 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         if is_log {
             tail::join_finished(&file, &path);
         }
-        let is_torn = is_log && is_torn(&file);
+        let is_torn = is_log
+            && settled_end(&file, file.metadata().map_err(failed)?.len(), &path)
+                .is_ok_and(|(_, is_torn)| is_torn);
         let can_buffer = is_log && is_locked;
         return Ok(Opened { path, file, is_readable, is_torn, can_buffer });
     }
@@ -206,26 +203,4 @@ fn open_for_append(path: &Path) -> io::Result<(File, bool)> {
 fn has_gzip_magic(file: &File) -> bool {
     let mut head = [0; 2];
     file.read_exact_at(&mut head, 0).is_ok() && head == [0x1f, 0x8b]
-}
-
-/// Whether the last line lacks its end because its writer was killed, or the disk was full. A line
-/// that another process is writing this very moment is not torn.
-fn is_torn(file: &File) -> bool {
-    for _ in 0..MOVING_END_POLLS {
-        if !ends_within_line(file) {
-            return false;
-        }
-        if !store::is_held_by_others(file) {
-            break;
-        }
-        std::thread::sleep(MOVING_END_POLL);
-    }
-    true
-}
-
-fn ends_within_line(file: &File) -> bool {
-    let mut last = [0];
-    let Ok(metadata) = file.metadata() else { return false };
-    let Some(offset) = metadata.len().checked_sub(1) else { return false };
-    file.read_exact_at(&mut last, offset).is_ok() && last[0] != b'\n'
 }

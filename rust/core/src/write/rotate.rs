@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, Stat, renameat_with};
@@ -10,6 +9,7 @@ use rustix::io::Errno;
 
 use super::log_file::LogFile;
 use super::open::open_next;
+use crate::file_io::is_at;
 use crate::store::{self, LogName, RunInfo, log_files, part_path};
 use crate::sys::{self, ByteRange, LockKind};
 
@@ -37,11 +37,6 @@ fn rotate_locked(path: &Path, stat: &Stat, run: Option<&RunInfo>) -> io::Result<
         rename_new(path, &part_path(path, number))?;
     }
     open_next(path, run)
-}
-
-/// Whether the file at `path` is that one.
-pub(super) fn is_at(path: &Path, device: u64, inode: u64) -> bool {
-    fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
 /// Has the parts of a log compressed, in the background, if it is one in a trace directory.

@@ -22,6 +22,7 @@ use super::signal::Signal;
 use rustix::fs::Stat;
 
 use crate::error::{Result, reason};
+use crate::file_io::is_at;
 use crate::store::{self, RunInfo};
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
@@ -554,7 +555,7 @@ impl Shared {
             let is_full = u64::try_from(stat.st_size).is_ok_and(|size| size >= max_bytes);
             // Others have lines on their way into this very file.
             (is_full && !store::is_held_by_others(fd))
-                || !rotate::is_at(&self.path, stat.st_dev, stat.st_ino)
+                || !is_at(&self.path, stat.st_dev, stat.st_ino)
         };
         if self.file.failure().is_some() || !self.file.get_checked().is_ok_and(|file| is_due(&file))
         {
