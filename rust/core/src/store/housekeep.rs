@@ -127,12 +127,21 @@ pub fn housekeep(directory: &Path, keep_runs: usize) -> HousekeepingReport {
 /// priority. When the process ends meanwhile, another one's housekeeping carries on.
 pub fn spawn_housekeeping(directory: PathBuf, keep_runs: usize) {
     // Where there can be no thread, there is no housekeeping this time.
-    let _ = std::thread::Builder::new().name("trace-housekeeping".to_owned()).spawn(move || {
+    let _ = spawn_unobtrusive(move || {
+        housekeep(&directory, keep_runs);
+    });
+}
+
+/// Runs `work` on a thread that nobody waits for, at the lowest priority, without signals.
+fn spawn_unobtrusive(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("trace-housekeeping".to_owned());
+    thread.spawn(move || {
         sys::block_signals();
         // On Linux this is the priority of the calling thread.
         let _ = rustix::process::setpriority_process(None, 19);
-        housekeep(&directory, keep_runs);
-    });
+        work();
+    })?;
+    Ok(())
 }
 
 /// How often compression was asked for since a thread for it was started; 0: there is none.
@@ -144,22 +153,19 @@ pub(crate) fn spawn_compression(directory: PathBuf) {
     if COMPRESSIONS_WANTED.fetch_add(1, Ordering::AcqRel) != 0 {
         return;
     }
-    let spawned =
-        std::thread::Builder::new().name("trace-housekeeping".to_owned()).spawn(move || {
-            sys::block_signals();
-            let _ = rustix::process::setpriority_process(None, 19);
-            loop {
-                let wanted = COMPRESSIONS_WANTED.load(Ordering::Acquire);
-                // How much is kept is up to those who start a run.
-                housekeep(&directory, usize::MAX);
-                let is_done = COMPRESSIONS_WANTED
-                    .compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok();
-                if is_done {
-                    return;
-                }
+    let spawned = spawn_unobtrusive(move || {
+        loop {
+            let wanted = COMPRESSIONS_WANTED.load(Ordering::Acquire);
+            // How much is kept is up to those who start a run.
+            housekeep(&directory, usize::MAX);
+            let is_done = COMPRESSIONS_WANTED
+                .compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+            if is_done {
+                return;
             }
-        });
+        }
+    });
     if spawned.is_err() {
         COMPRESSIONS_WANTED.store(0, Ordering::Release);
     }

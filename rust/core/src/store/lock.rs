@@ -114,6 +114,19 @@ impl<F: AsFd> Drop for Takeover<F> {
     }
 }
 
+/// Held by the one who makes a log a part; right before the bytes that tell who has it open.
+const ROTATING: ByteRange = ByteRange { start: LOCK_BASE - 1, length: 1 };
+
+/// Takes the right to make an open log a part. False: another process has it.
+pub(crate) fn lock_rotation(file: impl AsFd) -> bool {
+    sys::try_lock_range(file, LockKind::Exclusive, ROTATING).unwrap_or(true)
+}
+
+/// Gives that right back.
+pub(crate) fn unlock_rotation(file: impl AsFd) {
+    let _ = sys::unlock_range(file, ROTATING);
+}
+
 /// The right to do housekeeping in a directory, by a lock file of its own.
 #[derive(Debug)]
 pub(crate) struct HousekeepingLock<F: AsFd> {

@@ -11,24 +11,20 @@ use super::log_file::LogFile;
 use super::open::open_next;
 use crate::file_io::is_at;
 use crate::store::{self, LogName, RunInfo, log_files, part_path};
-use crate::sys::{self, ByteRange, LockKind};
 
 /// Makes the open log at `path` the next part, and opens a new one in its place. Where another
 /// process that writes the log has done so already, goes on in the new one.
 pub(super) fn rotate(file: &LogFile, path: &Path) -> io::Result<File> {
     let (old, stat) = file.get_checked()?;
     // One process at a time: what one of them has put in the place must not be moved by the next.
-    if !sys::try_lock_range(&old, LockKind::Exclusive, ROTATING).unwrap_or(true) {
+    if !store::lock_rotation(&old) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     // Where it goes well the lock goes with the file, which nobody writes then.
     rotate_locked(path, &stat, RunInfo::read_open(&old).as_ref()).inspect_err(|_| {
-        let _ = sys::unlock_range(&old, ROTATING);
+        store::unlock_rotation(&old);
     })
 }
-
-/// Right before the bytes that tell who has a log open.
-const ROTATING: ByteRange = ByteRange { start: (1 << 40) - 1, length: 1 };
 
 fn rotate_locked(path: &Path, stat: &Stat, run: Option<&RunInfo>) -> io::Result<File> {
     if is_at(path, stat.st_dev, stat.st_ino) {

@@ -140,6 +140,24 @@ enum Mode {
     Direct,
 }
 
+impl Front {
+    /// Puts a line into the ring: where it ends there, and whether the flusher is to hurry. None:
+    /// there is no room, or no ring.
+    #[inline]
+    fn push(&mut self, line: &[u8]) -> Option<(u64, bool)> {
+        let Mode::Ring(producer) = &mut self.mode else { return None };
+        if !producer.push(line) {
+            return None;
+        }
+        let position = producer.position();
+        let is_much = position >= self.nudge_at;
+        if is_much {
+            self.nudge_at = position + NUDGE_BYTES;
+        }
+        Some((position, is_much))
+    }
+}
+
 /// What became of the try to put a line into the ring.
 enum Push {
     /// It is in, and ends there.
@@ -224,16 +242,7 @@ impl LogWriter {
         if !is_own || shared.options.durability == Durability::Fsync {
             return None;
         }
-        let mut front = shared.front.try_lock()?;
-        let Front { mode: Mode::Ring(producer), nudge_at } = &mut *front else { return None };
-        if !producer.push(line) {
-            return None;
-        }
-        let is_much = producer.position() >= *nudge_at;
-        if is_much {
-            *nudge_at = producer.position() + NUDGE_BYTES;
-        }
-        drop(front);
+        let (_, is_much) = shared.front.try_lock()?.push(line)?;
         shared.wake_flusher(is_much);
         Some(shared.report())
     }
@@ -369,8 +378,7 @@ impl Drop for LogWriter {
 impl Shared {
     fn push(&self, line: &[u8]) -> Push {
         let mut front = self.front.lock();
-        let Front { mode, nudge_at } = &mut *front;
-        match mode {
+        match &mut front.mode {
             Mode::Unstarted { direct_lines: 0 } => Push::Unstarted,
             Mode::Unstarted { direct_lines } => {
                 *direct_lines -= 1;
@@ -378,15 +386,8 @@ impl Shared {
             }
             Mode::Direct => Push::Direct,
             Mode::Ring(producer) if line.len() > producer.capacity() / 2 => Push::TooLong,
-            Mode::Ring(producer) => {
-                if !producer.push(line) {
-                    return Push::Full;
-                }
-                let position = producer.position();
-                let is_much = position >= *nudge_at;
-                if is_much {
-                    *nudge_at = position + NUDGE_BYTES;
-                }
+            Mode::Ring(_) => {
+                let Some((position, is_much)) = front.push(line) else { return Push::Full };
                 drop(front);
                 self.wake_flusher(is_much);
                 Push::Done(position)
