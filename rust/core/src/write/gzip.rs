@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::FileExt as _;
 
 use flate2::bufread::MultiGzDecoder;
-use libdeflater::{Crc, Decompressor};
+use libdeflater::Decompressor;
 
 use super::gzip_parallel::{Check, Written, compress_members};
 use crate::gzip_member::MAGIC;
@@ -123,22 +123,6 @@ fn differs() -> io::Error {
     io::Error::other("the compressed copy differs from the log")
 }
 
-/// Decompresses everything and tells what came out.
-pub fn digest(compressed: impl Read) -> io::Result<Digest> {
-    let mut decoder = decoder(compressed);
-    let mut crc = Crc::new();
-    let mut bytes = 0;
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let chunk = read_chunk(&mut decoder, &mut buffer)?;
-        if chunk.is_empty() {
-            return Ok(Digest { bytes, crc32: crc.sum() });
-        }
-        crc.update(chunk);
-        bytes += chunk.len() as u64;
-    }
-}
-
 /// What a compressed file has of a plain one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
@@ -215,7 +199,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::gzip_member::{MAX_CUT_BYTES, MEMBER_BYTES, our_header};
+    use libdeflater::Crc;
     use proptest::prelude::*;
+
+    /// Decompresses everything and tells what came out.
+    fn digest(compressed: impl Read) -> io::Result<Digest> {
+        let mut decoder = decoder(compressed);
+        let mut crc = Crc::new();
+        let mut bytes = 0;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let chunk = read_chunk(&mut decoder, &mut buffer)?;
+            if chunk.is_empty() {
+                return Ok(Digest { bytes, crc32: crc.sum() });
+            }
+            crc.update(chunk);
+            bytes += chunk.len() as u64;
+        }
+    }
 
     fn gzip(content: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
