@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::log_file::LogFile;
 use super::moving_end::settled_end;
 use super::note::write_removal_note;
 use super::open::open_next;
+use super::open_log::OpenLog;
 use crate::store::RunInfo;
 use crate::sys::ring::{Consumer, Producer};
 use crate::tail::{OwnTail, append, ends_within_line_at};
@@ -98,7 +98,7 @@ impl Flusher {
     }
 
     /// Appends a batch of what is in the ring to the log. Returns whether there was any.
-    pub(super) fn flush_batch(&mut self, file: &LogFile, path: &Path) -> io::Result<bool> {
+    pub(super) fn flush_batch(&mut self, file: &OpenLog, path: &Path) -> io::Result<bool> {
         let Some(Ring { consumer, .. }) = &mut self.ring else { return Ok(false) };
         if consumer.is_broken() {
             return Ok(false);
@@ -157,7 +157,7 @@ impl Flusher {
     }
 
     /// What is in the ring goes into that file from now on.
-    pub(super) fn go_on_in(&mut self, file: &LogFile, new: File) -> io::Result<()> {
+    pub(super) fn go_on_in(&mut self, file: &OpenLog, new: File) -> io::Result<()> {
         let metadata = new.metadata()?;
         file.replace(new)?;
         (self.end, self.partial_bytes) = (None, 0);
@@ -228,7 +228,7 @@ fn write_first_line_again(
 
 /// Somebody has removed the log: goes on in a new file of its name. Fails where there can be none,
 /// such as when the directory is gone as well.
-fn go_on_in_new_file(file: &LogFile, path: &Path, consumer: &mut Consumer) -> io::Result<()> {
+fn go_on_in_new_file(file: &OpenLog, path: &Path, consumer: &mut Consumer) -> io::Result<()> {
     let old = file.get().ok_or(io::ErrorKind::NotFound)?;
     let new = open_next(path, RunInfo::read_open(&old).as_ref())?;
     drop(old);

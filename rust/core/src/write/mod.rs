@@ -1,18 +1,20 @@
 //! The way in: one log record becomes one JSON line, appended to a log.
 
 pub mod action;
+mod append_error;
 pub mod encode;
 mod flusher;
 pub mod fork;
 pub mod gzip;
 mod gzip_parallel;
 pub mod json;
-mod log_file;
 mod moving_end;
 mod note;
 mod open;
+mod open_log;
 pub mod options;
 mod registry;
 mod rotate;
 mod signal;
+mod upkeep;
 pub mod writer;

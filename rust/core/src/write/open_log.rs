@@ -17,7 +17,7 @@ use crate::sys::{self, FdUse, SharedFd};
 /// The open file of a log. Threads share it without waiting for each other, and it survives a fork
 /// at any moment.
 #[derive(Debug)]
-pub(super) struct LogFile {
+pub(super) struct OpenLog {
     path: PathBuf,
     fd: SharedFd,
     /// The device and the inode.
@@ -41,7 +41,7 @@ pub(super) struct LogFile {
     is_torn: AtomicBool,
 }
 
-impl LogFile {
+impl OpenLog {
     pub(super) fn new(path: &Path, file: File, is_readable: bool, is_torn: bool) -> Self {
         let (device, inode) =
             file.metadata().map_or((0, 0), |metadata| (metadata.dev(), metadata.ino()));

@@ -7,14 +7,14 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, Stat, renameat_with};
 use rustix::io::Errno;
 
-use super::log_file::LogFile;
 use super::open::open_next;
+use super::open_log::OpenLog;
 use crate::file_io::is_at;
 use crate::store::{self, LogName, RunInfo, log_files, part_path};
 
 /// Makes the open log at `path` the next part, and opens a new one in its place. Where another
 /// process that writes the log has done so already, goes on in the new one.
-pub(super) fn rotate(file: &LogFile, path: &Path) -> io::Result<File> {
+pub(super) fn rotate(file: &OpenLog, path: &Path) -> io::Result<File> {
     let (old, stat) = file.get_checked()?;
     // One process at a time: what one of them has put in the place must not be moved by the next.
     if !store::lock_rotation(&old) {

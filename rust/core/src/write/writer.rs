@@ -12,21 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub use super::append_error::{AppendCause, AppendError};
 use super::flusher::Flusher;
 use super::fork;
-use super::log_file::LogFile;
+use super::open_log::OpenLog;
 use super::options::{Durability, OnFull, WriterOptions};
 use super::registry;
-use super::rotate;
 use super::signal::Signal;
-use rustix::fs::Stat;
-
-use crate::error::{Result, reason};
-use crate::file_io::is_at;
+use crate::error::Result;
 use crate::store::{self, RunInfo};
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
-use crate::sys::{self, FdUse};
 use crate::tail;
 
 /// How long a line stays in the ring at most, while the disk does not keep it there.
@@ -35,14 +31,11 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// So much in the ring is flushed at once.
 const NUDGE_BYTES: u64 = 256 << 10;
 
-/// After so many intervals without a line the flusher sleeps until there is one.
-const IDLE_INTERVALS: u32 = 20;
-
 /// How often writing is tried while it fails.
-const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A forked child writes so many lines directly, before a ring is worth its while: most children
-/// write few.
+/// A forked child writes so many lines directly: one that writes no more makes no file, and no
+/// thread.
 const DIRECT_LINES_OF_CHILD: u32 = 8;
 
 /// How long closing waits for a disk that blocks. What is not in the log by then stays beside it.
@@ -57,81 +50,37 @@ pub struct LogWriter {
     shared: Arc<Shared>,
 }
 
-/// Why a line was not written, or what is to be reported with it.
-#[derive(Debug)]
-pub struct AppendError {
-    /// What was the matter.
-    pub cause: AppendCause,
-    /// Whether it is the first failure of this cause since writing last worked: the one to report.
-    pub first: bool,
-}
-
-/// What can be the matter with appending.
-#[derive(Debug)]
-pub enum AppendCause {
-    /// The writer is closed. (Never reported: it is the program's own doing.)
-    Closed,
-    /// The operating system refused.
-    Os(io::Error),
-    /// The disk is too slow, and the buffer full.
-    Full,
-    /// Somebody has removed the log; it goes on in a new file. (The line is kept.)
-    Removed,
-}
-
-impl std::fmt::Display for AppendError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.cause {
-            AppendCause::Closed => f.write_str("the log is closed"),
-            AppendCause::Os(error) => f.write_str(&reason(error)),
-            AppendCause::Full => f.write_str("the disk is too slow, and the buffer is full"),
-            AppendCause::Removed => {
-                f.write_str("it was removed while it was written, and goes on in a new file")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AppendError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.cause {
-            AppendCause::Closed | AppendCause::Full | AppendCause::Removed => None,
-            AppendCause::Os(error) => Some(error),
-        }
-    }
-}
-
 /// What the threads of a process have of an open log.
 #[derive(Debug)]
 pub(super) struct Shared {
-    path: PathBuf,
-    options: WriterOptions,
-    file: LogFile,
+    pub(super) path: PathBuf,
+    pub(super) options: WriterOptions,
+    pub(super) file: OpenLog,
     /// The [`fork::generation`] of the process whose ring it is.
-    generation: AtomicU64,
-    is_closed: AtomicBool,
-    front: ForkLock<Front>,
-    flusher: ForkLock<Flusher>,
+    pub(super) generation: AtomicU64,
+    pub(super) is_closed: AtomicBool,
+    pub(super) front: ForkLock<Front>,
+    pub(super) flusher: ForkLock<Flusher>,
     /// Whether the flusher sleeps until it is woken.
-    is_idle: AtomicBool,
+    pub(super) is_idle: AtomicBool,
     /// There is something to flush, or the end has come.
-    work: Signal,
+    pub(super) work: Signal,
     /// Something was flushed.
-    progress: Signal,
+    pub(super) progress: Signal,
     /// Up to here in the ring lines are on the disk.
-    synced: AtomicU64,
+    pub(super) synced: AtomicU64,
 }
 
 /// Where lines go. Locked for the time it takes to copy one.
 #[derive(Debug)]
-struct Front {
-    mode: Mode,
+pub(super) struct Front {
+    pub(super) mode: Mode,
     /// At this position the flusher is told to hurry.
     nudge_at: u64,
 }
 
 #[derive(Debug)]
-enum Mode {
+pub(super) enum Mode {
     /// Into the file, so many times more; then into a ring.
     Unstarted { direct_lines: u32 },
     /// Into the ring.
@@ -141,6 +90,10 @@ enum Mode {
 }
 
 impl Front {
+    pub(super) fn new(mode: Mode) -> Self {
+        Self { mode, nudge_at: NUDGE_BYTES }
+    }
+
     /// Puts a line into the ring: where it ends there, and whether the flusher is to hurry. None:
     /// there is no room, or no ring.
     #[inline]
@@ -181,7 +134,7 @@ impl LogWriter {
     /// [`create_in`](Self::create_in), written as `options` say.
     pub fn create_in_with(directory: &Path, run: &RunInfo, options: WriterOptions) -> Result<Self> {
         let (path, file, can_buffer) = super::open::create_in(directory, run)?;
-        let log = LogFile::new(&path, file, true, false);
+        let log = OpenLog::new(&path, file, true, false);
         Ok(Self::new(path, log, can_buffer, options))
     }
 
@@ -195,11 +148,11 @@ impl LogWriter {
     pub fn open_with(path: &Path, options: WriterOptions) -> Result<Self> {
         let super::open::Opened { path, file, is_readable, is_torn, can_buffer } =
             super::open::open(path)?;
-        let log = LogFile::new(&path, file, is_readable, is_torn);
+        let log = OpenLog::new(&path, file, is_readable, is_torn);
         Ok(Self::new(path, log, can_buffer, options))
     }
 
-    fn new(path: PathBuf, file: LogFile, can_buffer: bool, options: WriterOptions) -> Self {
+    fn new(path: PathBuf, file: OpenLog, can_buffer: bool, options: WriterOptions) -> Self {
         let buffer_bytes = if can_buffer { options.buffer_bytes } else { 0 };
         let options = WriterOptions { buffer_bytes, ..options };
         let mode = match buffer_bytes {
@@ -212,7 +165,7 @@ impl LogWriter {
             file,
             generation: AtomicU64::new(fork::generation()),
             is_closed: AtomicBool::new(false),
-            front: ForkLock::new(Front { mode, nudge_at: NUDGE_BYTES }),
+            front: ForkLock::new(Front::new(mode)),
             flusher: ForkLock::new(Flusher::default()),
             is_idle: AtomicBool::new(false),
             work: Signal::default(),
@@ -463,158 +416,6 @@ impl Shared {
         }
     }
 
-    /// Takes a ring into use, or finds that there can be none.
-    fn start(self: &Arc<Self>) {
-        let mut flusher = self.flusher.lock();
-        if !matches!(self.front.lock().mode, Mode::Unstarted { .. }) {
-            return;
-        }
-        let mode = match self.make_ring(&mut flusher) {
-            Ok(producer) if self.spawn_flusher() => Mode::Ring(producer),
-            _ => {
-                flusher.end();
-                Mode::Direct
-            }
-        };
-        *self.front.lock() = Front { mode, nudge_at: NUDGE_BYTES };
-    }
-
-    fn make_ring(&self, flusher: &mut Flusher) -> io::Result<Producer> {
-        let log = self.file.reopen()?;
-        store::unmark_closed(&log);
-        // Beside the log there may be what other processes of the program have left.
-        tail::join_finished(&log, &self.path);
-        let pid = std::process::id();
-        let capacity = self.options.ring_bytes();
-        let (producer, consumer, tail) = tail::create(&log, &self.path, capacity, pid)?;
-        flusher.begin(consumer, tail);
-        self.synced.store(0, Ordering::Relaxed);
-        Ok(producer)
-    }
-
-    fn spawn_flusher(self: &Arc<Self>) -> bool {
-        let shared = Arc::clone(self);
-        let generation = self.generation.load(Ordering::Relaxed);
-        std::thread::Builder::new()
-            .name("inspect-trace".into())
-            .stack_size(128 << 10)
-            .spawn(move || shared.run_flusher(generation))
-            .is_ok()
-    }
-
-    /// The flusher's thread.
-    fn run_flusher(&self, generation: u64) {
-        sys::block_signals();
-        let mut quiet = 0;
-        // Read before each flush: who asks for another while it goes on does not ask in vain.
-        // The first line may have come before this thread.
-        let mut seen = self.work.count().wrapping_sub(1);
-        loop {
-            if self.is_closed.load(Ordering::Acquire)
-                || self.generation.load(Ordering::Relaxed) != generation
-            {
-                return;
-            }
-            if quiet >= IDLE_INTERVALS && self.file.failure().is_none() {
-                self.is_idle.store(true, Ordering::SeqCst);
-                let flusher = self.flusher.lock();
-                let (has_ring, has_pending) = (flusher.has_ring(), flusher.has_pending());
-                drop(flusher);
-                if !has_ring {
-                    return;
-                }
-                if !has_pending {
-                    self.work.wait(seen, None);
-                }
-                self.is_idle.store(false, Ordering::Relaxed);
-                seen = self.work.count();
-                quiet = 0;
-                continue;
-            }
-            let is_failing = self.file.failure().is_some();
-            self.work.wait(seen, Some(if is_failing { RETRY_INTERVAL } else { FLUSH_INTERVAL }));
-            seen = self.work.count();
-            let mut flusher = self.flusher.lock();
-            if !flusher.has_ring() {
-                return;
-            }
-            quiet = if flusher.has_pending() { 0 } else { quiet + 1 };
-            self.mend_ring(&mut flusher);
-            // What fails is noted, to be reported by whoever logs next.
-            let _ = flusher.flush(self);
-            flusher.make_ready();
-            self.rotate_if_due(&mut flusher);
-            self.renew_ring(&mut flusher);
-        }
-    }
-
-    /// Goes on in a new file, if the log has become that large and no other process has it open, or if
-    /// another process has done so.
-    fn rotate_if_due(&self, flusher: &mut Flusher) {
-        let Some(max_bytes) = self.options.max_bytes else { return };
-        let is_due = |(fd, stat): &(FdUse<'_>, Stat)| {
-            let is_full = u64::try_from(stat.st_size).is_ok_and(|size| size >= max_bytes);
-            // Others have lines on their way into this very file.
-            (is_full && !store::is_held_by_others(fd))
-                || !is_at(&self.path, stat.st_dev, stat.st_ino)
-        };
-        if self.file.failure().is_some() || !self.file.get_checked().is_ok_and(|file| is_due(&file))
-        {
-            return;
-        }
-        // Lines wait for the moment that this takes, so that whoever finds the part finds in it all
-        // that was logged before.
-        let _front = self.front.lock();
-        if flusher.flush(self).is_err() || flusher.is_within_line() {
-            return;
-        }
-        let rotated = rotate::rotate(&self.file, &self.path)
-            .and_then(|new| flusher.go_on_in(&self.file, new));
-        match rotated {
-            Ok(()) => rotate::compress_parts(&self.path),
-            // Another process is at it.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // The log goes on as it is.
-            Err(error) => self.file.fails(&error),
-        }
-    }
-
-    /// Goes on in a new ring where somebody has shortened the file of the one in use.
-    fn mend_ring(&self, flusher: &mut Flusher) {
-        if !flusher.is_broken() {
-            return;
-        }
-        let mut front = self.front.lock();
-        if let Mode::Ring(producer) = &front.mode {
-            let (lines, lost) = flusher.salvage(producer);
-            for _ in 0..lost {
-                self.file.count_dropped(true);
-            }
-            let _ = self.file.write_line(&lines);
-        }
-        let mode = self.make_ring(flusher).map_or(Mode::Direct, Mode::Ring);
-        *front = Front { mode, nudge_at: NUDGE_BYTES };
-    }
-
-    /// Makes a new ring where somebody has removed the file of the one in use.
-    fn renew_ring(&self, flusher: &mut Flusher) {
-        if !flusher.is_tail_gone() || flusher.has_pending() {
-            return;
-        }
-        // Lines wait for the moment that this takes; it is rare.
-        let mut front = self.front.lock();
-        if !matches!(front.mode, Mode::Ring(_)) || flusher.flush(self).is_err() {
-            return;
-        }
-        let mode = match self.make_ring(flusher) {
-            Ok(producer) => Mode::Ring(producer),
-            // The directory is gone: go on with what there is.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(_) => Mode::Direct,
-        };
-        *front = Front { mode, nudge_at: NUDGE_BYTES };
-    }
-
     fn wait_until_synced(&self, position: u64) -> std::result::Result<(), AppendError> {
         loop {
             let seen = self.progress.count();
@@ -652,7 +453,7 @@ impl Shared {
         };
         store::forget_compression_after_fork();
         // The rings are the parent's: here, only their memory is given back.
-        drop(self.front.break_after_fork(Front { mode, nudge_at: NUDGE_BYTES }));
+        drop(self.front.break_after_fork(Front::new(mode)));
         drop(self.flusher.break_after_fork(Flusher::default()));
         self.is_idle.store(false, Ordering::Relaxed);
         self.generation.store(generation, Ordering::Release);
@@ -703,41 +504,5 @@ impl Shared {
         if is_own && !self.is_closed.load(Ordering::Acquire) {
             self.finish();
         }
-    }
-}
-
-impl Flusher {
-    /// Appends all that is in the ring to the log, and what is to be noted there.
-    fn flush(&mut self, shared: &Shared) -> io::Result<()> {
-        let goal = self.committed();
-        while self.flushed() < goal {
-            match self.flush_batch(&shared.file, &shared.path) {
-                Ok(true) => shared.progress.notify(),
-                Ok(false) => break,
-                Err(error) => {
-                    shared.file.fails(&error);
-                    shared.progress.notify();
-                    return Err(error);
-                }
-            }
-        }
-        if shared.file.has_unnoted() {
-            shared.file.write_line(b"")?;
-        }
-        if shared.options.durability == Durability::Fsync && !self.is_synced {
-            let Some(file) = shared.file.get() else { return Ok(()) };
-            if let Err(errno) = rustix::fs::fdatasync(&file) {
-                shared.file.fails(&errno.into());
-                shared.progress.notify();
-                return Err(errno.into());
-            }
-            self.is_synced = true;
-            shared.synced.store(self.flushed(), Ordering::Release);
-            shared.progress.notify();
-        }
-        if self.has_ring() {
-            shared.file.works();
-        }
-        Ok(())
     }
 }
