@@ -120,7 +120,7 @@ def test_a_child_counts_as_alive_for_itself(run: RunPython, trace_directory: Pat
             mine = file.pid == os.getpid()  # not that of the parent, whose hold ended with it
             logging.getLogger("x").warning("alive %s, by me %s", file.alive, mine)
             os._exit(0)
-        print(child)
+        print(child, flush=True)
         os._exit(0)
     """)
     # The pipe that the child's output came through is closed: it has ended, or is about to.
