@@ -296,3 +296,44 @@ fn rotated_logs_are_read_as_one() {
     let expected: Vec<_> = (0..LINES).map(|number| format!("n {number}")).collect();
     assert_eq!(messages(log.path()), expected);
 }
+
+/// At the end of a process its other threads still log: what comes then stands behind what they have
+/// in the ring.
+#[test]
+fn ending_keeps_the_order() {
+    const THREADS: usize = 2;
+    for _ in 0..30 {
+        let dir = Dir::new();
+        let log = LogWriter::open(&dir.at("x.log")).unwrap();
+        let logged = AtomicUsize::new(0);
+        let has_ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (log, logged, has_ended) = (&log, &logged, &has_ended);
+                scope.spawn(move || {
+                    for number in 0.. {
+                        if has_ended.load(Ordering::Relaxed) && number > 200 {
+                            return;
+                        }
+                        log.append(line(&format!("{thread} {number:08}")).as_bytes()).unwrap();
+                        logged.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            eventually("lines", || logged.load(Ordering::Relaxed) > 1_000);
+            log.finish();
+            let lines = logged.load(Ordering::Relaxed);
+            eventually("lines after the end", || logged.load(Ordering::Relaxed) > lines + 100);
+            has_ended.store(true, Ordering::Relaxed);
+        });
+        log.close();
+        let messages = messages(log.path());
+        assert_eq!(messages.len(), logged.load(Ordering::Relaxed));
+        for thread in 0..THREADS {
+            let prefix = format!("{thread} ");
+            let of_thread: Vec<_> =
+                messages.iter().filter(|message| message.starts_with(&prefix)).collect();
+            assert!(of_thread.is_sorted(), "thread {thread}");
+        }
+    }
+}

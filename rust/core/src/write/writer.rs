@@ -475,13 +475,20 @@ impl Shared {
         let flusher = self.flusher.lock_within(CLOSE_PATIENCE);
         let mut flusher = flusher.map(|mut flusher| {
             self.mend_ring(&mut flusher);
+            // Most of it before lines have to wait.
+            let _ = flusher.flush(self);
             flusher
         });
-        self.front.lock().mode = Mode::Direct;
+        let mut front = self.front.lock();
+        // What a thread logs directly comes behind what it has in the ring.
+        if let Some(flusher) = &mut flusher {
+            let _ = flusher.flush(self);
+        }
+        front.mode = Mode::Direct;
+        drop(front);
         self.work.notify();
         if let Some(flusher) = &mut flusher {
             let had_ring = flusher.has_ring();
-            let _ = flusher.flush(self);
             flusher.end();
             if had_ring && let Ok(log) = self.file.reopen() {
                 // Forked children that ended without a word.
