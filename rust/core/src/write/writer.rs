@@ -38,6 +38,9 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// thread.
 const DIRECT_LINES_OF_CHILD: u32 = 8;
 
+/// How long a fork waits for a flush that goes on already.
+const FORK_PATIENCE: Duration = Duration::from_millis(20);
+
 /// How long closing waits for a disk that blocks. What is not in the log by then stays beside it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -291,10 +294,10 @@ impl LogWriter {
         Ok(())
     }
 
-    /// [`flush`](Self::flush) right before a fork, if that takes no waiting: what the child writes
-    /// then stands behind what its parent has written.
+    /// [`flush`](Self::flush) right before a fork, unless the disk blocks: what the child writes then
+    /// stands behind what its parent has written.
     pub fn flush_before_fork(&self) {
-        if let Some(mut flusher) = self.shared.flusher.try_lock() {
+        if let Some(mut flusher) = self.shared.flusher.lock_within(FORK_PATIENCE) {
             let _ = flusher.flush(&self.shared);
         }
     }
