@@ -6,9 +6,8 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +21,9 @@ from inspect_trace import (
     trace_context,
     trace_message,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
 
 logger = logging.getLogger("context")
 
@@ -145,7 +147,7 @@ def test_it_goes_along_with_the_context(traced: Path) -> None:
 def test_a_context_that_ends_elsewhere(traced: Path) -> None:
     """A generator that is closed in another context leaves that as it is meant to be."""
 
-    def steps() -> Iterator[None]:
+    def steps() -> Generator[None, None, None]:
         with trace_context(task="t"):
             yield
 
