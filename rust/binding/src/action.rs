@@ -9,8 +9,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use crate::guarded::Guarded;
 use crate::context;
+use crate::guarded::Guarded;
 use crate::handle::write_failed;
 use crate::helpers::Helpers;
 use crate::logging::Env;

@@ -92,7 +92,8 @@ mod tests {
     /// No field may stand for what a line has already.
     #[test]
     fn names() {
-        for taken in ["message", "trace_id", "start_time", "pid", "levelname", "exc_info", "module"] {
+        for taken in ["message", "trace_id", "start_time", "pid", "levelname", "exc_info", "module"]
+        {
             assert!(!ContextFields::is_free_name(taken.as_bytes()), "{taken}");
         }
         assert!(ContextFields::is_free_name(b"task"));
