@@ -33,6 +33,12 @@ impl TraceId {
         Self(encode(uuid.as_u128()))
     }
 
+    /// The one that a text is; None: it is none, whoever made it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; TRACE_ID_LENGTH] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(|byte| ALPHABET.contains(byte)).then_some(Self(bytes))
+    }
+
     /// The text as bytes.
     pub fn as_bytes(&self) -> &[u8; TRACE_ID_LENGTH] {
         &self.0
