@@ -126,8 +126,8 @@ class Takeover:
         ]
         for handler in existing:
             self._file_handler_of(handler)
-        self._put_in()
         try:
+            self._put_in()
             for handler in existing:
                 self._hand_over(handler, None)
         except BaseException:
@@ -157,15 +157,21 @@ class Takeover:
             raise ChangedError("there is no TraceFormatter")
 
     def _put_in(self) -> None:
-        original_init = self._original_init
-
-        @functools.wraps(original_init)
+        @functools.wraps(self._original_init)
         def init(handler: Any, *args: Any, **kwargs: Any) -> None:
             self._init(handler, args, kwargs)
 
+        @functools.wraps(self._original_file)
+        def trace_file(trace_dir: Any = None) -> Path:
+            return self._trace_file(trace_dir)
+
+        @functools.wraps(self._original_rotate)
+        def rotate(trace_dir: Any = None) -> None:
+            """Nothing: what is kept is up to our housekeeping, which spares live logs."""
+
         self._module.LogHandler.__init__ = init
-        self._module.inspect_trace_file = functools.wraps(self._original_file)(self._trace_file)
-        self._module.rotate_trace_files = functools.wraps(self._original_rotate)(self._rotate)
+        self._module.inspect_trace_file = trace_file
+        self._module.rotate_trace_files = rotate
 
     def _take_out(self) -> None:
         self._module.LogHandler.__init__ = self._original_init
@@ -213,16 +219,13 @@ class Takeover:
         bound.apply_defaults()
         return os.environ.get(f"{bound.arguments['env_prefix']}_TRACE_FILE") or None
 
-    def _trace_file(self, trace_dir: Any = None) -> Path:
+    def _trace_file(self, trace_dir: Any) -> Path:
         """`inspect_trace_file`: opens the log, as far as a `LogHandler` is being made."""
         if getattr(self._opened, "is_wanted", False) and self._opened.handler is None:
             opened = self._opened.handler = self._open(directory=trace_dir)
             if opened is not None:
                 return opened.path
         return self._original_file(trace_dir)
-
-    def _rotate(self, trace_dir: Any = None) -> None:
-        """`rotate_trace_files`: what is kept is up to our housekeeping, which spares live logs."""
 
     def _open(self, path: str | None = None, directory: Any = None) -> EngineHandler | None:
         """Opens a log; None where that fails, which has been told: then it is inspect_ai's turn."""
