@@ -150,6 +150,16 @@ mod tests {
         String::from_utf8_lossy(&super::encode(number)).into_owned()
     }
 
+    /// A text is an id again if it has the length and the digits of one.
+    #[test]
+    fn texts_are_parsed() {
+        let id = TraceId::new();
+        assert_eq!(TraceId::parse(id.as_str()), Some(id));
+        for text in ["", &id.as_str()[1..], &"0".repeat(22), &"é".repeat(11)] {
+            assert_eq!(TraceId::parse(text), None);
+        }
+    }
+
     proptest! {
         /// Any number is written digit by digit, as the definition has it.
         #[test]
