@@ -6,6 +6,7 @@ package's wheel; by default on the one that runs the tests.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -36,7 +37,7 @@ BASE = {
 @pytest.fixture(scope="session", autouse=True)
 def inspect_ai_is_there() -> None:
     """Skip where there is no inspect_ai: it needs a newer Python."""
-    if PYTHON == sys.executable and importlib.util.find_spec("inspect_ai") is None:
+    if sys.executable == PYTHON and importlib.util.find_spec("inspect_ai") is None:
         pytest.skip("inspect_ai is not installed")
 
 
@@ -219,8 +220,6 @@ def both(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 def kill_group(process: subprocess.Popen[str]) -> None:
     """Kill a program with all that it has started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.communicate()

@@ -16,11 +16,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from inspect_ai import Task, eval  # noqa: A004, E402
-from inspect_ai.dataset import Sample  # noqa: E402
-from inspect_ai.model import ChatMessageTool, ModelOutput, ModelUsage, get_model  # noqa: E402
-from inspect_ai.scorer import includes  # noqa: E402
-from inspect_ai.solver import (  # noqa: E402
+import contextlib
+
+from inspect_ai import Task, eval  # noqa: A004
+from inspect_ai.dataset import Sample
+from inspect_ai.model import ChatMessageTool, ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import includes
+from inspect_ai.solver import (
     Generate,
     Solver,
     TaskState,
@@ -28,10 +30,10 @@ from inspect_ai.solver import (  # noqa: E402
     solver,
     use_tools,
 )
-from inspect_ai.tool import Tool, ToolError, tool  # noqa: E402
-from inspect_ai.util import sandbox, subprocess, subtask  # noqa: E402
+from inspect_ai.tool import Tool, ToolError, tool
+from inspect_ai.util import sandbox, subprocess, subtask
 
-from reference.evaluation import count_words  # noqa: E402
+from reference.evaluation import count_words
 
 logger = logging.getLogger("evaluation")
 
@@ -64,18 +66,14 @@ async def gives_up() -> None:
 def the_rest() -> Solver:
     """Subprocesses and subtasks, which end well and badly."""
 
-    async def solve(state: TaskState, generate: Generate) -> TaskState:  # noqa: ARG001
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
         await subprocess(["echo", "a b"])
         if (state.sample_id, state.epoch) == ("first", 1):
-            try:
+            with contextlib.suppress(TimeoutError):
                 await subprocess(["sleep", "1000"], timeout=1)
-            except TimeoutError:
-                pass
         await count_words("five words of a text")
-        try:
+        with contextlib.suppress(ValueError):
             await gives_up()
-        except ValueError:
-            pass
         logger.warning("a warning of sample %s", state.sample_id)
         return state
 

@@ -1,4 +1,4 @@
-"""S3, as moto serves it, on a free port of 127.0.0.1, which it prints, until its stdin is closed."""
+"""S3, as moto serves it, on a free port of 127.0.0.1, which it prints; until stdin is closed."""
 
 from __future__ import annotations
 

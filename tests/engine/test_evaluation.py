@@ -55,7 +55,8 @@ def test_all_kinds_of_action_are_traced_with_their_outcomes(both: Both, kind: Ki
 def test_compose_commands_of_the_stand_in_are_traced(both: Both, verb: str) -> None:
     """What controls Docker Compose can be told apart by its command."""
     assert any(
-        record.get("action") == "Subprocess" and re.match(f"docker compose .*{verb}", record["detail"])
+        record.get("action") == "Subprocess"
+        and re.match(f"docker compose .*{verb}", record["detail"])
         for record in both.ours.records
     )
 
@@ -105,7 +106,7 @@ def test_actions_of_a_sample_name_it(both: Both) -> None:
 
 
 def test_enclosing_actions_are_told(both: Both) -> None:
-    """The command that a tool runs is inside of the tool call, and that in nothing of the sample's."""
+    """The command that a tool runs is inside of the tool call, a subtask's action in that."""
     actions = {r["trace_id"]: r for r in both.ours.records if r.get("event") == "enter"}
     echoes = [r for r in actions.values() if re.search("exec .*echo (first|second)", r["detail"])]
     assert len(echoes) == 4
@@ -123,7 +124,7 @@ def test_enclosing_actions_are_told(both: Both) -> None:
 
 
 def test_the_log_is_kept_as_ours_are(both: Both) -> None:
-    """At the end our log is whole, plain and private; without us inspect_ai has compressed its own."""
+    """At the end our log is plain and private; without us inspect_ai has compressed its own."""
     log = both.ours.home.log_of(both.ours.pid)
     assert [path for path in log.parent.iterdir() if not path.is_dir()] == [log]
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
@@ -187,7 +188,9 @@ def test_the_evaluations_own_log_is_the_same(both: Both, bucket: Bucket) -> None
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
     """Where two values differ."""
     if isinstance(one, dict) and isinstance(other, dict) and set(one) == set(other):
-        return [found for key in one for found in differences(one[key], other[key], f"{where}.{key}")]
+        return [
+            found for key in one for found in differences(one[key], other[key], f"{where}.{key}")
+        ]
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return [
             found

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-
 @pytest.fixture
 def status(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command in a private home."""
@@ -136,10 +135,15 @@ def other_inspect_ai(folder: Path, change: Callable[[str], str]) -> None:
 
 
 def test_another_version_is_judged_without_importing_it(status: Any, tmp_path: Path) -> None:
-    """A version that is the same where it matters is fine; a changed one is told, with the place."""
+    """A version that is the same where it matters is fine; a changed one is told."""
     for name, old, new, reason in (
         ("same", "class LogHandlerVar", "# more\nclass LogHandlerVar", None),
-        ("changed", "self.trace_logger", "self.tracer", "LogHandler.__init__ does not use trace_logger"),
+        (
+            "changed",
+            "self.trace_logger",
+            "self.tracer",
+            "LogHandler.__init__ does not use trace_logger",
+        ),
         ("broken", "import json", "import import", "invalid syntax"),
     ):
         folder = tmp_path / name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import stat
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -36,13 +34,11 @@ def test_before_inspect_ai_logs(home: Home) -> None:
     is_well(done)
     assert done.output == f"{home.log_of(done.pid)}\n"
     assert home.messages_of(done.pid) == ["Do: it (enter)", "[Note] x", "Do: it (exit)"]
-    assert [path.name for path in home.traces.iterdir()] == [f"trace-{done.pid}.log", ".tmp"] or (
-        {path.name for path in home.traces.iterdir()} == {f"trace-{done.pid}.log", ".tmp"}
-    )
+    assert {path.name for path in home.traces.iterdir()} == {f"trace-{done.pid}.log", ".tmp"}
 
 
 def test_in_the_middle(home: Home) -> None:
-    """Taken over while inspect_ai writes, the same file goes on, and its exit hook leaves it alone."""
+    """Taken over while inspect_ai writes, the same file goes on, and no exit hook touches it."""
     done = home.run(
         """
         inspect_logger.init_logger("warning")
@@ -87,12 +83,13 @@ def test_in_the_middle_of_many_threads(home: Home) -> None:
 
 
 def test_a_forked_child_that_leaves_by_exit(home: Home) -> None:
-    """A child writes to its parent's log, and by its end takes nothing from it (inspect_ai would)."""
+    """A child writes to its parent's log, and takes nothing from it by its end."""
     done = home.run(
         """
         activate()
         inspect_logger.init_logger("warning")
-        with trace_action(log, "Parent", "forks"):
+        from inspect_trace import trace_action as our_action
+        with our_action(log, "Parent", "forks"):
             pid = os.fork()
             if pid == 0:
                 with trace_action(log, "Child", "works"):
@@ -175,7 +172,9 @@ def test_an_unknown_engine_is_told(home: Home) -> None:
     """A value that is no engine is one line on stderr, and the default counts."""
     done = home.run("assert activate()", INSPECT_TRACE_ENGINE="turbo")
     assert done.returncode == 0
-    assert done.errors.startswith("inspect-trace: INSPECT_TRACE_ENGINE=turbo: there is no such engine")
+    assert done.errors.startswith(
+        "inspect-trace: INSPECT_TRACE_ENGINE=turbo: there is no such engine"
+    )
     assert done.errors.count("\n") == 1
 
 
@@ -184,7 +183,8 @@ def test_without_an_evaluation_nothing_happens(home: Home) -> None:
     done = home.run(
         """
         import inspect_ai, inspect_ai.model
-        print(inspect_logger.LogHandler.__init__.__module__, hasattr(inspect_logger.LogHandler.__init__, "__wrapped__"))
+        init = inspect_logger.LogHandler.__init__
+        print(init.__module__, hasattr(init, "__wrapped__"))
         """
     )
     is_well(done)
@@ -194,10 +194,14 @@ def test_without_an_evaluation_nothing_happens(home: Home) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_file_of_ones_own(home: Home, when: str) -> None:
-    """`INSPECT_TRACE_FILE` names the log, in a directory that is made for it, and it stays there."""
+    """`INSPECT_TRACE_FILE` names the log; its directory is made for it, and it stays there."""
     if when == "after":  # inspect_ai itself would fail
         (home.path / "deep" / "er").mkdir(parents=True)
-    steps = ["activate()", 'inspect_logger.init_logger("warning")', 'trace_message(log, "Note", "x")']
+    steps = [
+        "activate()",
+        'inspect_logger.init_logger("warning")',
+        'trace_message(log, "Note", "x")',
+    ]
     if when == "after":
         steps = [*steps[1:], steps[0], steps[2]]
     done = home.run("\n".join(steps), INSPECT_TRACE_FILE="deep/er/x.jsonl")
@@ -366,7 +370,7 @@ def test_keeping_logs_is_ours(home: Home) -> None:
         for number in range(11):
             path = os.path.join(traces, f"trace-{4_000_000 + number}.log")
             with open(path, "w") as file:
-                file.write('{"timestamp": "2026-01-01T00:00:00+00:00", "level": "INFO", "message": "m"}\\n')
+                file.write('{"timestamp": "t", "level": "INFO", "message": "m"}\\n')
             os.utime(path, (1000 + number, 1000 + number))
         activate()
         inspect_logger.init_logger("warning")
@@ -395,5 +399,5 @@ def test_a_log_of_a_killed_program_is_whole(home: Home) -> None:
     )
     assert done.returncode == -9
     assert home.messages_of(done.pid) == ["[Note] before", "[Note] after"]
-    assert json.loads(json.dumps(home.command("anomalies")))["process"]["alive"] is False
-    assert os.path.basename(home.command("list")[0]["file"]) == f"trace-{done.pid}.log"
+    assert home.command("anomalies")["process"]["alive"] is False
+    assert home.command("list")[0]["file"] == str(home.log_of(done.pid))

@@ -126,7 +126,9 @@ class EngineHandler(TraceHandler):
         handlers = logging.root.handlers
         if log_handler not in handlers:
             return
-        ours = [handler for handler in handlers if isinstance(handler, TraceHandler)]
+        ours: list[logging.Handler] = [
+            handler for handler in handlers if isinstance(handler, TraceHandler)
+        ]
         others = [handler for handler in handlers if handler not in ours]
         if ours:
             # A new list: whoever goes through the old one right now misses nothing.

@@ -210,7 +210,9 @@ class Takeover:
         if opened is not None:
             opened.close()
 
-    def _named_file(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    def _named_file(
+        self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> str | None:
         """The trace file that the environment names to this `LogHandler`."""
         try:
             bound = self._signature.bind(handler, *args, **kwargs)
@@ -325,5 +327,5 @@ def _warn_of_step_aside(reason: str) -> None:
         which = "inspect_ai"
     warn(
         f"{which} is not as this version knows it ({reason}): it goes on with its own trace writer "
-        f"(upgrade inspect-trace, or set {ENGINE_VARIABLE}={THEIRS} to have it so without this line)"
+        f"(upgrade inspect-trace, or set {ENGINE_VARIABLE}={THEIRS} to be spared this line)"
     )
