@@ -73,7 +73,7 @@ impl ActionSpan {
 
     /// An action that somebody else has written the enter record of: it encloses what starts from
     /// now on in the current context.
-    fn foreign<'py>(py: Python<'py>, trace_id: TraceId) -> PyResult<Bound<'py, Self>> {
+    fn foreign(py: Python<'_>, trace_id: TraceId) -> PyResult<Bound<'_, Self>> {
         let helpers = Helpers::get(py)?;
         let outer = current(helpers, py)?;
         let forks = helpers.forks();
