@@ -91,9 +91,12 @@ def subject_of(side: str, operation: str, file: Path) -> Subject:
         importlib.import_module("inspect_ai._util.log_context").install_sample_context_filter(
             handler
         )
-    elif operation == "context":
+    elif operation == "python-filter":
         _sample.set(SAMPLE)
         handler.addFilter(ContextFilter())
+    elif (side, operation) == ("ours", "context"):
+        context = {"task": SAMPLE.task, "sample_id": SAMPLE.sample.id, "epoch": SAMPLE.epoch}
+        tracing.trace_context(**context).__enter__()  # it lasts as long as the process
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if operation == "off" else TRACE)
 

@@ -32,7 +32,8 @@ class Work:
 
 WORKS = [
     Work("`trace_action`, enter and exit", "action", limit_ns=1_200),
-    Work("the same with a context filter: task, sample, epoch", "context", limit_ns=2_000),
+    Work("the same in a context: task, sample, epoch", "context", limit_ns=2_000),
+    Work("the same with a filter in Python that sets these", "python-filter"),
     Work("the same with the reference's context filter on both", "reference-context"),
     Work("`trace_action`, its level is off", "off", limit_ns=250),
     Work("`trace_message`", "message", limit_ns=800),

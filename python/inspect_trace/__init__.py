@@ -7,6 +7,7 @@ TYPE_CHECKING = False  # as in `typing`, which takes as long to import as the re
 if TYPE_CHECKING:
     from ._core import __version__
     from .action import trace_action, trace_message
+    from .context import trace_context
     from .handler import TraceHandler
     from .levels import HTTP, TRACE
     from .reader import (
@@ -41,6 +42,7 @@ __all__ = [
     "resolve_trace_file",
     "scan",
     "trace_action",
+    "trace_context",
     "trace_dir",
     "trace_message",
 ]
@@ -48,6 +50,7 @@ __all__ = [
 _HOMES = {
     "_core": ["__version__"],
     "action": ["trace_action", "trace_message"],
+    "context": ["trace_context"],
     "handler": ["TraceHandler"],
     "levels": ["HTTP", "TRACE"],
     "reader": [

@@ -15,6 +15,7 @@ __all__ = [
     "Action",
     "ActionSpan",
     "Anomalies",
+    "ContextFields",
     "Filter",
     "FollowedRecords",
     "HousekeepingReport",
@@ -34,6 +35,7 @@ __all__ = [
     "housekeep",
     "http_report",
     "know_action_helpers",
+    "know_context",
     "know_last_resort",
     "know_trace_handler",
     "list_report",
@@ -174,6 +176,24 @@ def know_action_helpers(
     warn_of_exception: Callable[[str, BaseException], None],
 ) -> None:
     """Makes the functions known that `trace_action` and `trace_message` need of Python."""
+
+@final
+class ContextFields:
+    """The fields of a context, ready to be written.
+
+    Args:
+        fields: Their values by their names.
+
+    Raises:
+        ValueError: A name is one that records have for themselves.
+    """
+
+    def __new__(cls, fields: dict[str, object]) -> Self: ...
+    def with_fields(self, others: ContextFields) -> ContextFields:
+        """These with others, which replace those of the same name."""
+
+def know_context(variable: ContextVar[ContextFields | None]) -> None:
+    """Makes the context variable known that holds the fields of the current context."""
 
 def use_fast_path(on: bool) -> None:
     """Whether records may go past `logging` where nobody can tell; for the tests of that."""

@@ -151,10 +151,10 @@ class TraceHandler(logging.Handler):
             death of the process; `"fsync"`, that of the machine too, for which the call waits until
             the disk has the record (threads that wait at the same time wait together).
         max_bytes: A log that has reached this size becomes a part of the log
-            (`trace-1.part0001.log`), and a new one is begun, as soon as no other process (such as
-            a forked child) has it open; commands read the parts as one. None: the log is one file.
-            Where handlers share a log, the first one's choice counts, in this and in the three
-            before.
+            (`trace-1.part0001.log`), and a new one is begun, also for other processes that have it
+            open, such as forked children; commands read the parts as one. None: the log is one
+            file. Where handlers of a process share a log, the first one's choice counts, in this
+            and in the three before.
 
     Raises:
         ValueError: There is no such level, or no such choice.

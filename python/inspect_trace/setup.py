@@ -224,6 +224,8 @@ def init_tracing(
                 logging.getLogger(name): max(of_package, 1)
                 for name, of_package in _package_levels(packages, trace_level).items()
             }
+            # What is traced of libraries is only traced when the program asks for it.
+            levels.setdefault(logging.getLogger("inspect_trace.instrument"), trace_level)
         handler = TraceHandler(
             path,
             level=min([trace_level, *levels.values()]),

@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::context;
 use crate::guarded::Guarded;
 use crate::handle::write_failed;
 use crate::helpers::Helpers;
@@ -311,6 +312,7 @@ fn write_message(logger: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> P
 fn append_message(py: Python<'_>, way: &Way<'_>, category: &str, message: &str) -> PyResult<bool> {
     with_line_buffer(|line| {
         encode_message(clock::now_s(), category.as_bytes(), message.as_bytes(), line);
+        context::add_to(py, line, None)?;
         line.push(b'\n');
         for sink in way.sinks() {
             if let Err(error) = append_line(py, sink.writer.get().core(), line) {

@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::context;
 use crate::handle;
 use crate::helpers::{Helpers, clock_of_python};
 use crate::known_record::KnownRecord;
@@ -122,6 +123,7 @@ impl ActionSpan {
         };
         with_line_buffer(|line| {
             encode_action(&record, line);
+            context::add_to(py, line, None)?;
             line.push(b'\n');
             for sink in way.sinks() {
                 if let Err(error) = append_line(py, sink.writer.get().core(), line) {

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFunction, PyList};
 
 use crate::checked::Checked;
+use crate::context;
 use crate::known_record::KnownRecord;
 use crate::log_record::encode_record;
 use crate::logging::Env;
@@ -104,6 +105,7 @@ pub(crate) fn write_record(
 ) -> PyResult<()> {
     with_line_buffer(|line| {
         let interrupt = encode_record(record, line)?;
+        context::add_to(py, line, Some(record))?;
         line.push(b'\n');
         let written = append_line(py, writer.core(), line);
         interrupt.map_or(written, Err)
@@ -121,6 +123,7 @@ fn write_known<'py>(
         if !known.encode(Env::get(py)?, record, &encoding, line) {
             return write_record(py, writer, record);
         }
+        context::add_to(py, line, Some(record))?;
         line.push(b'\n');
         let written = append_line(py, writer.core(), line);
         encoding.take_interrupt().map_or(written, Err)

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 mod action;
 mod anomalies;
 mod checked;
+mod context;
 mod emit;
 mod error;
 mod filter;
@@ -45,6 +46,8 @@ mod _core {
     use super::anomalies::{Action, Anomalies, anomalies};
     #[pymodule_export]
     use super::checked::{know_last_resort, know_trace_handler};
+    #[pymodule_export]
+    use super::context::{ContextFields, know_context};
     #[pymodule_export]
     use super::filter::Filter;
     #[pymodule_export]

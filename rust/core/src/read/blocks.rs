@@ -94,22 +94,25 @@ const MAX_LINKS: usize = 10_000;
 /// since, what has been written behind it by now belongs to it: other processes may have put lines
 /// there that were acknowledged before anybody looked.
 pub(super) fn open_file(file: &LogFile) -> Result<Opened> {
-    let opened = file.open_by(open)?;
-    if !file.has_become_part() {
+    let (opened, mut is_part) = open_settled(file)?;
+    if !is_part {
         return Ok(opened);
     }
     let mut links = vec![link(file, opened)?];
     let mut last = file.clone();
-    while last.has_become_part() && links.len() < MAX_LINKS {
+    while is_part && links.len() < MAX_LINKS {
         let following = last.files_after();
         if following.is_empty() {
             break;
         }
         for next in following {
-            match next.open_by(open) {
-                Ok(opened) => links.push(link(&next, opened)?),
+            match open_settled(&next) {
+                Ok((opened, has_become_part)) => {
+                    links.push(link(&next, opened)?);
+                    is_part = has_become_part;
+                }
                 // Removed meanwhile.
-                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_not_found() => is_part = next.has_become_part(),
                 Err(error) => return Err(error),
             }
             last = next;
@@ -117,6 +120,13 @@ pub(super) fn open_file(file: &LogFile) -> Result<Opened> {
     }
     let failed = |source| Error::io("read", file.path(), source);
     PlainLog::chain(links).map(Opened::Plain).map_err(failed)
+}
+
+/// Opens a file of a log, and tells whether it has become a part. What was beside it when it was opened
+/// may be in the file behind it by then, so it is opened once more.
+fn open_settled(file: &LogFile) -> Result<(Opened, bool)> {
+    let opened = file.open_by(open)?;
+    if file.has_become_part() { Ok((file.open_by(open)?, true)) } else { Ok((opened, false)) }
 }
 
 fn link(file: &LogFile, opened: Opened) -> Result<Link> {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::dir::{Standing, Temporary, TraceDir};
 use super::name::LogName;
+use super::parts::second_name;
 use super::process;
 use super::run::RunInfo;
 use crate::error::{Error, Result};
@@ -204,8 +205,10 @@ fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport)
         runs.iter().enumerate().flat_map(|(rank, run)| run.logs.iter().map(move |log| (rank, log)))
     {
         for file in log.files.iter().filter(|file| !file.name.is_compressed) {
+            // A process that has not logged since the log was rotated has the part open only.
+            let is_over = if file.name.part > 0 { file.is_finished() } else { log.is_finished() };
             let is_due = file.name.part > 0 || rank > 0;
-            if is_due && file.is_finished() {
+            if is_due && is_over {
                 match compress(&directory, file) {
                     Ok(true) => report.compressed += 1,
                     Ok(false) => {}
@@ -317,10 +320,25 @@ fn remove_finished(directory: &TraceDir, name: LogName) -> Result<bool> {
 
 /// Compresses one finished log. False: it is gone, changed or in use meanwhile; the next
 /// housekeeping looks at it again.
+/// The name that the file which is written of a log has as a part already.
+fn second_name_of(directory: &TraceDir, name: LogName) -> Option<PathBuf> {
+    let log = directory.path_of(name.log());
+    let second = second_name(&log)?;
+    (name.part == 0 || second == directory.path_of(name)).then_some(second)
+}
+
 fn compress(directory: &TraceDir, log: &LogFile) -> Result<bool> {
     let Some(source) = directory.open_log(log.name)? else { return Ok(false) };
     let mut name = log.name;
     let failed = |error| Error::io("compress", directory.path_of(log.name), error);
+    // Killed in the middle of a rotation, the writer has left the file with two names.
+    if let Some(second) = second_name_of(directory, name) {
+        if name.part > 0 {
+            return Ok(false); // the other name's turn comes
+        }
+        let Some(_right) = directory.take_over(&source, name) else { return Ok(false) };
+        std::fs::remove_file(second).map_err(failed)?;
+    }
     // What is still beside it would not be found beside a compressed log.
     if tail::join_finished_at(&directory.path_of(name)) != 0 {
         return Ok(false);

@@ -110,6 +110,9 @@ fn logs_of(directory: &Path, files: Vec<FileEntry>) -> Vec<Entry> {
         }
     }
     let entry = |(name, (log, mut parts)): (OsString, Files)| {
+        // While a log is rotated the file has both names for a moment.
+        let identity = |file: &FileEntry| (file.metadata.dev(), file.metadata.ino());
+        parts.retain(|(_, part)| log.as_ref().is_none_or(|log| identity(log) != identity(part)));
         parts.sort_by_key(|&(part, _)| part);
         let parts: Vec<FileEntry> = parts.into_iter().map(|(_, file)| file).collect();
         let files = || parts.iter().chain(&log).map(|file| &file.metadata);

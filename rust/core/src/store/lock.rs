@@ -114,15 +114,39 @@ impl<F: AsFd> Drop for Takeover<F> {
     }
 }
 
-/// Held by the one who makes a log a part; right before the bytes that tell who has it open.
+/// Held by the one who makes a log a part, and shared by those who append to it: what is a part does
+/// not grow. Right before the bytes that tell who has it open.
 const ROTATING: ByteRange = ByteRange { start: LOCK_BASE - 1, length: 1 };
 
-/// Takes the right to make an open log a part. False: another process has it.
+/// How long a rotation and an append of another process wait for each other: each takes a few system
+/// calls, unless the disk blocks.
+const ROTATION_POLLS: u32 = 100;
+const ROTATION_POLL: Duration = Duration::from_micros(100);
+
+/// Takes the right to make an open log a part. False: another process has it, or appends to it for
+/// long.
 pub(crate) fn lock_rotation(file: impl AsFd) -> bool {
-    sys::try_lock_range(file, LockKind::Exclusive, ROTATING).unwrap_or(true)
+    lock_rotation_as(file, LockKind::Exclusive)
 }
 
-/// Gives that right back.
+/// Keeps an open log from being made a part by another process, until it is unlocked as well. False:
+/// another process is at it, and does not come to an end.
+pub(crate) fn hold_off_rotation(file: impl AsFd) -> bool {
+    lock_rotation_as(file, LockKind::Shared)
+}
+
+fn lock_rotation_as(file: impl AsFd, kind: LockKind) -> bool {
+    for _ in 0..ROTATION_POLLS {
+        // Without such locks a log is not written by way of a ring either.
+        if sys::try_lock_range(&file, kind, ROTATING).unwrap_or(true) {
+            return true;
+        }
+        std::thread::sleep(ROTATION_POLL);
+    }
+    false
+}
+
+/// Gives either right back.
 pub(crate) fn unlock_rotation(file: impl AsFd) {
     let _ = sys::unlock_range(file, ROTATING);
 }

@@ -13,6 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::part_name::{part_path, split_part_name};
@@ -48,7 +49,7 @@ impl LogFile {
     pub(crate) fn is_there(&self) -> bool {
         match &self.place {
             Place::Fixed => self.path.is_file(),
-            Place::Part { log, number, .. } => standing(&part_path(log, *number)).is_some(),
+            Place::Part { log, number, .. } => standing_part(log, *number).is_some(),
         }
     }
 
@@ -76,7 +77,7 @@ impl LogFile {
     pub(crate) fn has_become_part(&self) -> bool {
         match &self.place {
             Place::Part { log, number, is_finished: false } => {
-                standing(&part_path(log, *number)).is_some()
+                standing_part(log, *number).is_some()
             }
             _ => false,
         }
@@ -106,6 +107,10 @@ impl LogFile {
             Err(error) if self.path == *log && error.is_not_found() => open_forms(log, &mut open),
             opened => opened,
         };
+        // By that name the lines beside it would not be found.
+        if opened.is_ok() && is_written(log, &plain) {
+            return opened;
+        }
         match open_forms(&plain, &mut open) {
             Err(error) if error.is_not_found() => opened,
             part => part,
@@ -132,6 +137,35 @@ fn compressed(plain: &Path) -> PathBuf {
 }
 
 /// Where a file stands, plain or compressed.
+/// Part `number` of a log, in either form; None also while it is still the file that is written.
+fn standing_part(log: &Path, number: u32) -> Option<PathBuf> {
+    let plain = part_path(log, number);
+    if is_written(log, &plain) { None } else { standing(&plain) }
+}
+
+/// Whether a part is the very file that is written. For a moment it is, when a log is rotated: the file
+/// gets its second name before a new one takes the first. Where the writer is killed then, it stays so.
+fn is_written(log: &Path, part: &Path) -> bool {
+    let has_names = |found: &fs::Metadata| found.is_file() && found.nlink() > 1;
+    fs::symlink_metadata(part).is_ok_and(|part| {
+        has_names(&part)
+            && fs::symlink_metadata(log)
+                .is_ok_and(|log| (log.dev(), log.ino()) == (part.dev(), part.ino()))
+    })
+}
+
+/// The name that the file which is written has as a part already; see [`is_written`].
+pub(crate) fn second_name(log: &Path) -> Option<PathBuf> {
+    let is_named_twice =
+        fs::symlink_metadata(log).is_ok_and(|log| log.is_file() && log.nlink() > 1);
+    if !is_named_twice {
+        return None;
+    }
+    // It is the newest one.
+    let number = PartSearch::default().numbers(log).last().copied()?;
+    Some(part_path(log, number)).filter(|part| is_written(log, part))
+}
+
 fn standing(plain: &Path) -> Option<PathBuf> {
     standing_by(plain, |path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()))
 }
@@ -173,7 +207,7 @@ impl PartSearch {
         let mut number = files.last().and_then(LogFile::part).unwrap_or(0) + 1;
         loop {
             // The newest ones may be newer than what was read of the directory.
-            while let Some(path) = standing(&part_path(&log, number)) {
+            while let Some(path) = standing_part(&log, number) {
                 files.push(part(&log, number, path));
                 number += 1;
             }
@@ -185,7 +219,7 @@ impl PartSearch {
                 break;
             }
             // It may have become a part between the two looks.
-            if standing(&part_path(&log, number)).is_none() {
+            if standing_part(&log, number).is_none() {
                 break;
             }
         }
@@ -201,7 +235,7 @@ impl PartSearch {
             self.directories.remove(directory_of(log));
             numbers.extend(self.numbers(log));
         }
-        let found = |number| Some((number, standing(&part_path(log, number))?));
+        let found = |number| Some((number, standing_part(log, number)?));
         numbers.into_iter().filter_map(found).collect()
     }
 
@@ -248,7 +282,7 @@ pub fn log_files(path: &Path) -> Vec<LogFile> {
 /// The number of the part of the log at `log` that comes next after part `number`; parts in between
 /// that are missing were removed.
 pub(crate) fn part_after(log: &Path, number: u32) -> Option<u32> {
-    let is_there = |number: &u32| standing(&part_path(log, *number)).is_some();
+    let is_there = |number: &u32| standing_part(log, *number).is_some();
     let next = number.checked_add(1)?;
     if is_there(&next) {
         return Some(next);
@@ -262,7 +296,12 @@ pub(crate) fn part_after(log: &Path, number: u32) -> Option<u32> {
 pub(super) fn has_parts(path: &Path) -> bool {
     let Some(name) = path.file_name() else { return false };
     let log = path.with_file_name(log_name(name));
-    split_part_name(name).is_none() && !PartSearch::default().parts(&log).is_empty()
+    // Also one that is still written: whoever takes its first name leaves it with the second.
+    split_part_name(name).is_none()
+        && PartSearch::default()
+            .numbers(&log)
+            .iter()
+            .any(|&number| standing(&part_path(&log, number)).is_some())
 }
 
 #[cfg(test)]

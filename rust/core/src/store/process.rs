@@ -42,16 +42,20 @@ pub fn liveness(path: &Path) -> ProcessStatus {
     }
 }
 
-/// [`liveness`] of a log that has these parts, the oldest first: of the file that is written, or where
-/// there is none (for a moment, while it is rotated, or for good) of the newest part.
+/// [`liveness`] of a log that has these parts, the oldest first: of the file that is written; of a part
+/// that somebody has open who has not logged since; or where there is no file that is written, of the
+/// newest part.
 pub(crate) fn liveness_of_log(path: &Path, parts: &[PathBuf]) -> ProcessStatus {
     let status = liveness(path);
-    match parts.last() {
-        Some(newest) if status.alive.is_none() && fs::symlink_metadata(path).is_err() => {
-            liveness(newest)
-        }
-        _ => status,
+    if status.alive == Some(true) {
+        return status;
     }
+    let of_parts = parts.iter().rev().map(|part| liveness(part));
+    if let Some(held) = of_parts.clone().find(|status| status.alive == Some(true)) {
+        return held;
+    }
+    let is_missing = status.alive.is_none() && fs::symlink_metadata(path).is_err();
+    of_parts.into_iter().next().filter(|_| is_missing).unwrap_or(status)
 }
 
 /// [`liveness`] for a log that is open already, but not by a writer.

@@ -54,6 +54,13 @@ fn real_path(log: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// The path of a further file that belongs to the log at `path`: hidden, and where its tails are.
+pub(crate) fn place_beside(path: &Path, ending: &str) -> io::Result<PathBuf> {
+    let mut name = prefix_of(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    name.push(ending);
+    Ok(place_for(path.parent().unwrap_or(Path::new("."))).join(name))
+}
+
 /// Makes a tail file for the open log at `path` and maps it; its path comes with it.
 ///
 /// An error means that there can be none here: the file system has no room, cannot keep room, or

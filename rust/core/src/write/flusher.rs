@@ -10,6 +10,8 @@ use super::moving_end::settled_end;
 use super::note::write_removal_note;
 use super::open::open_next;
 use super::open_log::OpenLog;
+use super::rotate::{Appending, is_part_of};
+use crate::file_io::is_at;
 use crate::store::RunInfo;
 use crate::sys::ring::{Consumer, Producer};
 use crate::tail::{OwnTail, append, ends_within_line_at};
@@ -36,6 +38,8 @@ pub(super) struct Flusher {
     pub(super) is_synced: bool,
     /// How many lines were taken out of the ring.
     lines: u64,
+    /// Whether the log has another name by now, and is no part.
+    was_renamed: bool,
 }
 
 impl Flusher {
@@ -95,6 +99,35 @@ impl Flusher {
         self.ring.as_ref().is_some_and(|Ring { consumer, .. }| {
             !consumer.is_broken() && consumer.committed() > consumer.flushed()
         })
+    }
+
+    /// Goes on in the file that is written where another process has made this one a part. Until what
+    /// is returned is dropped none does.
+    pub(super) fn begin_appending<'a>(
+        &mut self,
+        file: &'a OpenLog,
+        path: &Path,
+        follows_others: bool,
+    ) -> io::Result<Appending<'a>> {
+        loop {
+            let (fd, stat) = file.get_checked()?;
+            let appending = Appending::to(fd);
+            let is_in_place = stat.st_nlink == 0 || is_at(path, stat.st_dev, stat.st_ino);
+            if is_in_place {
+                self.was_renamed = false;
+                return Ok(appending);
+            }
+            if self.was_renamed {
+                return Ok(appending);
+            }
+            if !follows_others && !is_part_of(path, &stat) {
+                self.was_renamed = true;
+                return Ok(appending);
+            }
+            drop(appending);
+            let run = file.get().and_then(|old| RunInfo::read_open(&old));
+            self.go_on_in(file, open_next(path, run.as_ref())?)?;
+        }
     }
 
     /// Appends a batch of what is in the ring to the log. Returns whether there was any.

@@ -2,6 +2,7 @@
 
 pub mod action;
 mod append_error;
+pub mod context;
 pub mod encode;
 mod flusher;
 pub mod fork;

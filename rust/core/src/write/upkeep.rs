@@ -106,15 +106,15 @@ impl Shared {
         }
     }
 
-    /// Goes on in a new file, if the log has become that large and no other process has it open, or if
-    /// another process has done so.
+    /// Goes on in a new file, if the log has become that large, or if another process has done so.
     pub(super) fn rotate_if_due(&self, flusher: &mut Flusher) {
         let Some(max_bytes) = self.options.max_bytes else { return };
-        let is_due = |(fd, stat): &(FdUse<'_>, Stat)| {
+        let is_due = |(_, stat): &(FdUse<'_>, Stat)| {
             let is_full = u64::try_from(stat.st_size).is_ok_and(|size| size >= max_bytes);
-            // Others have lines on their way into this very file.
-            (is_full && !store::is_held_by_others(fd))
-                || !is_at(&self.path, stat.st_dev, stat.st_ino)
+            // The parts of a log that goes by a symlink would not be found by that.
+            let is_full =
+                is_full && std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_file());
+            is_full || !is_at(&self.path, stat.st_dev, stat.st_ino)
         };
         if self.file.failure().is_some() || !self.file.get_checked().is_ok_and(|file| is_due(&file))
         {
@@ -179,7 +179,11 @@ impl Flusher {
     pub(super) fn flush(&mut self, shared: &Shared) -> io::Result<()> {
         let goal = self.committed();
         while self.flushed() < goal {
-            match self.flush_batch(&shared.file, &shared.path) {
+            let follows_others = shared.options.max_bytes.is_some();
+            let flushed = self
+                .begin_appending(&shared.file, &shared.path, follows_others)
+                .and_then(|_appending| self.flush_batch(&shared.file, &shared.path));
+            match flushed {
                 Ok(true) => shared.progress.notify(),
                 Ok(false) => break,
                 Err(error) => {

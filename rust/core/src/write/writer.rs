@@ -242,15 +242,7 @@ impl LogWriter {
                     });
                 }
                 Push::Unstarted => shared.start(),
-                Push::Direct => {
-                    let outcome = shared.append_directly(line);
-                    if shared.options.max_bytes.is_some()
-                        && let Some(mut flusher) = shared.flusher.try_lock()
-                    {
-                        shared.rotate_if_due(&mut flusher);
-                    }
-                    return Some(outcome);
-                }
+                Push::Direct => return Some(shared.append_in_turn(line)),
                 Push::TooLong => return Some(shared.append_long(line)),
                 Push::Full => {
                     shared.work.notify();
@@ -389,6 +381,23 @@ impl Shared {
         Err(AppendError { cause, first })
     }
 
+    /// Appends a line to the file, of which other processes may make a part.
+    fn append_in_turn(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
+        if self.options.max_bytes.is_none() {
+            return self.append_directly(line);
+        }
+        // Another thread that has it for long waits for the disk.
+        let Some(mut flusher) = self.flusher.lock_within(RETRY_INTERVAL) else {
+            return self.append_directly(line);
+        };
+        // Where that fails, so does the writing, which tells why.
+        let appending = flusher.begin_appending(&self.file, &self.path, true);
+        let outcome = self.append_directly(line);
+        drop(appending);
+        self.rotate_if_due(&mut flusher);
+        outcome
+    }
+
     fn append_directly(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
         let outcome = match self.file.get() {
             None => return self.refuse(),
@@ -411,7 +420,10 @@ impl Shared {
         match flusher.flush(self) {
             Ok(()) => {
                 flusher.is_synced = false;
+                let follows_others = self.options.max_bytes.is_some();
+                let appending = flusher.begin_appending(&self.file, &self.path, follows_others);
                 let outcome = self.append_directly(line);
+                drop(appending);
                 self.rotate_if_due(&mut flusher);
                 outcome
             }

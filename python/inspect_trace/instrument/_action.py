@@ -1,0 +1,58 @@
+"""An action that a source opens: it may end elsewhere than it began, and say more then."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from inspect_trace._core import start_action, trace_action
+from inspect_trace.action import _current
+
+if TYPE_CHECKING:
+    from inspect_trace._core import ActionSpan
+
+
+LOGGER: Final = logging.getLogger("inspect_trace.instrument")
+"""What all sources trace with."""
+
+
+class OpenAction:
+    """An action that has begun. It is the current one, which encloses others, until `detach`.
+
+    Args:
+        action: The kind of action, such as `Subprocess`.
+        detail: What it is at, without secrets.
+        **extra: Further fields of its records.
+    """
+
+    __slots__ = ("_extra", "_outside", "_span")
+
+    def __init__(self, action: str, detail: str, **extra: Any) -> None:
+        self._extra = extra
+        self._outside = _current.get()
+        adapter = logging.LoggerAdapter(LOGGER, self._extra)
+        self._span: ActionSpan | None = start_action(trace_action(adapter, action, "%s", detail))
+        if self._span is not None:
+            self._span.enter()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is traced, and has not ended."""
+        return self._span is not None
+
+    def detach(self) -> None:
+        """The action goes on, but what begins here from now on is no part of it."""
+        if self._span is not None and _current.get() is self._span:
+            _current.set(self._outside)
+
+    def finish(self, error: BaseException | None = None, **extra: Any) -> None:
+        """Ends it: in whatever thread or task, once; ending it again does nothing.
+
+        Args:
+            error: What it ended by; None if it went well.
+            **extra: Further fields of the closing record.
+        """
+        span, self._span = self._span, None
+        if span is not None:
+            self._extra.update(extra)
+            span.finish(error)
