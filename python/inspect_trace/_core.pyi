@@ -120,6 +120,20 @@ class ActionSpan:
         """Begins, for a wrapper: the program is one frame further out."""
     def finish(self, error: BaseException | None) -> None:
         """Ends, for a wrapper."""
+    @staticmethod
+    def enter_foreign(trace_id: str) -> ActionSpan | None:
+        """An action whose records somebody else writes: it encloses what starts from now on.
+
+        That is, in the current context. None for what is no trace id.
+        """
+    def leave(self) -> None:
+        """Ends such an action."""
+    @property
+    def parent_id(self) -> str | None:
+        """The trace id of the enclosing action."""
+    @property
+    def pid(self) -> int | None:
+        """The process, in a forked child."""
 
 def trace_message(
     logger: _AnyLogger, category: str, message: str, *args: Any, **kwargs: Any

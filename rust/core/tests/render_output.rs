@@ -196,6 +196,51 @@ fn anomalies_json_is_an_envelope() {
     assert_eq!(value["process"], serde_json::json!({"pid": 4242, "alive": true, "ended_at": null}));
 }
 
+/// A log with an action inside another, one whose outer action is not there, and two around each
+/// other.
+fn nested_log() -> Log {
+    let sample = r#", "task": "t", "sample_id": "s\u001b", "epoch": 2, "parent_id": "outer""#;
+    Log::plain(
+        action("enter", "outer", "").replace("Model", "Tool Call")
+            + &action("enter", "inner", sample)
+            + &action("enter", "alone", r#", "parent_id": "gone""#)
+            + &action("enter", "a", r#", "parent_id": "b""#)
+            + &action("enter", "b", r#", "parent_id": "a""#),
+    )
+}
+
+/// An open action tells what encloses it, as far as that is in the log and open, and no further
+/// than makes sense.
+#[test]
+fn open_actions_tell_what_encloses_them() {
+    let log = nested_log();
+    let text = json_of(&log, None, 1.0);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(text, serde_json::to_string_pretty(&value).unwrap() + "\n");
+    let enclosing = |id: &str| {
+        let rows = value["running"].as_array().unwrap();
+        rows.iter().find(|row| row["trace_id"] == id).unwrap()["enclosing"].clone()
+    };
+    assert_eq!(
+        enclosing("inner"),
+        serde_json::json!([{"action": "Tool Call", "detail": "d", "trace_id": "outer"}])
+    );
+    assert_eq!((enclosing("outer"), enclosing("alone")), (Value::Null, Value::Null));
+    assert_eq!(enclosing("a").as_array().unwrap().len(), 16);
+}
+
+/// Below an open action's row stand its task, its sample and what encloses it, each on a line that
+/// is set in and steers nothing.
+#[test]
+fn tables_tell_where_open_actions_are() {
+    let table = table_of(&nested_log(), None, false, PIPE);
+    let lines: Vec<_> = table.lines().collect();
+    let at = lines.iter().position(|line| line.contains("of task")).unwrap();
+    assert_eq!(lines[at], "    of task t, sample s\\x1b, epoch 2");
+    assert_eq!(lines[at + 1], "    in Tool Call: d");
+    assert!(lines[at - 1].starts_with("Model"));
+}
+
 /// Interrupted actions stand among the running ones in JSON, dated to the log's last write.
 #[test]
 fn interrupted_actions_say_so_in_json() {

@@ -1,6 +1,7 @@
 //! Anomalies as tables or as JSON.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::record::Event;
 use super::Report;
 use super::http::write_trace_files;
 use super::json::{Escape, Layout, new_line, write_number, write_text, write_value};
-use super::table::{Column, TableStyle, layout};
+use super::place::{Places, write_enclosing};
+use super::table::{Column, TableStyle, layout_with_notes};
 use super::terminal::{cell, shell_quote};
 use super::time::local_clock;
 
@@ -191,6 +193,27 @@ fn rows<'d>(
     rows
 }
 
+/// The open actions of each log, which may enclose each other.
+struct Enclosed<'d>(HashMap<&'d Path, Places<'d>>);
+
+impl<'d> Enclosed<'d> {
+    fn of(found: &'d [Diagnosed]) -> Self {
+        Self(found.iter().map(|log| (&*log.path, Places::of(&log.diagnosis))).collect())
+    }
+
+    /// What encloses an open action of a log; nothing encloses those that have ended.
+    fn enclosing(&self, path: &Path, dated: &DatedAction) -> Vec<&'d DatedAction> {
+        let places = self.0.get(path).filter(|_| dated.action.event == Event::Enter);
+        places.map_or_else(Vec::new, |places| places.enclosing(dated))
+    }
+
+    /// Where an open action of a log is, in lines.
+    fn lines(&self, path: &Path, dated: &DatedAction) -> Vec<String> {
+        let places = self.0.get(path).filter(|_| dated.action.event == Event::Enter);
+        places.map_or_else(Vec::new, |places| places.lines(dated))
+    }
+}
+
 /// The actions of one sort.
 type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
 
@@ -211,6 +234,7 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
         ("errors", |found| found.errors.iter().collect()),
         ("timeouts", |found| found.timeouts.iter().collect()),
     ];
+    let places = Enclosed::of(found);
     for (name, bucket) in buckets {
         let actions = rows(found, options.limit, bucket);
         key(&mut out, 1, true, name);
@@ -220,7 +244,7 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            write_row(&mut out, several.then_some(path), action);
+            write_row(&mut out, several.then_some(path), action, &places.enclosing(path, action));
         }
         if !actions.is_empty() {
             new_line(&mut out, 1);
@@ -273,7 +297,12 @@ fn write_path(out: &mut Vec<u8>, path: &Path, depth: usize) {
 }
 
 /// One row of a bucket, as an object at depth 2.
-fn write_row(out: &mut Vec<u8>, path: Option<&&Path>, dated: &DatedAction) {
+fn write_row(
+    out: &mut Vec<u8>,
+    path: Option<&&Path>,
+    dated: &DatedAction,
+    around: &[&DatedAction],
+) {
     const DEPTH: usize = 3;
     let action = &dated.action;
     out.push(b'{');
@@ -318,6 +347,10 @@ fn write_row(out: &mut Vec<u8>, path: Option<&&Path>, dated: &DatedAction) {
     if action.event == Event::Enter {
         key(out, DEPTH, true, "interrupted");
         out.extend_from_slice(if dated.interrupted { b"true" } else { b"false" });
+    }
+    if !around.is_empty() {
+        key(out, DEPTH, true, "enclosing");
+        write_enclosing(out, around, DEPTH);
     }
     new_line(out, DEPTH - 1);
     out.push(b'}');
@@ -379,6 +412,7 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         let pid = log.diagnosis.process.pid.map_or_else(String::new, |pid| format!(" {pid}"));
         let _ = writeln!(out, "Process{pid} ended at {clock}.");
     }
+    let places = Enclosed::of(found);
     for (title, actions) in sections {
         if actions.is_empty() {
             continue;
@@ -386,9 +420,11 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         out.push('\n');
         out.push_str(&style.bold(title));
         out.push('\n');
+        let notes: Vec<_> =
+            actions.iter().map(|(path, action)| places.lines(path, action)).collect();
         if only.is_some() {
             let rows: Vec<_> = actions.into_iter().map(|(_, action)| row(action)).collect();
-            out.push_str(&layout(&COLUMNS[1..], &rows, style));
+            out.push_str(&layout_with_notes(&COLUMNS[1..], &rows, &notes, style));
         } else {
             let rows: Vec<_> = actions
                 .into_iter()
@@ -399,7 +435,7 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
                     row
                 })
                 .collect();
-            out.push_str(&layout(&COLUMNS, &rows, style));
+            out.push_str(&layout_with_notes(&COLUMNS, &rows, &notes, style));
         }
     }
     out

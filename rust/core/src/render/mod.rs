@@ -8,6 +8,7 @@ mod json;
 mod list;
 mod logs;
 mod output;
+mod place;
 mod report;
 mod table;
 mod terminal;
