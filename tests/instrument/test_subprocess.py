@@ -189,7 +189,9 @@ def test_a_kill_while_another_error_is_handled(log: SourceLog) -> None:
     assert log.one["event"] == "exit"
 
 
-def test_ctrl_c(log: SourceLog, run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_ctrl_c(
+    log: SourceLog, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     """A process that is killed as its caller was interrupted is cancelled."""
     path = log.path.with_name("interrupted.log")
     run_python(
@@ -343,7 +345,7 @@ def test_preexec_fn(log: SourceLog, tmp_path: Path) -> None:
 
 
 def test_off_while_it_runs(log: SourceLog) -> None:
-    """A process of the time when the source was on stays open, and bothers nobody, when it is off."""
+    """A process of the time when the source was on stays open when it is off."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         instrument.disable("subprocess")
         assert type(subprocess.Popen.__init__).__module__ == "builtins"
@@ -409,7 +411,7 @@ def test_commands_of_docker_compose(line: str, project: str | None, verb: str | 
 
 
 @pytest.mark.parametrize(
-    "line", ["docker ps compose", "docker run -it compose up", "echo docker compose up", "docker", ""]
+    "line", ["docker ps compose", "docker run -it compose up", "echo docker compose up", "docker"]
 )
 def test_commands_that_are_none_of_docker_compose(line: str) -> None:
     """A command in which the words merely occur is a process like any other."""

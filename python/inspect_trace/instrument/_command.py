@@ -17,11 +17,33 @@ COMMAND_WIDTH: Final = 1000
 # The options that stand between `docker` and `compose`, and between `compose` and its verb, and
 # take a word of their own. All others are flags.
 _OF_DOCKER: Final = frozenset(
-    "-c --context --config -H --host -l --log-level --tlscacert --tlscert --tlskey".split()
+    [
+        "-c",
+        "--context",
+        "--config",
+        "-H",
+        "--host",
+        "-l",
+        "--log-level",
+        "--tlscacert",
+        "--tlscert",
+        "--tlskey",
+    ]
 )
 _OF_COMPOSE: Final = frozenset(
-    "-f --file -p --project-name --project-directory --workdir --env-file --profile --progress "
-    "--parallel --ansi".split()
+    [
+        "-f",
+        "--file",
+        "-p",
+        "--project-name",
+        "--project-directory",
+        "--workdir",
+        "--env-file",
+        "--profile",
+        "--progress",
+        "--parallel",
+        "--ansi",
+    ]
 )
 _PROJECT: Final = frozenset(("-p", "--project-name"))
 
