@@ -1,7 +1,7 @@
 """Traces the tasks of asyncio, from when they are made until they are done.
 
-Only for asking: programs may make tasks by the thousand. Not traced are the tasks that asyncio makes
-of its own coroutines, and those of uvloop.
+Only for asking: programs may make tasks by the thousand. Not traced are the tasks that asyncio
+makes of its own coroutines, and those of uvloop.
 """
 
 from __future__ import annotations
