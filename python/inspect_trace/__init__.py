@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from .setup import Tracing, init_tracing
     from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
+    from .tools import traced_subtask, traced_tool
 
 __all__ = [
     "HTTP",
@@ -45,6 +46,8 @@ __all__ = [
     "trace_context",
     "trace_dir",
     "trace_message",
+    "traced_subtask",
+    "traced_tool",
 ]
 
 _HOMES = {
@@ -65,6 +68,7 @@ _HOMES = {
     ],
     "setup": ["Tracing", "init_tracing"],
     "store": ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"],
+    "tools": ["traced_subtask", "traced_tool"],
 }
 """The public names by the module that they are loaded from."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "SOURCES", "disable", "enable", "enabled"]
 
-SOURCES: Final[tuple[str, ...]] = ()
+SOURCES: Final[tuple[str, ...]] = ("subprocess", "asyncio_tasks")
 """The names of the sources."""
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {}

@@ -25,9 +25,11 @@ class OpenAction:
         **extra: Further fields of its records.
     """
 
-    __slots__ = ("_extra", "_outside", "_span")
+    __slots__ = ("_extra", "_outside", "_span", "action", "detail")
 
     def __init__(self, action: str, detail: str, **extra: Any) -> None:
+        self.action = action
+        self.detail = detail
         self._extra = extra
         self._outside = _current.get()
         adapter = logging.LoggerAdapter(LOGGER, self._extra)
