@@ -41,6 +41,7 @@ __all__ = [
     "list_report",
     "list_trace_files",
     "new_trace_id",
+    "redact",
     "resolve_trace_file",
     "resolve_trace_files",
     "scan",
@@ -198,8 +199,8 @@ def know_context(variable: ContextVar[ContextFields | None]) -> None:
 def use_fast_path(on: bool) -> None:
     """Whether records may go past `logging` where nobody can tell; for the tests of that."""
 
-_WriterOptions: TypeAlias = tuple[int, str, str, int | None]
-"""`buffer_bytes`, `on_full`, `durability` and `max_bytes`, as `TraceHandler` takes them."""
+_WriterOptions: TypeAlias = tuple[int, str, str, int | None, bool]
+"""`buffer_bytes`, `on_full`, `durability`, `max_bytes`, `redact`, as `TraceHandler` takes them."""
 
 @final
 class LogWriter:
@@ -284,6 +285,9 @@ def format_record(record: logging.LogRecord) -> str:
     The line is the one that inspect_ai's trace formatter gives, to the byte; the few documented
     departures keep what that formatter loses.
     """
+
+def redact(text: str) -> str:
+    """The text without the secrets in it; see `inspect_trace.redact`."""
 
 def new_trace_id() -> str:
     """A new random trace id: a UUID in the 22 characters of the `shortuuid` package."""
