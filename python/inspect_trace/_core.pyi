@@ -536,6 +536,9 @@ class Action:
     def stacktrace(self) -> str | None:
         """The formatted traceback of the exception."""
     @property
+    def stack(self) -> Any:
+        """The frames in which an open action was last seen to wait (of its last `stall` record)."""
+    @property
     def task(self) -> Any:
         """The evaluation task it belongs to, as recorded."""
     @property

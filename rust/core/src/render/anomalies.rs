@@ -364,6 +364,10 @@ fn write_row(
         key(out, DEPTH, true, "pid");
         out.extend_from_slice(pid.to_string().as_bytes());
     }
+    if let Some(stack) = &action.stack {
+        key(out, DEPTH, true, "stack");
+        write_value(out, stack, Layout::Indented(DEPTH), Escape::NonAscii);
+    }
     if action.event == Event::Enter {
         key(out, DEPTH, true, "interrupted");
         out.extend_from_slice(if dated.interrupted { b"true" } else { b"false" });
