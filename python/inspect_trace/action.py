@@ -283,7 +283,7 @@ def _merged(
         return text_of(message), f"{type(error).__name__}: {text_of(error)}"
 
 
-class Redacted(BaseException):  # noqa: N818 (never raised)
+class Redacted(BaseException):
     """Stands for an exception of which nothing is told that looks like a secret."""
 
     def __init__(self, error: BaseException) -> None:

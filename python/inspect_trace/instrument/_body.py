@@ -12,8 +12,12 @@ from inspect_trace._report import warn_of_exception
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    _Proxy = wrapt.ObjectProxy[Any]
+else:
+    _Proxy = wrapt.ObjectProxy
 
-class Body(wrapt.ObjectProxy):  # type: ignore[misc]
+
+class Body(_Proxy):
     """A byte stream of httpx in whose place it stands.
 
     Args:

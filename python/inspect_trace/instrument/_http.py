@@ -159,7 +159,7 @@ class Exchange:
 
 
 def _phrase_of(status: int) -> str:
-    """What a status means. The server's own words would not tell `inspect trace http` of success."""
+    """What a status means: servers may put it in other words, which would not pass for success."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from ._source import Wrap
 
+    _Proxy = wrapt.ObjectProxy[Any]
+else:
+    _Proxy = wrapt.ObjectProxy
+
 MODEL_WIDTH: Final = 200
 """How many characters of a model's name are shown."""
 
@@ -130,7 +134,7 @@ def _is_finished(choices: Any) -> bool:
     return bool(choices) and all(_fields_of(choice).get("finish_reason") for choice in choices)
 
 
-class Events(wrapt.ObjectProxy):  # type: ignore[misc]
+class Events(_Proxy):
     """The iterator of a stream, in whose place it stands."""
 
     def __init__(self, wrapped: Any, call: Call) -> None:
