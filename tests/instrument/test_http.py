@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 httpx2 = pytest.importorskip("httpx2")
 
+ERRORS: Any = (
+    httpx.HTTPError,
+    httpx2.HTTPError,
+    aiohttp.ClientError,
+    requests.RequestException,
+    asyncio.TimeoutError,
+)
+
 
 @pytest.fixture
 def log(source_log: SourceLog) -> Iterator[SourceLog]:
@@ -151,7 +159,7 @@ def test_no_server(log: SourceLog, get: Callable[[str], Any]) -> None:
     """A connection that is refused is an error, and a record that is no success."""
     with Stub() as gone:
         url = f"{gone.url}/ok?api_key=hidden"
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(ERRORS):
         get(url)
     assert log.one["event"] == "error"
     (record,) = http_records(log)
@@ -164,7 +172,7 @@ def test_no_server(log: SourceLog, get: Callable[[str], Any]) -> None:
 @pytest.mark.parametrize("get", CLIENTS)
 def test_a_dropped_connection(log: SourceLog, stub: Stub, get: Callable[[str], Any]) -> None:
     """A server that hangs up without an answer is an error."""
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(ERRORS):
         get(f"{stub.url}/drop")
     assert {record["event"] for record in log.ended} == {"error"}
     (record,) = http_records(log)
@@ -174,7 +182,7 @@ def test_a_dropped_connection(log: SourceLog, stub: Stub, get: Callable[[str], A
 @pytest.mark.parametrize("get", CLIENTS)
 def test_a_broken_body(log: SourceLog, stub: Stub, get: Callable[[str], Any]) -> None:
     """A body that ends too early is an error of the action, whose record told of the status."""
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(ERRORS):
         get(f"{stub.url}/broken")
     assert (log.one["event"], log.one["status"]) == ("error", 200)
     (record,) = http_records(log)
@@ -185,7 +193,7 @@ def test_a_broken_body(log: SourceLog, stub: Stub, get: Callable[[str], Any]) ->
 @pytest.mark.parametrize("what", ["hang", "half"])
 def test_a_timeout(log: SourceLog, stub: Stub, get: Callable[..., Any], what: str) -> None:
     """A timeout, before or within the body, is a timeout."""
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(ERRORS):
         get(f"{stub.url}/{what}", timeout_s=0.2)
     assert log.one["event"] == "timeout"
     (record,) = http_records(log)
@@ -256,29 +264,22 @@ def test_what_follows_is_no_part_of_a_request(log: SourceLog, stub: Stub) -> Non
     assert entered[f"GET {stub.url}/ok"]["parent_id"] == entered["on it"]["trace_id"]
 
 
+@pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")  # so says aiohttp
 def test_a_dropped_response(log: SourceLog, stub: Stub) -> None:
     """A response that is dropped without being closed is a cancellation."""
 
     async def main() -> None:
         async with aiohttp.ClientSession() as session:
-            response = await session.get(f"{stub.url}/half")
+            await session.get(f"{stub.url}/half")
             assert log.events == ["HTTP:enter"]
-            del response
-            gc.collect()
 
     asyncio.run(main())
+    gc.collect()
     assert log.events == ["HTTP:enter", "HTTP:cancel"]
-    client = httpx.Client(trust_env=False)
-    request = client.build_request("GET", f"{stub.url}/half")
-    response = client.send(request, stream=True)
-    stream = response.stream
-    response.stream = httpx.ByteStream(b"")
-    closed = stream.close  # the connection has to be closed all the same
-    del stream
-    assert log.events[2:] == ["HTTP:enter"]
-    closed()
-    client.close()
-    assert log.events[2:] == ["HTTP:enter", "HTTP:exit"]
+    with httpx.Client(trust_env=False) as client:
+        client.send(client.build_request("GET", f"{stub.url}/half"), stream=True)
+        gc.collect()
+        assert log.events[2:] == ["HTTP:enter", "HTTP:cancel"]
 
 
 def test_retries_of_urllib3(log: SourceLog, stub: Stub) -> None:
