@@ -8,7 +8,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use inspect_trace_core::read::Blocks;
 use inspect_trace_core::store::log_files;
@@ -342,10 +341,10 @@ fn a_long_line_behind_a_piece_of_one() {
         .unwrap()
         .write_all(piece.as_bytes())
         .unwrap();
-    let long = line(&"b".repeat(3 << 20));
-    log.append(long.as_bytes()).unwrap();
+    let wide = line(&"b".repeat(3 << 20));
+    log.append(wide.as_bytes()).unwrap();
     log.append(line("c").as_bytes()).unwrap();
     log.close();
-    let expected = format!("{}{piece}\n{long}{}", line("a"), line("c"));
+    let expected = format!("{}{piece}\n{wide}{}", line("a"), line("c"));
     assert!(fs::read_to_string(log.path()).unwrap() == expected);
 }
