@@ -7,8 +7,10 @@ from the program.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
+import math
 import operator
 import os
 import re
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 DIRECTORY_VARIABLE: Final = "INSPECT_TRACE_DIR"
 FILE_VARIABLE: Final = "INSPECT_TRACE_FILE"
 RUN_VARIABLE: Final = "INSPECT_TRACE_RUN"
+STALL_VARIABLE: Final = "INSPECT_TRACE_STALL_S"
 DEFAULT_KEEP_RUNS: Final = 10
 DEFAULT_BUFFER_BYTES: Final = 4 * 1024 * 1024
+DEFAULT_STALL_S: Final = 60.0
 
 OnFull: TypeAlias = Literal["block", "drop"]
 Durability: TypeAlias = Literal["process", "fsync"]
@@ -84,6 +88,7 @@ def _after_fork_in_child() -> None:
     """Gives the child its own hold on each inherited log, and locks that nobody holds."""
     global _opening
     _opening = threading.RLock()
+    _core.watch_after_fork()
     for log in list(_open_logs.values()):
         try:
             log.writer.after_fork_in_child()
@@ -111,6 +116,8 @@ def _finish_logs() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+# A thread that waits for an interpreter which is gone would wait for ever.
+atexit.register(_core.stop_watching)
 
 
 class TraceHandler(logging.Handler):
@@ -155,8 +162,12 @@ class TraceHandler(logging.Handler):
             open, such as forked children; commands read the parts as one. None: the log is one
             file.
         redact: Whether secrets are taken out of everything that is written, as
-            `inspect_trace.redact` does. Where handlers of a process share a log, the first one's
-            choice counts, in this and in the four before.
+            `inspect_trace.redact` does.
+        stall_s: When an action has been open for so many seconds, the log is told where it waits,
+            and again when it has been open for twice as long, four times as long, and so on. 0:
+            never. None means what the environment variable `INSPECT_TRACE_STALL_S` says, and
+            otherwise 60. Where handlers of a process share a log, the first one's choice counts, in
+            this and in the five before.
 
     Raises:
         ValueError: There is no such level, or no such choice.
@@ -174,10 +185,12 @@ class TraceHandler(logging.Handler):
         durability: Durability = "process",
         max_bytes: int | None = None,
         redact: bool = False,
+        stall_s: float | None = None,
     ) -> None:
         register_levels()
         super().__init__(check_level(level))
         _check_choices(buffer_bytes, on_full, durability, max_bytes)
+        self._stall_s = _stall_s_from_environment() if stall_s is None else _check_stall_s(stall_s)
         self._keep_runs = keep_runs
         self._options = (buffer_bytes, on_full, durability, max_bytes, redact)
         self._dropped = _Tally()
@@ -333,7 +346,9 @@ class TraceHandler(logging.Handler):
         try:
             with _opening:
                 self._log = _shared(
-                    file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False
+                    file,
+                    lambda: _core.LogWriter.open(file, self._options, self._stall_s),
+                    in_trace_dir=False,
                 )
         except OSError as error:
             reason = _sentence(error, file)
@@ -357,7 +372,7 @@ class TraceHandler(logging.Handler):
 
         try:
             with _opening:
-                self._log = _open_in(directory, self._keep_runs, self._options)
+                self._log = _open_in(directory, self._keep_runs, self._options, self._stall_s)
         except OSError as error:
             self._directory = _default_trace_dir()
             value = os.environ.get(DIRECTORY_VARIABLE)
@@ -372,9 +387,11 @@ class TraceHandler(logging.Handler):
             if self._file is not None:
                 file = self._file
                 return _shared(
-                    file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False
+                    file,
+                    lambda: _core.LogWriter.open(file, self._options, self._stall_s),
+                    in_trace_dir=False,
                 )
-            return _open_in(self._directory or "", self._keep_runs, self._options)
+            return _open_in(self._directory or "", self._keep_runs, self._options, self._stall_s)
         except Exception as error:
             self._retry_at_s = monotonic() + _RETRY_AFTER_S
             sentence = _sentence(error, self.path)
@@ -382,6 +399,13 @@ class TraceHandler(logging.Handler):
                 self._reported = sentence
                 warn_of_failure(f"{sentence}; nothing is traced until it can be opened")
             return None
+
+    def _shared_file(self, file: str) -> _Log:
+        return _shared(
+            file,
+            lambda: _core.LogWriter.open(file, self._options, self._stall_s),
+            in_trace_dir=False,
+        )
 
     def _reopen(self) -> _Log | None:
         """Tries again to open a log that could not be opened, but not for each record."""
@@ -445,6 +469,26 @@ def _check_choices(buffer_bytes: int, on_full: str, durability: str, max_bytes: 
         raise ValueError(f"durability={durability!r}: it can be 'process' or 'fsync'")
 
 
+def _check_stall_s(stall_s: float) -> float:
+    if not stall_s >= 0:  # no number neither
+        raise ValueError(f"stall_s={stall_s!r}: give a number of seconds, or 0 for never")
+    return stall_s if math.isfinite(stall_s) else 0.0
+
+
+def _stall_s_from_environment() -> float:
+    value = os.environ.get(STALL_VARIABLE)
+    if not value:
+        return DEFAULT_STALL_S
+    try:
+        return _check_stall_s(float(value))
+    except ValueError:
+        warn(
+            f"{STALL_VARIABLE}={value}: it has to be a number of seconds, or 0 for never; "
+            f"using {DEFAULT_STALL_S:g}"
+        )
+        return DEFAULT_STALL_S
+
+
 def _directory(directory: str | os.PathLike[str] | None) -> str:
     if directory is None:
         from .store import find_trace_dir  # only here: it may import platformdirs
@@ -464,7 +508,10 @@ def _shared(key: str, opened: Callable[[], _core.LogWriter], *, in_trace_dir: bo
 
 
 def _open_in(
-    directory: str, keep_runs: int, options: tuple[int, str, str, int | None, bool]
+    directory: str,
+    keep_runs: int,
+    options: tuple[int, str, str, int | None, bool],
+    stall_s: float,
 ) -> _Log:
     """This process's log in a trace directory (call with `_opening` held)."""
     opened_now = False
@@ -473,7 +520,7 @@ def _open_in(
         nonlocal opened_now
         opened_now = True
         run_id, is_child = _run()
-        writer = _core.LogWriter.create_in(directory, run_id, is_child, options)
+        writer = _core.LogWriter.create_in(directory, run_id, is_child, options, stall_s)
         _publish_run(run_id, is_child=is_child)
         return writer
 

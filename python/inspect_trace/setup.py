@@ -163,6 +163,7 @@ def init_tracing(
     durability: Durability = "process",
     max_bytes: int | None = None,
     redact: bool = False,
+    stall_s: float | None = None,
 ) -> Tracing:
     """Sets the program up for tracing: a `TraceHandler` on the root logger, and levels to match.
 
@@ -181,11 +182,12 @@ def init_tracing(
             reach the root logger. None lowers the level of the root logger, and so that of every
             logger without a level of its own.
         keep_runs: How many runs stay in the trace directory.
-        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next four.
+        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next five.
         on_full: What happens when it is full.
         durability: What a record survives.
         max_bytes: The size at which a new file is begun.
         redact: Whether secrets are taken out.
+        stall_s: After so many seconds the log is told where an action waits.
 
     Returns:
         What was set up; its `close` takes it back.
@@ -205,6 +207,7 @@ def init_tracing(
         "durability": None if durability == "process" else durability,
         "max_bytes": max_bytes,
         "redact": redact or None,
+        "stall_s": stall_s,
     }
     with _lock:
         if _active is not None and _active.in_place:
@@ -239,6 +242,7 @@ def init_tracing(
             durability=durability,
             max_bytes=max_bytes,
             redact=redact,
+            stall_s=stall_s,
         )
         _active = Tracing(handler, asked, levels)
         return _active
