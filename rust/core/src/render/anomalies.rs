@@ -179,7 +179,8 @@ fn redact_diagnosed(found: &mut Diagnosed) {
         for text in [&mut action.action, &mut action.detail, &mut action.message] {
             redact_in(text);
         }
-        for text in [&mut action.error, &mut action.stacktrace].into_iter().flatten() {
+        let optional = [&mut action.error, &mut action.stacktrace, &mut action.stack];
+        for text in optional.into_iter().flatten() {
             redact_in(text);
         }
     }

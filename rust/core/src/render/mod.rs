@@ -10,6 +10,7 @@ mod logs;
 mod output;
 mod place;
 mod report;
+mod stack;
 mod table;
 mod terminal;
 mod time;

@@ -1,27 +1,12 @@
 //! The record that tells where an open action waits.
 
+use super::frame::{Frame, cut};
 use crate::id::TraceId;
 use crate::write::encode::{TRACE_LEVEL_NAME, write_timestamp};
 use crate::write::json::JsonWriter;
 
 /// Of a deeper stack the innermost so many frames are kept.
 pub const MAX_FRAMES: usize = 50;
-
-/// Longer texts are cut: names are made by programs, too.
-const MAX_TEXT_BYTES: usize = 1000;
-
-/// A function that is waiting for the next frame's. All texts are WTF-8.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// The file of its code.
-    pub file: Vec<u8>,
-    /// Where it is there.
-    pub line: u32,
-    /// Its name.
-    pub function: Vec<u8>,
-    /// What it waits for, where that is no call.
-    pub awaits: Option<Vec<u8>>,
-}
 
 /// Where an open action waits.
 #[derive(Debug, Clone, Copy)]
@@ -61,18 +46,7 @@ pub fn encode_stall(record: &StallRecord<'_>, line: &mut Vec<u8>) {
     json.begin_array();
     for frame in &record.stack[record.stack.len().saturating_sub(MAX_FRAMES)..] {
         json.element();
-        json.begin_object();
-        json.key(b"file");
-        json.string(cut(&frame.file));
-        json.key(b"line");
-        json.integer(frame.line.into());
-        json.key(b"function");
-        json.string(cut(&frame.function));
-        if let Some(awaits) = &frame.awaits {
-            json.key(b"awaits");
-            json.string(cut(awaits));
-        }
-        json.end_object();
+        frame.write(&mut json);
     }
     json.end_array();
     if let Some(pid) = record.pid {
@@ -93,18 +67,10 @@ fn message(record: &StallRecord<'_>) -> Vec<u8> {
     text
 }
 
-/// The beginning of a text, up to the end of a character.
-fn cut(wtf8: &[u8]) -> &[u8] {
-    if wtf8.len() <= MAX_TEXT_BYTES {
-        return wtf8;
-    }
-    let is_start = |at: &usize| wtf8[*at] & 0xc0 != 0x80;
-    &wtf8[..(0..=MAX_TEXT_BYTES).rev().find(is_start).unwrap_or(0)]
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::frame::MAX_TEXT_BYTES;
     use super::*;
     use crate::record::{ActionKind, parse_record};
 
