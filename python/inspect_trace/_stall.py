@@ -43,25 +43,25 @@ def stacks(asked: list[tuple[str, int]]) -> list[list[_Frame]]:
     Args:
         asked: The trace id of each, and the thread that began it.
     """
-    threads: dict[int, _Thread] = {}
+    idents = {ident for _, ident in asked}
     running = sys._current_frames()  # noqa: SLF001 (the standard library has no other way to ask)
-    found = []
-    for trace_id, ident in asked:
-        thread = threads.get(ident)
-        if thread is None:
-            thread = threads[ident] = _Thread(ident, running.get(ident))
-        found.append(_quietly(thread.stack_of, trace_id) or [])
-    return found
+    # Not for longer than needed: what a function leaves behind that returns meanwhile dies with its
+    # frame, here.
+    threads = {ident: _Thread(ident, running.pop(ident, None)) for ident in idents}
+    running.clear()
+    return [_quietly(threads[ident].stack_of, trace_id) or [] for trace_id, ident in asked]
 
 
 class _Thread:
     """A thread, and the tasks of the event loop that runs in it."""
 
     def __init__(self, ident: int, frame: types.FrameType | None) -> None:
-        self.frames = list(_callers(frame))
-        self.frames.reverse()
-        tasks: list[_Task] = _quietly(_asyncio_tasks, ident, self.frames) or []
-        tasks += _quietly(_trio_tasks, self.frames) or []
+        frames = list(_callers(frame))
+        frames.reverse()
+        self.frames = [_frame_of(frame) for frame in frames]
+        self._identities = [id(frame) for frame in frames]
+        tasks: list[_Task] = _quietly(_asyncio_tasks, ident, frames) or []
+        tasks += _quietly(_trio_tasks, frames) or []
         self.tasks = tasks[:_MAX_TASKS]
         self._holders: dict[str, _Task] | None = None
 
@@ -69,7 +69,7 @@ class _Thread:
         """Where the action waits."""
         task = self._task_of(trace_id) if self.tasks else None
         if task is None or task.is_running:
-            frames = [_frame_of(frame) for frame in self.frames]
+            frames = self.frames
         else:
             frames = self._chain_of(task)
         return [frame for frame in frames if not frame.file.startswith(_OWN)][-MAX_FRAMES:]
@@ -114,11 +114,12 @@ class _Thread:
                     text = f"{len(awaited)} tasks, such as {name!r}"
                 frames[-1] = frames[-1]._replace(awaits=text)
             if task.is_running:
-                start = next((i for i, f in enumerate(self.frames) if f is task.frame()), None)
-                return frames + [_frame_of(frame) for frame in self.frames[start or 0 :]]
+                outermost = id(task.frame())
+                known = outermost in self._identities
+                return frames + self.frames[self._identities.index(outermost) if known else 0 :]
         busy = next((other for other in self.tasks if other.is_running), None)
         if busy is not None and frames and self.frames:
-            at = _frame_of(self.frames[-1])
+            at = self.frames[-1]
             text = f"its turn, while task {busy.name()!r} runs in {at.function}"
             frames[-1] = frames[-1]._replace(awaits=f"{text} ({at.file}:{at.line})")
         return frames
@@ -275,14 +276,17 @@ def _may_run_in(loop: Any, ident: int) -> bool:
 
 def _trio_tasks(frames: list[types.FrameType]) -> list[_Task]:
     """The tasks of trio in a thread."""
+    module = sys.modules.get("trio._core._run")
+    file = None if module is None else module.__file__
     for frame in frames:
         code = frame.f_code
-        if code.co_name == "unrolled_run" and code.co_filename.endswith("_run.py"):
+        if code.co_filename == file and code.co_name in _TRIO_RUNS:
             # Up to 3.12 asking for the variables of a function that runs leaves a copy of them
             # behind, until it ends. Those of this one are trio's own.
             runner = frame.f_locals.get("runner")
             tasks = getattr(runner, "tasks", None)
-            return [] if tasks is None else [_Task(task, task.coro) for task in _copied(tasks)]
+            if tasks is not None:
+                return [_Task(task, task.coro) for task in _copied(tasks)]
     return []
 
 
@@ -338,6 +342,7 @@ _GENERATOR_MANAGERS: Final = tuple(
 )
 _LINK_TYPES: Final = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 _AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
+_TRIO_RUNS: Final = ("run", "unrolled_run")  # one waits for events, the other runs tasks
 _WRAPPERS: Final = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow")
 _FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
 
