@@ -68,10 +68,7 @@ class _Thread:
     def stack_of(self, trace_id: str) -> list[_Frame]:
         """Where the action waits."""
         task = self._task_of(trace_id) if self.tasks else None
-        if task is None or task.is_running:
-            frames = self.frames
-        else:
-            frames = self._chain_of(task)
+        frames = self.frames if task is None or task.is_running else self._chain_of(task)
         return [frame for frame in frames if not frame.file.startswith(_OWN)][-MAX_FRAMES:]
 
     def _task_of(self, trace_id: str) -> _Task | None:
