@@ -15,6 +15,7 @@ use crate::read::{
     SkippedFiles,
 };
 use crate::record::{Event, Name, Text, parse_record};
+use crate::redact::{redact_json_behind, redact_text};
 use crate::timestamp;
 
 use super::Partial as _;
@@ -64,6 +65,21 @@ impl Action {
     /// What a person wants to read: the detail, or the message where there is none.
     pub fn detail_or_message(&self) -> &[u8] {
         if self.detail.is_empty() { &self.message } else { &self.detail }
+    }
+
+    /// Takes the secrets out of its texts: see [`crate::redact`].
+    pub fn redact(&mut self) {
+        for text in [&mut self.action, &mut self.detail, &mut self.message] {
+            redact_text(text);
+        }
+        let texts = [&mut self.error, &mut self.error_type, &mut self.stacktrace];
+        for text in texts.into_iter().flatten() {
+            redact_text(text);
+        }
+        let values = [&mut self.task, &mut self.sample_id, &mut self.epoch];
+        for json in values.into_iter().flatten() {
+            redact_json_behind(json, 0);
+        }
     }
 
     /// When it ended, as far as its records tell: what actions are sorted by.

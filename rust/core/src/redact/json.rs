@@ -119,7 +119,11 @@ impl<'j> Decoded<'j> {
         // Within a character that is an escape: there it begins, or ends.
         match (self.starts.get(before), self.escapes.get(before)) {
             (Some((text, raw)), Some((_, raw_end))) if *text < at => {
-                if is_end { *raw_end } else { *raw }
+                if is_end {
+                    *raw_end
+                } else {
+                    *raw
+                }
             }
             _ => plain,
         }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use json::redact_json;
+pub(crate) use json::redact_json_behind;
 
 /// What stands in the place of a secret.
 pub const MARK: &str = "[redacted]";
@@ -31,6 +32,13 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 pub fn redact_wtf8(text: &[u8]) -> Cow<'_, [u8]> {
     let spans = secrets(text);
     if spans.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replaced(text, &spans)) }
+}
+
+/// Takes the secrets out of a text.
+pub(crate) fn redact_text(text: &mut Vec<u8>) {
+    if let Cow::Owned(redacted) = redact_wtf8(text) {
+        *text = redacted;
+    }
 }
 
 /// So often a text is looked through again after something was replaced: one more time than it nearly

@@ -117,9 +117,7 @@ static RULES: [Rule; 10] = [
     Rule {
         group: PAIR,
         regex: LazyLock::new(|| {
-            compile(&format!(
-                r#"["'] {KEY_HEADER} \\*["'] \x20? , \x20? b? \\*["'] ([^"'\\]+)"#
-            ))
+            compile(&format!(r#"["'] {KEY_HEADER} \\*["'] \x20? , \x20? b? \\*["'] ([^"'\\]+)"#))
         }),
         check: |_, value| is_value(value),
     },
@@ -151,7 +149,9 @@ static RULES: [Rule; 10] = [
         }),
         check: |found, value| match (found.name("sk"), found.name("bearer")) {
             (Some(_), _) => {
-                ["sk-ant-", "sk-proj-", "sk-or-"].iter().any(|head| value.starts_with(head.as_bytes()))
+                ["sk-ant-", "sk-proj-", "sk-or-"]
+                    .iter()
+                    .any(|head| value.starts_with(head.as_bytes()))
                     || value.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
             }
             (_, Some(_)) => looks_random(value),

@@ -107,8 +107,8 @@ static SEARCH: LazyLock<Search> = LazyLock::new(|| {
     Search { searcher, short }
 });
 
-/// So many bytes are folded at once: they stay in the processor's nearest cache.
-const CHUNK_BYTES: usize = 4096;
+/// So many bytes are folded at once: mostly a line. More would have to be cleared first for each.
+const CHUNK_BYTES: usize = 1024;
 
 /// The longest trigger but one byte.
 const OVERLAP_BYTES: usize = 16;
@@ -190,8 +190,7 @@ fn next(searcher: &Searcher, folded: &[u8], at: usize) -> Option<(usize, std::op
 /// Whether a word may begin behind this text: be it JSON text that ends in an escape.
 fn begins_word(before: &[u8]) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    !before.last().is_some_and(is_word)
-        || before.iter().rev().take(6).any(|byte| *byte == b'\\')
+    !before.last().is_some_and(is_word) || before.iter().rev().take(6).any(|byte| *byte == b'\\')
 }
 
 /// Whether what stands behind a name may join it to a value. In `--name value` that is a space.
@@ -205,8 +204,7 @@ fn is_separated(text: &[u8], start: usize, end: usize) -> bool {
         return true;
     }
     // `--a-name`, `--a_name`; of what names an API's key, only the end is looked for.
-    let is_flag =
-        || text[..start].iter().rev().take(3).any(|byte| matches!(byte, b'-' | b'_'));
+    let is_flag = || text[..start].iter().rev().take(3).any(|byte| matches!(byte, b'-' | b'_'));
     let next = behind.iter().take(MAX_SPACES + 1).find(|byte| !matches!(byte, b' ' | b'\t'));
     next.is_none_or(|byte| matches!(byte, b'=' | b':' | b'\\')) || is_flag()
 }

@@ -28,6 +28,8 @@ pub struct AnomaliesOptions {
     pub show_all: bool,
     /// So many rows of each sort at most.
     pub limit: Option<u64>,
+    /// Without the secrets in their texts: see [`crate::redact`].
+    pub redact: bool,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -104,7 +106,7 @@ impl Report for AnomaliesReport {
             self.scan = Some(scan);
             return Ok(Some(Vec::new()));
         }
-        let found = match scan {
+        let mut found = match scan {
             Scanning::One(scan) => {
                 let diagnosis = scan.finish(self.options.as_of_s);
                 if self.logs[0].files.len() == 1 {
@@ -116,6 +118,9 @@ impl Report for AnomaliesReport {
             }
             Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
+        if self.options.redact {
+            found.iter_mut().for_each(|log| log.diagnosis.redact());
+        }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
         } else {

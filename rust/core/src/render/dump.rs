@@ -6,6 +6,7 @@ use crate::read::{
     Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
 use crate::record::{Name, RawValue, Record};
+use crate::redact::redact_json_behind;
 
 use super::Report;
 use super::json::{
@@ -29,6 +30,8 @@ pub struct DumpOptions {
     pub format: DumpFormat,
     /// So many records at most.
     pub limit: Option<u64>,
+    /// Without the secrets in them: see [`crate::redact`].
+    pub redact: bool,
 }
 
 /// The records of some logs that `filter` wants, as strict JSON.
@@ -64,6 +67,7 @@ pub fn dump_report_with(
     let map = DumpMap {
         wanted: Wanted::of(logs, filter),
         format: options.format,
+        redact: options.redact,
         labels,
         wants_ends: options.limit.is_some(),
     };
@@ -87,6 +91,7 @@ fn label(log: &Log) -> Vec<u8> {
 struct DumpMap {
     wanted: Wanted,
     format: DumpFormat,
+    redact: bool,
     /// Of the log of each file, unless there is but one log.
     labels: Vec<Vec<u8>>,
     wants_ends: bool,
@@ -119,10 +124,10 @@ impl BlockMap for DumpMap {
                 // The first comma of all is replaced by the bracket.
                 DumpFormat::JsonArray => {
                     out.extend_from_slice(b",\n  ");
-                    write_labelled(out, record, self.format, label);
+                    self.write(out, record, label);
                 }
                 DumpFormat::JsonLines => {
-                    write_labelled(out, record, self.format, label);
+                    self.write(out, record, label);
                     out.push(b'\n');
                 }
             }
@@ -130,6 +135,16 @@ impl BlockMap for DumpMap {
                 rendered.ends.push(out.len());
             }
         });
+    }
+}
+
+impl DumpMap {
+    fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, label: Option<&[u8]>) {
+        let start = out.len();
+        write_labelled(out, record, self.format, label);
+        if self.redact {
+            redact_json_behind(out, start);
+        }
     }
 }
 

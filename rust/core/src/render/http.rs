@@ -5,6 +5,7 @@ use crate::analyze::{HttpRequest, http_request};
 use crate::read::{
     Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
+use crate::redact::redact_text;
 
 use super::Report;
 use super::json::{new_line, write_number, write_text};
@@ -19,6 +20,8 @@ pub struct HttpOptions {
     pub failed: bool,
     /// So many requests at most.
     pub limit: Option<u64>,
+    /// Without the secrets in their messages: see [`crate::redact`].
+    pub redact: bool,
     /// JSON instead of a table.
     pub json: bool,
     /// Now, seconds since the epoch: for the JSON envelope.
@@ -54,7 +57,11 @@ pub fn http_report_with(
     options: &HttpOptions,
     scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
-    let map = HttpMap { wanted: Wanted::of(logs, filter), failed: options.failed };
+    let map = HttpMap {
+        wanted: Wanted::of(logs, filter),
+        failed: options.failed,
+        redact: options.redact,
+    };
     Ok(Box::new(HttpReport {
         scan: LogScan::new(logs, map, scan)?,
         options: *options,
@@ -68,6 +75,7 @@ pub fn http_report_with(
 struct HttpMap {
     wanted: Wanted,
     failed: bool,
+    redact: bool,
 }
 
 impl BlockMap for HttpMap {
@@ -83,7 +91,12 @@ impl BlockMap for HttpMap {
         requests: &mut Vec<HttpRequest>,
     ) {
         self.wanted.for_each(file, cursor, block, skipped, |record| {
-            requests.extend(http_request(record).filter(|r| r.failed || !self.failed));
+            if let Some(mut request) = http_request(record).filter(|r| r.failed || !self.failed) {
+                if self.redact {
+                    redact_text(&mut request.message);
+                }
+                requests.push(request);
+            }
         });
     }
 }
