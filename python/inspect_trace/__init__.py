@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         follow,
         scan,
     )
+    from .redaction import redact
     from .setup import Tracing, init_tracing
     from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
     from .tools import traced_subtask, traced_tool
@@ -40,6 +41,7 @@ __all__ = [
     "follow",
     "init_tracing",
     "list_trace_files",
+    "redact",
     "resolve_trace_file",
     "scan",
     "trace_action",
@@ -66,6 +68,7 @@ _HOMES = {
         "follow",
         "scan",
     ],
+    "redaction": ["redact"],
     "setup": ["Tracing", "init_tracing"],
     "store": ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"],
     "tools": ["traced_subtask", "traced_tool"],

@@ -41,6 +41,7 @@ __all__ = [
     "list_report",
     "list_trace_files",
     "new_trace_id",
+    "redact",
     "resolve_trace_file",
     "resolve_trace_files",
     "scan",
@@ -198,8 +199,8 @@ def know_context(variable: ContextVar[ContextFields | None]) -> None:
 def use_fast_path(on: bool) -> None:
     """Whether records may go past `logging` where nobody can tell; for the tests of that."""
 
-_WriterOptions: TypeAlias = tuple[int, str, str, int | None]
-"""`buffer_bytes`, `on_full`, `durability` and `max_bytes`, as `TraceHandler` takes them."""
+_WriterOptions: TypeAlias = tuple[int, str, str, int | None, bool]
+"""`buffer_bytes`, `on_full`, `durability`, `max_bytes`, `redact`, as `TraceHandler` takes them."""
 
 @final
 class LogWriter:
@@ -284,6 +285,9 @@ def format_record(record: logging.LogRecord) -> str:
     The line is the one that inspect_ai's trace formatter gives, to the byte; the few documented
     departures keep what that formatter loses.
     """
+
+def redact(text: str) -> str:
+    """The text without the secrets in it; see `inspect_trace.redact`."""
 
 def new_trace_id() -> str:
     """A new random trace id: a UUID in the 22 characters of the `shortuuid` package."""
@@ -631,6 +635,7 @@ def dump_report(
     jsonl: bool = False,
     tail: int | None = None,
     limit: int | None = None,
+    redact: bool = True,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -640,12 +645,15 @@ def dump_report(
         jsonl: One record a line.
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
+        redact: Without the secrets in them; see `inspect_trace.redact`, also for the next three.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
-def follow_report(path: str, *, filter: Filter | None = None, tail: int | None = None) -> Report:
+def follow_report(
+    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = True
+) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
     A chunk comes at least ten times a second, an empty one where there is nothing new. It ends
@@ -655,6 +663,7 @@ def follow_report(path: str, *, filter: Filter | None = None, tail: int | None =
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -671,6 +680,7 @@ def http_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = True,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -685,6 +695,7 @@ def anomalies_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = True,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 

@@ -12,6 +12,7 @@ from inspect_trace.cli.options import (
     filter_options,
     json_option,
     part_options,
+    redact_option,
 )
 from inspect_trace.cli.output import stdout_terminal, write_report
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="In the tables also show actions that failed or timed out (JSON always has them).",
 )
 @json_option("an object {trace_file, as_of, process, running, cancelled, errors, timeouts}")
+@redact_option
 def anomalies_command(
     files: tuple[str, ...],
     record_filter: Filter | None,
@@ -39,6 +41,7 @@ def anomalies_command(
     tail: int | None,
     limit: int | None,
     show_all: bool,
+    redact: bool,
     as_json: bool,
 ) -> None:
     """Show the actions that did not simply end.
@@ -64,6 +67,7 @@ def anomalies_command(
             limit=limit,
             show_all=show_all,
             json=as_json,
+            redact=redact,
             as_of=time.time(),
             width=terminal.width,
             color=terminal.color,

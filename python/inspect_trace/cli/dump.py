@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, part_options
+from inspect_trace.cli.options import files_argument, filter_options, part_options, redact_option
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with what is appended to the log, until it is finished (with --jsonl).",
 )
+@redact_option
 def dump_command(
     files: tuple[str, ...],
     record_filter: Filter | None,
@@ -32,6 +33,7 @@ def dump_command(
     limit: int | None,
     jsonl: bool,
     follow: bool,
+    redact: bool,
 ) -> None:
     """Print the records of trace logs as a JSON array.
 
@@ -46,11 +48,15 @@ def dump_command(
         raise click.UsageError("--follow has no end to limit: leave out --limit")
     paths = find_trace_files(files)
     if not follow:
-        report = _core.dump_report(paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit)
+        report = _core.dump_report(
+            paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit, redact=redact
+        )
         write_report(report)
         return
     if len(paths) > 1:
         raise click.UsageError("--follow reads one log: name one file")
     from inspect_trace.cli.follow import write_followed
 
-    write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail))
+    write_followed(
+        _core.follow_report(paths[0], filter=record_filter, tail=tail, redact=redact)
+    )

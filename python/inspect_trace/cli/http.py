@@ -12,6 +12,7 @@ from inspect_trace.cli.options import (
     filter_options,
     json_option,
     part_options,
+    redact_option,
 )
 from inspect_trace.cli.output import stdout_terminal, write_report
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     help="Only requests that failed: a status of 400 or more, no answer, or a retry.",
 )
 @json_option("an object {trace_file, as_of, requests}")
+@redact_option
 def http_command(
     files: tuple[str, ...],
     record_filter: Filter | None,
@@ -36,6 +38,7 @@ def http_command(
     tail: int | None,
     limit: int | None,
     failed: bool,
+    redact: bool,
     as_json: bool,
 ) -> None:
     """Show the HTTP requests of trace logs.
@@ -55,6 +58,7 @@ def http_command(
             limit=limit,
             failed=failed,
             json=as_json,
+            redact=redact,
             as_of=time.time(),
             width=terminal.width,
             color=terminal.color,

@@ -158,6 +158,18 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def redact_option(command: Command) -> Command:
+    """Add `--no-redact`; the command gets `redact`, whether to take secrets out."""
+    return click.option(
+        "--no-redact",
+        "redact",
+        flag_value=False,
+        type=bool,
+        default=True,
+        help="Show API keys, passwords and other secrets, which are left out otherwise.",
+    )(command)
+
+
 def json_option(what: str) -> Callable[[Command], Command]:
     """Add `--json`, saying what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")

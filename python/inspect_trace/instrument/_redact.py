@@ -1,20 +1,8 @@
-"""Takes secrets out of what a source writes: the one place where the sources get it from."""
+"""Takes secrets out of what a source writes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import inspect_trace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def redacted(text: str) -> str:
-    """The text without the secrets in it."""
-    # Until the core's own is there.
-    redact: Callable[[str], str] | None = getattr(inspect_trace, "redact", None)
-    return text if redact is None else redact(text)
+from inspect_trace.redaction import redact
 
 
 def shown(text: str, width: int) -> str:
@@ -23,5 +11,5 @@ def shown(text: str, width: int) -> str:
     What is left of a secret that the cut would go through could not be told from other text any
     more, so the cut comes last.
     """
-    text = redacted(text)
+    text = redact(text)
     return text if len(text) <= width else text[: width - 3] + "..."

@@ -15,7 +15,7 @@ use crate::read::{
     SkippedFiles,
 };
 use crate::record::{Event, Name, Text, parse_record};
-use crate::redact::{redact_json_behind, redact_text};
+use crate::redact::{redact_in_place, redact_json_behind};
 use crate::timestamp;
 
 use super::Partial as _;
@@ -70,11 +70,11 @@ impl Action {
     /// Takes the secrets out of its texts: see [`crate::redact`].
     pub fn redact(&mut self) {
         for text in [&mut self.action, &mut self.detail, &mut self.message] {
-            redact_text(text);
+            redact_in_place(text);
         }
         let texts = [&mut self.error, &mut self.error_type, &mut self.stacktrace];
         for text in texts.into_iter().flatten() {
-            redact_text(text);
+            redact_in_place(text);
         }
         let values = [&mut self.task, &mut self.sample_id, &mut self.epoch];
         for json in values.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Secrets in texts: found, and replaced by [`MARK`]. Key names, and everything around, stay.
+//! Secrets in texts: found, and replaced by [`REDACTED`]. Key names, and everything around, stay.
 //!
 //! What is recognised is told in `docs/redaction.md`; the rules themselves stand in `rules`. A text in
 //! which nothing could be a secret, by far the commonest, is only looked through for some words
@@ -15,28 +15,26 @@ pub use json::redact_json;
 pub(crate) use json::redact_json_behind;
 
 /// What stands in the place of a secret.
-pub const MARK: &str = "[redacted]";
+pub const REDACTED: &str = "REDACTED";
 
-/// The text without secrets.
-pub fn redact(text: &str) -> Cow<'_, str> {
-    match redact_wtf8(text.as_bytes()) {
-        Cow::Borrowed(_) => Cow::Borrowed(text),
-        // A secret begins and ends beside ASCII characters: see `rules`.
-        Cow::Owned(bytes) => Cow::Owned(
-            String::from_utf8(bytes).unwrap_or_else(|error| error.utf8_error().to_string()),
-        ),
-    }
-}
-
-/// The text without secrets; it may hold lone surrogates, or anything.
-pub fn redact_wtf8(text: &[u8]) -> Cow<'_, [u8]> {
+/// The text, which may be any bytes, without the secrets in it. Redacting again changes nothing.
+pub fn redact(text: &[u8]) -> Cow<'_, [u8]> {
     let spans = secrets(text);
     if spans.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replaced(text, &spans)) }
 }
 
+/// [`redact`] for text.
+pub fn redact_text(text: &str) -> Cow<'_, str> {
+    match redact(text.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        // A secret begins and ends beside ASCII characters: see `rules`.
+        Cow::Owned(redacted) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
+    }
+}
+
 /// Takes the secrets out of a text.
-pub(crate) fn redact_text(text: &mut Vec<u8>) {
-    if let Cow::Owned(redacted) = redact_wtf8(text) {
+pub(crate) fn redact_in_place(text: &mut Vec<u8>) {
+    if let Cow::Owned(redacted) = redact(text) {
         *text = redacted;
     }
 }
@@ -82,11 +80,11 @@ fn before(spans: &[Range<usize>], at: usize) -> usize {
     let mut moved = 0;
     for span in spans {
         // Wraps below zero in between, where secrets are shorter than the mark.
-        let end = span.start.wrapping_sub(moved).wrapping_add(MARK.len());
+        let end = span.start.wrapping_sub(moved).wrapping_add(REDACTED.len());
         if end > at {
             break;
         }
-        moved = moved.wrapping_add(span.len()).wrapping_sub(MARK.len());
+        moved = moved.wrapping_add(span.len()).wrapping_sub(REDACTED.len());
     }
     at.wrapping_add(moved)
 }
@@ -96,19 +94,19 @@ fn settle(text: &[u8], spans: &mut Vec<Range<usize>>) {
     if spans.is_empty() {
         return;
     }
-    let marks: Vec<usize> = memchr::memmem::find_iter(text, MARK).collect();
+    let marks: Vec<usize> = memchr::memmem::find_iter(text, REDACTED).collect();
     for span in &mut *spans {
         for at in [span.start, span.end] {
             let after = marks.partition_point(|&mark| mark < at);
             if let Some(mark) = after.checked_sub(1).map(|last| marks[last])
-                && at < mark + MARK.len()
+                && at < mark + REDACTED.len()
             {
-                *span = span.start.min(mark)..span.end.max(mark + MARK.len());
+                *span = span.start.min(mark)..span.end.max(mark + REDACTED.len());
             }
         }
     }
     join(spans);
-    spans.retain(|span| text[span.clone()] != *MARK.as_bytes());
+    spans.retain(|span| text[span.clone()] != *REDACTED.as_bytes());
 }
 
 fn join(spans: &mut Vec<Range<usize>>) {
@@ -127,7 +125,7 @@ fn replaced(text: &[u8], spans: &[Range<usize>]) -> Vec<u8> {
     let mut kept = 0;
     for span in spans {
         out.extend_from_slice(&text[kept..span.start]);
-        out.extend_from_slice(MARK.as_bytes());
+        out.extend_from_slice(REDACTED.as_bytes());
         kept = span.end;
     }
     out.extend_from_slice(&text[kept..]);

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
-use super::MARK;
+use super::REDACTED;
 use super::triggers::{Groups, HEADER, PAIR, PEM, QUERY, TOKEN, USER};
 
 /// Names whose values are secret, or their ends: `OPENAI_API_KEY`, `accessToken`.
@@ -142,7 +142,7 @@ static RULES: [Rule; 10] = [
                 | (AIza[A-Za-z0-9_-]{20,}) | ((?:AKIA|ASIA)[A-Z0-9]{16}\b)
                 | (gh[pousr]_[A-Za-z0-9]{20,}) | (github_pat_[A-Za-z0-9_]{20,})
                 | (xox[abeoprs][.-][A-Za-z0-9.-]{10,}) | (hf_[A-Za-z0-9]{20,})
-                | (gsk_[A-Za-z0-9]{20,}) | (xai-[A-Za-z0-9]{20,})
+                | (gsk_[A-Za-z0-9]{20,}) | (xai-[A-Za-z0-9]{20,}) | (glpat-[A-Za-z0-9_-]{16,})
                 | (eyJ[h0rlj4][A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*)
                 | (?P<bearer> (?i:bearer) (?:[\x20+]|%20){1,4} ([A-Za-z0-9._\~+/=-]{8,}) ) )",
             )
@@ -187,7 +187,7 @@ pub(super) fn find(text: &[u8], groups: Groups, spans: &mut Vec<Range<usize>>) {
     for rule in RULES.iter().filter(|rule| groups & rule.group != 0) {
         for found in rule.regex.captures_iter(text) {
             if let Some(value) = secret_of(&found)
-                && value.as_bytes() != MARK.as_bytes()
+                && value.as_bytes() != REDACTED.as_bytes()
                 && (rule.check)(&found, value.as_bytes())
             {
                 spans.push(value.range());
@@ -250,14 +250,14 @@ pub(super) fn secret_of_name(name: &[u8], value: &[u8]) -> Option<Range<usize>> 
         name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end)
     };
     let is_secret = if ends_with(b"token") { is_token_value(value) } else { is_value(value) };
-    if value.is_empty() || !is_secret || value == MARK.as_bytes() {
+    if value.is_empty() || !is_secret || value == REDACTED.as_bytes() {
         return None;
     }
     if ends_with(b"authorization")
         && let Some(found) = CREDENTIALS_REGEX.captures(value)
         && let Some(secret) = found.get(1)
     {
-        return (secret.as_bytes() != MARK.as_bytes()).then(|| secret.range());
+        return (secret.as_bytes() != REDACTED.as_bytes()).then(|| secret.range());
     }
     Some(0..value.len())
 }

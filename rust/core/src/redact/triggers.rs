@@ -53,7 +53,7 @@ const TRIGGERS: &[(&str, Groups, Then)] = &[
     ("ghp_", TOKEN, Then::Any), ("gho_", TOKEN, Then::Any), ("ghu_", TOKEN, Then::Any),
     ("ghs_", TOKEN, Then::Any), ("ghr_", TOKEN, Then::Any), ("github_pat_", TOKEN, Then::Any),
     ("aiza", TOKEN, Then::Any), ("akia", TOKEN, Then::Any), ("asia", TOKEN, Then::Any),
-    ("gsk_", TOKEN, Then::Any), ("xai-", TOKEN, Then::Any),
+    ("gsk_", TOKEN, Then::Any), ("glpat-", TOKEN, Then::Any), ("xai-", TOKEN, Then::Any),
     ("xoxa-", TOKEN, Then::Any), ("xoxb-", TOKEN, Then::Any), ("xoxe-", TOKEN, Then::Any),
     ("xoxe.", TOKEN, Then::Any),
     ("xoxo-", TOKEN, Then::Any), ("xoxp-", TOKEN, Then::Any), ("xoxr-", TOKEN, Then::Any),

@@ -5,7 +5,7 @@ use crate::analyze::{HttpRequest, http_request};
 use crate::read::{
     Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
-use crate::redact::redact_text;
+use crate::redact::redact_in_place;
 
 use super::Report;
 use super::json::{new_line, write_number, write_text};
@@ -93,7 +93,7 @@ impl BlockMap for HttpMap {
         self.wanted.for_each(file, cursor, block, skipped, |record| {
             if let Some(mut request) = http_request(record).filter(|r| r.failed || !self.failed) {
                 if self.redact {
-                    redact_text(&mut request.message);
+                    redact_in_place(&mut request.message);
                 }
                 requests.push(request);
             }

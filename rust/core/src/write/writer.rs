@@ -5,6 +5,7 @@
 //! appends it to the log, no later than [`FLUSH_INTERVAL`] after. Where there can be no ring, each
 //! line is appended by a system call of its own.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use super::options::{Durability, OnFull, WriterOptions};
 use super::registry;
 use super::signal::Signal;
 use crate::error::Result;
+use crate::redact::redact_json;
 use crate::store::{self, RunInfo};
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
@@ -194,6 +196,7 @@ impl LogWriter {
     pub fn try_append(&self, line: &[u8]) -> Option<std::result::Result<(), AppendError>> {
         debug_assert!(line.ends_with(b"\n"), "a line ends in a newline");
         let shared = &*self.shared;
+        let line = &*shared.redacted(line);
         let is_own = shared.generation.load(Ordering::Relaxed) == fork::generation();
         if !is_own || shared.options.durability == Durability::Fsync {
             return None;
@@ -228,6 +231,7 @@ impl LogWriter {
     ) -> Option<std::result::Result<(), AppendError>> {
         let shared = &self.shared;
         shared.adopt_if_forked();
+        let line = &*shared.redacted(line);
         let start = Instant::now();
         loop {
             if shared.is_closed.load(Ordering::Acquire) {
@@ -324,6 +328,12 @@ impl Drop for LogWriter {
 }
 
 impl Shared {
+    /// The line as it is to be written.
+    #[inline]
+    fn redacted<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.options.redact { redact_json(line) } else { Cow::Borrowed(line) }
+    }
+
     fn push(&self, line: &[u8]) -> Push {
         let mut front = self.front.lock();
         match &mut front.mode {
