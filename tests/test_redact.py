@@ -30,7 +30,7 @@ logger = logging.getLogger("redact")
 def test_a_text() -> None:
     """The secret goes, its name and what is around it stay."""
     assert redact(f"curl -H 'Authorization: Bearer {KEY}' https://u:p@host/?key=1&a=2 \udc80") == (
-        "curl -H 'Authorization: REDACTED' https://u:REDACTED@host/?key=REDACTED&a=2 \udc80"
+        "curl -H 'Authorization: Bearer REDACTED' https://u:REDACTED@host/?key=REDACTED&a=2 \udc80"
     )
     text = "max_tokens=100"
     assert redact(text) is text

@@ -248,6 +248,9 @@ class LogWriter:
     def dropped(self) -> int:
         """How many records could not be written, from the start."""
 
+    def redact(self) -> None:
+        """Takes secrets out of all records from now on, whatever the options said."""
+
     def write_record(self, record: logging.LogRecord) -> None:
         """Appends the line of a record.
 

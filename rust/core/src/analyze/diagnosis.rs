@@ -79,7 +79,9 @@ impl Diagnosis {
     /// Takes the secrets out of the texts of all actions: see [`crate::redact`].
     pub fn redact(&mut self) {
         for list in [&mut self.open, &mut self.cancelled, &mut self.errors, &mut self.timeouts] {
-            list.iter_mut().for_each(|dated| dated.action.redact());
+            for dated in list {
+                dated.action.redact();
+            }
         }
     }
 

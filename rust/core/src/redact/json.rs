@@ -79,53 +79,37 @@ struct Decoded<'j> {
     text: Cow<'j, [u8]>,
     /// Where it begins in the JSON text.
     start: usize,
-    /// Of each escape, where it ends: in the text, and in the JSON text from `start` on.
-    escapes: Vec<(usize, usize)>,
-    /// Of each escape, where it begins, likewise.
-    starts: Vec<(usize, usize)>,
+    /// Of each escape, where it stands: in the text, and in the JSON text from `start` on.
+    escapes: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl<'j> Decoded<'j> {
-    fn new(json: &'j [u8], content: Range<usize>, escaped: bool) -> Self {
+    fn new(json: &'j [u8], content: Range<usize>, is_escaped: bool) -> Self {
         let start = content.start;
         let raw = &json[content];
-        let (mut starts, mut escapes) = (Vec::new(), Vec::new());
-        let text = if escaped {
-            Cow::Owned(unescape_with(raw, |text, raw| {
-                starts.push((text.start, raw.start));
-                escapes.push((text.end, raw.end));
-            }))
+        let mut escapes = Vec::new();
+        let text = if is_escaped {
+            Cow::Owned(unescape_with(raw, |text, raw| escapes.push((text, raw))))
         } else {
             Cow::Borrowed(raw)
         };
-        Self { text, start, escapes, starts }
+        Self { text, start, escapes }
     }
 
-    /// Where a span of the text stands in the JSON text.
+    /// Adds where spans of the text stand in the JSON text.
     fn push_raw(&self, found: Vec<Range<usize>>, spans: &mut Vec<Range<usize>>) {
-        spans.extend(found.into_iter().map(|span| {
-            let start = self.raw(span.start, false);
-            self.start + start..self.start + self.raw(span.end, true)
-        }));
+        spans.extend(found.into_iter().map(|span| self.raw(span.start)..self.raw(span.end)));
     }
 
-    fn raw(&self, at: usize, is_end: bool) -> usize {
-        // How many escapes end at or before it.
-        let before = self.escapes.partition_point(|(text, _)| *text <= at);
-        let plain = match before.checked_sub(1).map(|last| self.escapes[last]) {
-            Some((text, raw)) => raw + (at - text),
-            None => at,
+    /// Where the character that begins at `at` in the text begins in the JSON text.
+    fn raw(&self, at: usize) -> usize {
+        let before = self.escapes.partition_point(|(text, _)| text.end <= at);
+        let (text_end, raw_end) = match before.checked_sub(1).map(|last| &self.escapes[last]) {
+            Some((text, raw)) => (text.end, raw.end),
+            None => (0, 0),
         };
-        // Within a character that is an escape: there it begins, or ends.
-        match (self.starts.get(before), self.escapes.get(before)) {
-            (Some((text, raw)), Some((_, raw_end))) if *text < at => {
-                if is_end {
-                    *raw_end
-                } else {
-                    *raw
-                }
-            }
-            _ => plain,
-        }
+        // No secret begins or ends within a character, see `rules`; if one did, the escape would stay.
+        let within = self.escapes.get(before).filter(|(text, _)| text.start < at);
+        self.start + within.map_or(raw_end + (at - text_end), |(_, raw)| raw.end)
     }
 }

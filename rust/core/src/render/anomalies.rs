@@ -119,7 +119,9 @@ impl Report for AnomaliesReport {
             Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
         if self.options.redact {
-            found.iter_mut().for_each(|log| log.diagnosis.redact());
+            for log in &mut found {
+                log.diagnosis.redact();
+            }
         }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
