@@ -538,6 +538,9 @@ class Action:
     def stacktrace(self) -> str | None:
         """The formatted traceback of the exception."""
     @property
+    def stack(self) -> Any:
+        """The frames in which an open action was last seen to wait (of its last `stall` record)."""
+    @property
     def task(self) -> Any:
         """The evaluation task it belongs to, as recorded."""
     @property
@@ -638,7 +641,7 @@ def dump_report(
     jsonl: bool = False,
     tail: int | None = None,
     limit: int | None = None,
-    redact: bool = True,
+    redact: bool = False,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -648,14 +651,14 @@ def dump_report(
         jsonl: One record a line.
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
-        redact: Without the secrets in them; see `inspect_trace.redact`, also for the next three.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
 def follow_report(
-    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = True
+    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = False
 ) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
@@ -683,7 +686,7 @@ def http_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
-    redact: bool = True,
+    redact: bool = False,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -698,7 +701,7 @@ def anomalies_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
-    redact: bool = True,
+    redact: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.command("anomalies")
 @files_argument
 @filter_options
+@redact_option
 @part_options(
     "Look only at the last N records of each log.", "No more than N actions of each sort."
 )
@@ -33,15 +34,14 @@ if TYPE_CHECKING:
     help="In the tables also show actions that failed or timed out (JSON always has them).",
 )
 @json_option("an object {trace_file, as_of, process, running, cancelled, errors, timeouts}")
-@redact_option
 def anomalies_command(
     files: tuple[str, ...],
     record_filter: Filter | None,
     *,
     tail: int | None,
     limit: int | None,
-    show_all: bool,
     redact: bool,
+    show_all: bool,
     as_json: bool,
 ) -> None:
     """Show the actions that did not simply end.
@@ -65,9 +65,9 @@ def anomalies_command(
             filter=record_filter,
             tail=tail,
             limit=limit,
+            redact=redact,
             show_all=show_all,
             json=as_json,
-            redact=redact,
             as_of=time.time(),
             width=terminal.width,
             color=terminal.color,

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, part_options, redact_option
+from inspect_trace.cli.options import (
+    files_argument,
+    filter_options,
+    part_options,
+    redact_option,
+)
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 @click.command("dump")
 @files_argument
 @filter_options
+@redact_option
 @part_options("Only the last N of these records of each log.", "No more than N records in all.")
 @click.option("--jsonl", is_flag=True, help="One record a line (JSON Lines), not one array.")
 @click.option(
@@ -24,16 +30,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with what is appended to the log, until it is finished (with --jsonl).",
 )
-@redact_option
 def dump_command(
     files: tuple[str, ...],
     record_filter: Filter | None,
     *,
     tail: int | None,
     limit: int | None,
+    redact: bool,
     jsonl: bool,
     follow: bool,
-    redact: bool,
 ) -> None:
     """Print the records of trace logs as a JSON array.
 
@@ -57,6 +62,4 @@ def dump_command(
         raise click.UsageError("--follow reads one log: name one file")
     from inspect_trace.cli.follow import write_followed
 
-    write_followed(
-        _core.follow_report(paths[0], filter=record_filter, tail=tail, redact=redact)
-    )
+    write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail, redact=redact))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.command("http")
 @files_argument
 @filter_options
+@redact_option
 @part_options("Only the last N of these requests of each log.", "No more than N requests in all.")
 @click.option(
     "--failed",
@@ -30,15 +31,14 @@ if TYPE_CHECKING:
     help="Only requests that failed: a status of 400 or more, no answer, or a retry.",
 )
 @json_option("an object {trace_file, as_of, requests}")
-@redact_option
 def http_command(
     files: tuple[str, ...],
     record_filter: Filter | None,
     *,
     tail: int | None,
     limit: int | None,
-    failed: bool,
     redact: bool,
+    failed: bool,
     as_json: bool,
 ) -> None:
     """Show the HTTP requests of trace logs.
@@ -56,9 +56,9 @@ def http_command(
             filter=record_filter,
             tail=tail,
             limit=limit,
+            redact=redact,
             failed=failed,
             json=as_json,
-            redact=redact,
             as_of=time.time(),
             width=terminal.width,
             color=terminal.color,

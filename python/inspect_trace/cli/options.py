@@ -159,14 +159,14 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def redact_option(command: Command) -> Command:
-    """Add `--no-redact`; the command gets `redact`, whether to take secrets out."""
+    """Add `--no-redact`; the command gets `redact`."""
     return click.option(
         "--no-redact",
         "redact",
+        is_flag=True,
         flag_value=False,
-        type=bool,
         default=True,
-        help="Show API keys, passwords and other secrets, which are left out otherwise.",
+        help="Show keys, tokens and passwords too, which are REDACTED otherwise.",
     )(command)
 
 

@@ -122,10 +122,7 @@ fn open(
 
 /// All records of some logs as a JSON array, or as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (
-    paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = true
-))]
-#[allow(clippy::too_many_arguments)] // the Python signature
+#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = false))]
 pub(crate) fn dump_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -144,7 +141,7 @@ pub(crate) fn dump_report(
 
 /// The records of a log, and then those that are appended, as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None, tail = None, redact = true))]
+#[pyo3(signature = (path, *, filter = None, tail = None, redact = false))]
 pub(crate) fn follow_report(
     py: Python<'_>,
     path: PathBuf,
@@ -161,7 +158,7 @@ pub(crate) fn follow_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, failed = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = true
+    width = None, color = false, redact = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn http_report(
@@ -191,7 +188,7 @@ pub(crate) fn http_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, show_all = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = true
+    width = None, color = false, redact = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn anomalies_report(

@@ -75,7 +75,7 @@ fn output(mut report: Box<dyn Report>) -> (String, Vec<String>, Option<String>) 
 }
 
 fn dump(logs: &[Log], limit: Option<u64>) -> (String, Vec<String>, Option<String>) {
-    let options = DumpOptions { format: DumpFormat::JsonLines, limit, redact: false };
+    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit };
     output(render::dump_report(logs, &Filter::default(), options).unwrap())
 }
 
@@ -151,7 +151,7 @@ fn unreadable_parts_are_told() {
     let live = rotated(&dir, &[&line("a")], &line("b"));
     let found = Log::with_parts(&live);
     fs::remove_file(format!("{}.gz", part_path(&live, 1).display())).unwrap();
-    let options = DumpOptions { format: DumpFormat::JsonLines, limit: None, redact: false };
+    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit: None };
     let mut report = render::dump_report(&[found], &Filter::default(), options).unwrap();
     let mut text = Vec::new();
     while let Some(chunk) = report.next_chunk().unwrap() {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 const JSON_ARRAY: DumpOptions =
-    DumpOptions { format: DumpFormat::JsonArray, limit: None, redact: false };
+    DumpOptions { redact: false, format: DumpFormat::JsonArray, limit: None };
 
 const PIPE: TableStyle = TableStyle { width: None, color: false };
 

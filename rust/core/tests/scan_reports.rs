@@ -30,7 +30,7 @@ fn dumped(
     limit: Option<u64>,
     scan: ScanOptions,
 ) -> (String, Vec<String>, Option<String>) {
-    let options = DumpOptions { format, limit, redact: false };
+    let options = DumpOptions { redact: false, format, limit };
     printed(dump_report_with(logs, &Filter::default(), options, scan).unwrap())
 }
 

@@ -15,7 +15,6 @@ use crate::read::{
     SkippedFiles,
 };
 use crate::record::{Event, Name, Text, parse_record};
-use crate::redact::{redact_in_place, redact_json_behind};
 use crate::timestamp;
 
 use super::Partial as _;
@@ -57,6 +56,8 @@ pub struct Action {
     pub epoch: Option<Text>,
     /// The forked child it ran in, where the record says so.
     pub pid: Option<u32>,
+    /// Where an open action was last seen to wait: the JSON text of a list of frames.
+    pub stack: Option<Text>,
     /// Where the record's line begins in the (decompressed) file, in bytes.
     pub offset: u64,
 }
@@ -65,21 +66,6 @@ impl Action {
     /// What a person wants to read: the detail, or the message where there is none.
     pub fn detail_or_message(&self) -> &[u8] {
         if self.detail.is_empty() { &self.message } else { &self.detail }
-    }
-
-    /// Takes the secrets out of its texts: see [`crate::redact`].
-    pub fn redact(&mut self) {
-        for text in [&mut self.action, &mut self.detail, &mut self.message] {
-            redact_in_place(text);
-        }
-        let texts = [&mut self.error, &mut self.error_type, &mut self.stacktrace];
-        for text in texts.into_iter().flatten() {
-            redact_in_place(text);
-        }
-        let values = [&mut self.task, &mut self.sample_id, &mut self.epoch];
-        for json in values.into_iter().flatten() {
-            redact_json_behind(json, 0);
-        }
     }
 
     /// When it ended, as far as its records tell: what actions are sorted by.
@@ -113,6 +99,7 @@ impl Action {
             sample_id: json(Name::SampleId),
             epoch: json(Name::Epoch),
             pid: record.pid(),
+            stack: None,
             offset: kept.offset,
         })
     }

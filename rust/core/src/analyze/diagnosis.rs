@@ -76,15 +76,6 @@ impl Diagnosis {
         }
     }
 
-    /// Takes the secrets out of the texts of all actions: see [`crate::redact`].
-    pub fn redact(&mut self) {
-        for list in [&mut self.open, &mut self.cancelled, &mut self.errors, &mut self.timeouts] {
-            for dated in list {
-                dated.action.redact();
-            }
-        }
-    }
-
     /// Judges open actions by the state of their processes.
     ///
     /// `process` is the process of the log, `is_alive` tells of the forked children that records

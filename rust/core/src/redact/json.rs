@@ -20,7 +20,7 @@ pub fn redact_json(json: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Takes the secrets out of the JSON text that `out` has from `start` on.
-pub(crate) fn redact_json_behind(out: &mut Vec<u8>, start: usize) {
+pub(crate) fn redact_from(out: &mut Vec<u8>, start: usize) {
     if let Cow::Owned(redacted) = redact_json(&out[start..]) {
         out.truncate(start);
         out.extend_from_slice(&redacted);

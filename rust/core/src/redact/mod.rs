@@ -11,8 +11,8 @@ mod triggers;
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(crate) use json::redact_from;
 pub use json::redact_json;
-pub(crate) use json::redact_json_behind;
 
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "REDACTED";
@@ -33,7 +33,7 @@ pub fn redact_text(text: &str) -> Cow<'_, str> {
 }
 
 /// Takes the secrets out of a text.
-pub(crate) fn redact_in_place(text: &mut Vec<u8>) {
+pub(crate) fn redact_in(text: &mut Vec<u8>) {
     if let Cow::Owned(redacted) = redact(text) {
         *text = redacted;
     }

@@ -12,6 +12,7 @@ use crate::analyze::{
 };
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
+use crate::redact::{redact_from, redact_in};
 
 use super::Report;
 use super::http::write_trace_files;
@@ -28,7 +29,7 @@ pub struct AnomaliesOptions {
     pub show_all: bool,
     /// So many rows of each sort at most.
     pub limit: Option<u64>,
-    /// Without the secrets in their texts: see [`crate::redact`].
+    /// Without the secrets in them.
     pub redact: bool,
     /// JSON instead of tables.
     pub json: bool,
@@ -106,7 +107,7 @@ impl Report for AnomaliesReport {
             self.scan = Some(scan);
             return Ok(Some(Vec::new()));
         }
-        let mut found = match scan {
+        let found = match scan {
             Scanning::One(scan) => {
                 let diagnosis = scan.finish(self.options.as_of_s);
                 if self.logs[0].files.len() == 1 {
@@ -118,10 +119,9 @@ impl Report for AnomaliesReport {
             }
             Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
+        let mut found = found;
         if self.options.redact {
-            for log in &mut found {
-                log.diagnosis.redact();
-            }
+            found.iter_mut().for_each(redact_diagnosed);
         }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
@@ -169,6 +169,23 @@ impl AnomaliesReport {
             }
         }
         diagnosed
+    }
+}
+
+/// Takes the secrets out of what is shown of actions.
+fn redact_diagnosed(found: &mut Diagnosed) {
+    let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
+    for DatedAction { action, .. } in [open, cancelled, errors, timeouts].into_iter().flatten() {
+        for text in [&mut action.action, &mut action.detail, &mut action.message] {
+            redact_in(text);
+        }
+        let texts = [&mut action.error, &mut action.error_type, &mut action.stacktrace];
+        for text in texts.into_iter().chain([&mut action.stack]).flatten() {
+            redact_in(text);
+        }
+        for json in [&mut action.task, &mut action.sample_id, &mut action.epoch] {
+            json.as_mut().into_iter().for_each(|json| redact_from(json, 0));
+        }
     }
 }
 
@@ -350,6 +367,10 @@ fn write_row(
     if let Some(pid) = action.pid {
         key(out, DEPTH, true, "pid");
         out.extend_from_slice(pid.to_string().as_bytes());
+    }
+    if let Some(stack) = &action.stack {
+        key(out, DEPTH, true, "stack");
+        write_value(out, stack, Layout::Indented(DEPTH), Escape::NonAscii);
     }
     if action.event == Event::Enter {
         key(out, DEPTH, true, "interrupted");

@@ -6,7 +6,7 @@ use crate::read::{
     Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
 use crate::record::{Name, RawValue, Record};
-use crate::redact::redact_json_behind;
+use crate::redact::redact_from;
 
 use super::Report;
 use super::json::{
@@ -30,7 +30,7 @@ pub struct DumpOptions {
     pub format: DumpFormat,
     /// So many records at most.
     pub limit: Option<u64>,
-    /// Without the secrets in them: see [`crate::redact`].
+    /// Without the secrets in them.
     pub redact: bool,
 }
 
@@ -67,9 +67,9 @@ pub fn dump_report_with(
     let map = DumpMap {
         wanted: Wanted::of(logs, filter),
         format: options.format,
-        redact: options.redact,
         labels,
         wants_ends: options.limit.is_some(),
+        redact: options.redact,
     };
     Ok(Box::new(Dump {
         scan: LogScan::new(logs, map, scan)?,
@@ -91,10 +91,10 @@ fn label(log: &Log) -> Vec<u8> {
 struct DumpMap {
     wanted: Wanted,
     format: DumpFormat,
-    redact: bool,
     /// Of the log of each file, unless there is but one log.
     labels: Vec<Vec<u8>>,
     wants_ends: bool,
+    redact: bool,
 }
 
 /// Rendered records, each with what stands before or behind it.
@@ -120,31 +120,25 @@ impl BlockMap for DumpMap {
         let out = &mut rendered.bytes;
         let label = self.labels.get(file).map(Vec::as_slice);
         self.wanted.for_each(file, cursor, block, skipped, |record| {
+            let start = out.len();
             match self.format {
                 // The first comma of all is replaced by the bracket.
                 DumpFormat::JsonArray => {
                     out.extend_from_slice(b",\n  ");
-                    self.write(out, record, label);
+                    write_labelled(out, record, self.format, label);
                 }
                 DumpFormat::JsonLines => {
-                    self.write(out, record, label);
+                    write_labelled(out, record, self.format, label);
                     out.push(b'\n');
                 }
+            }
+            if self.redact {
+                redact_from(out, start);
             }
             if self.wants_ends {
                 rendered.ends.push(out.len());
             }
         });
-    }
-}
-
-impl DumpMap {
-    fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, label: Option<&[u8]>) {
-        let start = out.len();
-        write_labelled(out, record, self.format, label);
-        if self.redact {
-            redact_json_behind(out, start);
-        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::Result;
 use crate::read::{Filter, FollowedRecords, Log};
-use crate::redact::redact_json_behind;
 
 use super::Report;
+use crate::redact::redact_from;
+
 use super::dump::{DumpFormat, write_record};
 
 /// The records that `filter` wants of a log from its start on, and then those that are appended to it, as JSON Lines like those of
-/// [`super::dump_report`]; without the secrets in them, if that is wanted.
+/// [`super::dump_report`]; where `redact` says so, without the secrets in them.
 ///
 /// A chunk comes at least ten times a second, an empty one where there is nothing new. The report
 /// ends when nothing more can come.
@@ -31,7 +32,7 @@ impl Report for Follow {
             let start = out.len();
             write_record(&mut out, record, DumpFormat::JsonLines);
             if self.redact {
-                redact_json_behind(&mut out, start);
+                redact_from(&mut out, start);
             }
             out.push(b'\n');
         })?;

@@ -5,7 +5,8 @@ use crate::analyze::{HttpRequest, http_request};
 use crate::read::{
     Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
-use crate::redact::redact_in_place;
+
+use crate::redact::redact_in;
 
 use super::Report;
 use super::json::{new_line, write_number, write_text};
@@ -20,7 +21,7 @@ pub struct HttpOptions {
     pub failed: bool,
     /// So many requests at most.
     pub limit: Option<u64>,
-    /// Without the secrets in their messages: see [`crate::redact`].
+    /// Without the secrets in them.
     pub redact: bool,
     /// JSON instead of a table.
     pub json: bool,
@@ -57,11 +58,8 @@ pub fn http_report_with(
     options: &HttpOptions,
     scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
-    let map = HttpMap {
-        wanted: Wanted::of(logs, filter),
-        failed: options.failed,
-        redact: options.redact,
-    };
+    let wanted = Wanted::of(logs, filter);
+    let map = HttpMap { wanted, failed: options.failed, redact: options.redact };
     Ok(Box::new(HttpReport {
         scan: LogScan::new(logs, map, scan)?,
         options: *options,
@@ -91,12 +89,13 @@ impl BlockMap for HttpMap {
         requests: &mut Vec<HttpRequest>,
     ) {
         self.wanted.for_each(file, cursor, block, skipped, |record| {
-            if let Some(mut request) = http_request(record).filter(|r| r.failed || !self.failed) {
+            let wanted = http_request(record).filter(|r| r.failed || !self.failed);
+            requests.extend(wanted.map(|mut request| {
                 if self.redact {
-                    redact_in_place(&mut request.message);
+                    redact_in(&mut request.message);
                 }
-                requests.push(request);
-            }
+                request
+            }));
         });
     }
 }

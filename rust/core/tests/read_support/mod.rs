@@ -101,7 +101,7 @@ pub fn dump(path: &Path, format: DumpFormat) -> String {
         dump_report(
             &[whole(path)],
             &Filter::default(),
-            DumpOptions { format, limit: None, redact: false },
+            DumpOptions { redact: false, format, limit: None },
         )
         .unwrap(),
     )
