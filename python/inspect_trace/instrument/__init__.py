@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "SOURCES", "disable", "enable", "enabled"]
 
-SOURCES: Final[tuple[str, ...]] = ("subprocess", "asyncio_tasks")
+SOURCES: Final[tuple[str, ...]] = ("subprocess", "asyncio_tasks", "fsspec", "boto3", "obstore")
 """The names of the sources."""
 
-GROUPS: Final[dict[str, tuple[str, ...]]] = {}
+GROUPS: Final[dict[str, tuple[str, ...]]] = {"remote_writes": ("fsspec", "boto3", "obstore")}
 """Names for several sources at once."""
 
 _LOADED: dict[str, Source] = {}

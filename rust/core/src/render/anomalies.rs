@@ -180,11 +180,13 @@ fn redact_diagnosed(found: &mut Diagnosed) {
             redact_in(text);
         }
         let texts = [&mut action.error, &mut action.error_type, &mut action.stacktrace];
-        for text in texts.into_iter().chain([&mut action.stack]).flatten() {
+        for text in texts.into_iter().flatten() {
             redact_in(text);
         }
-        for json in [&mut action.task, &mut action.sample_id, &mut action.epoch] {
-            json.as_mut().into_iter().for_each(|json| redact_from(json, 0));
+        let values =
+            [&mut action.stack, &mut action.task, &mut action.sample_id, &mut action.epoch];
+        for json in values.into_iter().flatten() {
+            redact_from(json, 0);
         }
     }
 }
