@@ -11,7 +11,7 @@ def redact(text: str) -> str:
     A secret is told by the name before it (`api_key=`, `?X-Amz-Signature=`, `Authorization:`,
     `--password`, `"token": "..."`, `user:...@host` in a URL) or by the shape that its issuer gives
     it (`sk-...`, `AIza...`, `AKIA...`, `ghp_...`, JSON Web Tokens, private keys and others). The
-    list is in the documentation, under Secrets. A secret that is none of these stays.
+    list is in the documentation, under Integration. A secret that is none of these stays.
 
     Args:
         text: Any text.

@@ -143,7 +143,7 @@ def test_boto3_uploads(log: SourceLog, s3_url: str, tmp_path: Path) -> None:
 
 
 def test_boto3_errors(log: SourceLog, s3_url: str, silent_url: str) -> None:
-    """What S3 refuses is an error, what takes too long a timeout; the program sees what it would."""
+    """What S3 refuses is an error, what takes too long a timeout, for the program as well."""
     with pytest.raises(ClientError, match="NoSuchBucket"):
         client_of(s3_url).put_object(Bucket="missing", Key="x", Body=b"1")
     with pytest.raises(ReadTimeoutError):
@@ -215,7 +215,7 @@ def test_obstore_put(log: SourceLog, s3_url: str) -> None:
 
     asyncio.run(later())
     assert [told(record) for record in log.ended] == [
-        ("Log Write", f"s3://logs/{key}", "exit", size) for key, size in zip("abcd", (3, 2, 1, 0))
+        ("Log Write", f"s3://logs/{key}", "exit", 3 - at) for at, key in enumerate("abcd")
     ]
     assert bytes(obstore.get(store, "a").bytes()) == b"123"
 
@@ -243,11 +243,28 @@ def test_obstore_writers(log: SourceLog, s3_url: str) -> None:
 
 def test_obstore_error(log: SourceLog, s3_url: str) -> None:
     """A store that refuses is an error, with what it says."""
-    store = store_of(s3_url)
-    missing = store_of(s3_url, bucket="missing")
-    with pytest.raises(obstore.exceptions.BaseError, match="missing|NoSuchBucket"):
-        obstore.put(missing, "x", b"1")
+    with pytest.raises(FileNotFoundError, match="NoSuchBucket"):
+        obstore.put(store_of(s3_url, bucket="missing"), "x", b"1")
     assert told(log.one) == ("Log Write", "s3://missing/x", "error", 1)
+    assert "NoSuchBucket" in log.one["error"]
+
+
+def test_a_cancelled_write(log: SourceLog, silent_url: str) -> None:
+    """A write that the program gives up is a cancelled one."""
+
+    async def write() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(store_of(silent_url).put_async("x", b"1"), 0.1)
+
+    asyncio.run(write())
+    assert told(log.one)[1:3] == ("s3://logs/x", "cancel")
+
+
+def test_urls_have_no_secrets(log: SourceLog, s3_url: str) -> None:
+    """A secret in a key is not in the log."""
+    client_of(s3_url).put_object(Bucket="logs", Key="x?token=abc123", Body=b"1")
+    assert log.one["detail"] == "s3://logs/x?token=REDACTED"
+    assert "abc123" not in log.path.read_text()
 
 
 HANGING = """

@@ -1,9 +1,9 @@
 """Traces what boto3 writes to S3: `put_object`, and `upload_file` and `upload_fileobj`.
 
-The first is one call of the client; the other two, those of resources and of `S3Transfer` included, go
-through a transfer manager, whose threads make several. Clients that exist are traced as well: it is
-their class that is wrapped. Not traced are the calls of a multipart upload that the program makes
-itself, nor uploads by the AWS Common Runtime (`use_crt`).
+The first is one call of the client; the other two, those of resources and of `S3Transfer`
+included, go through a transfer manager, whose threads make several. Clients that exist are traced
+as well: it is their class that is wrapped. Not traced are the calls of a multipart upload that the
+program makes itself, nor uploads by the AWS Common Runtime (`use_crt`).
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ def _upload(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     """Of a transfer manager: `upload(fileobj, bucket, key, extra_args=None, subscribers=None)`."""
     given = dict(zip(_PARAMETERS, args, strict=False)) | kwargs
     target = (given.get("bucket"), given.get("key"))
-    action = write_begun(
-        lambda: "s3://{}/{}".format(*target), size_of_file(given.get("fileobj"))
-    )
+    action = write_begun(lambda: "s3://{}/{}".format(*target), size_of_file(given.get("fileobj")))
     upload = _Upload(action, target)
     given["subscribers"] = [*(given.get("subscribers") or ()), upload]
     try:

@@ -1,9 +1,9 @@
-"""Traces what is written to remote storage through fsspec: S3 (s3fs), GCS (gcsfs), Azure (adlfs), and
-every other file system whose files are fsspec's buffered ones.
+"""Traces what is written to remote storage through fsspec.
 
-A file is one action, from the first write (or from the close of an empty one) until it is closed; so is
-what `pipe_file` and `put_file` write at once. Not traced are local files and those in memory, and
-copies that the storage makes by itself.
+That is S3 (s3fs), GCS (gcsfs), Azure (adlfs), and every other file system whose files are fsspec's
+buffered ones. A file is one action, from the first write (or from the close of an empty one) until
+it is closed; so is what `pipe_file` and `put_file` write at once. Not traced are local files and
+those in memory, and copies that the storage makes by itself.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _open_writer(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, 
     return writer if url is None else _Writer(writer, url)
 
 
-class _Writer(wrapt.ObjectProxy):  # type: ignore[misc, unused-ignore]
+class _Writer(wrapt.ObjectProxy[Any]):
     """A writer, synchronous or not: one action from the first write until it is closed."""
 
     def __init__(self, writer: Any, url: str) -> None:
@@ -118,7 +118,7 @@ class _Writer(wrapt.ObjectProxy):  # type: ignore[misc, unused-ignore]
         self.__wrapped__.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> Any:
+    def __exit__(self, *error: object) -> Any:
         self._begin()
         return self._call(self.__wrapped__.__exit__, *error, is_last=True)
 
@@ -126,7 +126,7 @@ class _Writer(wrapt.ObjectProxy):  # type: ignore[misc, unused-ignore]
         await self.__wrapped__.__aenter__()
         return self
 
-    async def __aexit__(self, *error: Any) -> Any:
+    async def __aexit__(self, *error: object) -> Any:
         self._begin()
         return await self._call(self.__wrapped__.__aexit__, *error, is_last=True)
 

@@ -1,6 +1,6 @@
 //! Secrets in texts: found, and replaced by [`REDACTED`]. Key names, and everything around, stay.
 //!
-//! What is recognised is told in `docs/redaction.md`; the rules themselves stand in `rules`. A text in
+//! What is recognised is told in `docs/integration.md`; the rules themselves stand in `rules`. A text in
 //! which nothing could be a secret, by far the commonest, is only looked through for some words
 //! (`triggers`). Time is linear in the text, and what has been redacted stays as it is.
 
