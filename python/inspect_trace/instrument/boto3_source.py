@@ -8,8 +8,6 @@ program makes itself, nor uploads by the AWS Common Runtime (`use_crt`).
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from ._source import Source
@@ -21,9 +19,11 @@ if TYPE_CHECKING:
     from ._action import OpenAction
     from ._source import Wrap
 
-_uploads: Counter[tuple[object, object]] = Counter()
-"""The objects that transfer managers upload: of their calls, those of the client are a part."""
-_uploads_lock = threading.Lock()
+_uploads: set[_Upload] = set()
+"""What transfer managers are at: calls of the client for the same object are a part of it.
+
+Changed by single steps only, so it takes no lock, which a forked child could inherit.
+"""
 
 _PARAMETERS: Final = ("fileobj", "bucket", "key", "extra_args", "subscribers")
 
@@ -35,7 +35,9 @@ def _call(wrapped: Any, client: Any, args: tuple[Any, ...], kwargs: dict[str, An
     if given.get("operation_name") != "PutObject" or not isinstance(parameters, dict):
         return wrapped(*args, **kwargs)
     target = (parameters.get("Bucket"), parameters.get("Key"))
-    if target in _uploads or client.meta.service_model.service_name != "s3":
+    if any(upload.target == target for upload in list(_uploads)):
+        return wrapped(*args, **kwargs)
+    if client.meta.service_model.service_name != "s3":
         return wrapped(*args, **kwargs)
     size_bytes = parameters.get("ContentLength", size_of(parameters.get("Body")))
     action = write_begun(lambda: "s3://{}/{}".format(*target), size_bytes)
@@ -53,9 +55,8 @@ class _Upload:
 
     def __init__(self, action: OpenAction | None, target: tuple[object, object]) -> None:
         self._action = action
-        self._target = target
-        with _uploads_lock:
-            _uploads[target] += 1
+        self.target = target
+        _uploads.add(self)
 
     def on_done(self, future: Any, **_: Any) -> None:
         """It has ended, however."""
@@ -67,10 +68,8 @@ class _Upload:
         self.ended(error, getattr(future.meta, "size", None))
 
     def ended(self, error: BaseException | None, size_bytes: int | None = None) -> None:
-        with _uploads_lock:
-            _uploads[self._target] -= 1
-            if _uploads[self._target] <= 0:
-                del _uploads[self._target]
+        """Tells of the end."""
+        _uploads.discard(self)
         write_ended(self._action, error, size_bytes)
 
 

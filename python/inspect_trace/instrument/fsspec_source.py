@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from inspect_trace._report import warn_of_exception
+
 from ._frames import hide_our_frames
 from ._source import Source
 from ._write import size_of, size_of_file, write_begun, write_ended
@@ -69,20 +71,22 @@ def _discard(wrapped: Any, file: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def _begin(file: Any) -> None:
-    known = vars(file)
-    if _KEY in known or getattr(file, "closed", True) or not file.writable():
+    try:
+        known = vars(file)
+        if _KEY in known or getattr(file, "closed", True) or not file.writable():
+            return
+        action = known[_KEY] = write_begun(lambda: _url_of(file.fs, file.path), None)
+    except Exception as error:
+        warn_of_exception("tracing a write", error)
         return
-    action = write_begun(lambda: _url_of(file.fs, file.path), None)
-    known[_KEY] = action
     if action is not None:
         action.detach()
 
 
 def _end(file: Any, error: BaseException | None = None) -> None:
-    known = vars(file)
-    action: OpenAction | None = known.get(_KEY)
+    action: OpenAction | None = getattr(file, _KEY, None)
     if action is not None:
-        known[_KEY] = None
+        vars(file)[_KEY] = None
         size_bytes = getattr(file, "loc", None)
         write_ended(action, error, size_bytes if isinstance(size_bytes, int) else None)
 
