@@ -47,6 +47,12 @@ _TIMEOUTS: Final = (
     # On 3.10 these two are not yet the built-in TimeoutError.
     ("asyncio.exceptions", "TimeoutError"),
     ("concurrent.futures._base", "TimeoutError"),
+    ("httpx._exceptions", "TimeoutException"),
+    ("httpx2._exceptions", "TimeoutException"),
+    ("requests.exceptions", "Timeout"),
+    ("urllib3.exceptions", "TimeoutError"),
+    ("openai._exceptions", "APITimeoutError"),
+    ("anthropic._exceptions", "APITimeoutError"),
 )
 _LOG_KEYWORDS: Final = ("exc_info", "extra", "stack_info")
 
@@ -277,8 +283,19 @@ def _merged(
         return text_of(message), f"{type(error).__name__}: {text_of(error)}"
 
 
+class Redacted(BaseException):
+    """Stands for an exception of which nothing is told that looks like a secret."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
 def _outcome_of(error: BaseException) -> tuple[_Outcome, dict[str, str] | None]:
     """How an action ended that an exception left, and what an error says of itself."""
+    if isinstance(error, Redacted):
+        outcome, told = _outcome_of(error.error)
+        return outcome, told and {key: _core.redact(text) for key, text in told.items()}
     outcome = _outcome(error)
     if outcome != "error":
         return outcome, None

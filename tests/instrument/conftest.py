@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from conftest import records_of
 from inspect_trace import init_tracing, instrument
+
+from .stub_server import Stub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,3 +51,15 @@ def source_log(tmp_path: Path) -> Iterator[SourceLog]:
     with init_tracing(path=tmp_path / "sources.log") as tracing:
         yield SourceLog(tracing.path)
         instrument.disable()
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """A server on loopback."""
+    with Stub() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.released.set()
+        server.shutdown()
+        thread.join()

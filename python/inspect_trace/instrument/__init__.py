@@ -22,10 +22,25 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "SOURCES", "disable", "enable", "enabled"]
 
-SOURCES: Final[tuple[str, ...]] = ("subprocess", "asyncio_tasks", "fsspec", "boto3", "obstore")
+SOURCES: Final[tuple[str, ...]] = (
+    "subprocess",
+    "asyncio_tasks",
+    "httpx",
+    "aiohttp",
+    "requests",
+    "openai",
+    "anthropic",
+    "fsspec",
+    "boto3",
+    "obstore",
+)
 """The names of the sources."""
 
-GROUPS: Final[dict[str, tuple[str, ...]]] = {"remote_writes": ("fsspec", "boto3", "obstore")}
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "http": ("httpx", "aiohttp", "requests"),
+    "models": ("openai", "anthropic"),
+    "remote_writes": ("fsspec", "boto3", "obstore"),
+}
 """Names for several sources at once."""
 
 _LOADED: dict[str, Source] = {}

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace._core import start_action, trace_action
-from inspect_trace.action import _current
+from inspect_trace.action import Redacted, _current
 
 if TYPE_CHECKING:
     from inspect_trace._core import ActionSpan
@@ -57,4 +57,5 @@ class OpenAction:
         span, self._span = self._span, None
         if span is not None:
             self._extra.update(extra)
-            span.finish(error)
+            # A library puts into its errors what it was asked for.
+            span.finish(None if error is None else Redacted(error))
