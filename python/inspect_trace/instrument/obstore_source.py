@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ._action import OpenAction
     from ._source import Wrap
 
+    _Proxy = wrapt.ObjectProxy[Any]
+else:  # older versions of wrapt are not generic
+    _Proxy = wrapt.ObjectProxy
+
 _BUCKETS: Final = {
     "S3Store": ("s3", "bucket"),
     "GCSStore": ("gs", "bucket"),
@@ -92,7 +96,7 @@ def _open_writer(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, 
     return writer if url is None else _Writer(writer, url)
 
 
-class _Writer(wrapt.ObjectProxy[Any]):
+class _Writer(_Proxy):
     """A writer, synchronous or not: one action from the first write until it is closed."""
 
     def __init__(self, writer: Any, url: str) -> None:
