@@ -248,6 +248,9 @@ class LogWriter:
     def dropped(self) -> int:
         """How many records could not be written, from the start."""
 
+    def redact(self) -> None:
+        """Takes secrets out of all records from now on, whatever the options said."""
+
     def write_record(self, record: logging.LogRecord) -> None:
         """Appends the line of a record.
 
@@ -488,7 +491,6 @@ def follow(path: str, *, filter: Filter | None = None, tail: int | None = None) 
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
-        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
