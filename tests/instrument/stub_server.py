@@ -76,7 +76,7 @@ CHAT_EVENTS = [
     _chat_chunk({}, reason="stop"),
     _chat_chunk({}) | {"choices": [], "usage": CHAT["usage"]},
 ]
-RESPONSE_EVENTS = [
+RESPONSE_EVENTS: list[dict[str, Any]] = [
     {
         "type": "response.created",
         "sequence_number": 0,
@@ -84,7 +84,7 @@ RESPONSE_EVENTS = [
     },
     {"type": "response.completed", "sequence_number": 1, "response": RESPONSE},
 ]
-MESSAGE_EVENTS = [
+MESSAGE_EVENTS: list[dict[str, Any]] = [
     {
         "type": "message_start",
         "message": MESSAGE
