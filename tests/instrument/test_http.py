@@ -17,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from conftest import DEADLINE_S
 from inspect_trace import init_tracing, instrument, trace_action
 from inspect_trace.instrument import _action
 from inspect_trace.instrument._url import shown_url
@@ -219,7 +220,7 @@ def test_a_cancelled_request(log: SourceLog, stub: Stub, library: Any, what: str
 
     async def main() -> None:
         task = asyncio.create_task(get_async(library, f"{stub.url}/{what}"))
-        await asyncio.to_thread(stub.hanging.acquire)
+        assert await asyncio.to_thread(stub.hanging.acquire, timeout=DEADLINE_S)
         while what == "half" and not http_records(log):
             await asyncio.sleep(0.001)
         assert log.events == ["HTTP:enter"]
