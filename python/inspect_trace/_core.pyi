@@ -488,6 +488,7 @@ def follow(path: str, *, filter: Filter | None = None, tail: int | None = None) 
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -534,6 +535,9 @@ class Action:
     @property
     def stacktrace(self) -> str | None:
         """The formatted traceback of the exception."""
+    @property
+    def stack(self) -> Any:
+        """The frames in which an open action was last seen to wait (of its last `stall` record)."""
     @property
     def task(self) -> Any:
         """The evaluation task it belongs to, as recorded."""
@@ -635,6 +639,7 @@ def dump_report(
     jsonl: bool = False,
     tail: int | None = None,
     limit: int | None = None,
+    redact: bool = False,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -644,12 +649,15 @@ def dump_report(
         jsonl: One record a line.
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
-def follow_report(path: str, *, filter: Filter | None = None, tail: int | None = None) -> Report:
+def follow_report(
+    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = False
+) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
     A chunk comes at least ten times a second, an empty one where there is nothing new. It ends
@@ -659,6 +667,7 @@ def follow_report(path: str, *, filter: Filter | None = None, tail: int | None =
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -675,6 +684,7 @@ def http_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = False,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -689,6 +699,7 @@ def anomalies_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 

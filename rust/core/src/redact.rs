@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
+use crate::record::Text;
+
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "REDACTED";
 
@@ -22,8 +24,9 @@ const SHORT_NAME: &str = r"key|sig|pwd|awsaccesskeyid";
 /// Names of headers whose value, to the end of the line or of the string, is a secret.
 const HEADER: &str = r"(?:proxy-)?authorization|(?:set-)?cookie|(?:x-goog-|x-)?api-key";
 
-/// A value that ends where any syntax around it goes on.
-const VALUE: &str = r#"[^\s&"'\\<>,;)}\]]+"#;
+/// A value that ends where any syntax around it goes on. It does not begin with what can follow a quote
+/// that closes a string, nor like another flag.
+const VALUE: &str = r#"[^\s&"'\\<>,;:)}\]-][^\s&"'\\<>,;)}\]]*"#;
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     vec![
@@ -33,23 +36,18 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r#"(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^"']*?)(-----END [A-Z ]*PRIVATE KEY-----)"#,
             None,
         ),
-        // Authorization: Bearer ..., 'Cookie': '...'
-        Rule::new(
-            &format!(r#"\b((?:{HEADER})(?:\\*["'])?\s*:\s*(?:\\*["'])?)([^\r\n"'\\]+)()"#),
-            None,
-        ),
+        // Authorization: Bearer ...; 'Cookie': '...'
+        Rule::new(&format!(r#"\b((?:{HEADER})\s*:\s*)([^\s"'\\][^\r\n"'\\]*)()"#), None),
+        Rule::new(&quoted(HEADER), None),
         // api_key=..., &sig=..., PASSWORD='...'
         Rule::new(
             &format!(r#"(\b(?:{SECRET_NAME})=(?:\\*["'])?|[?&;](?:{SHORT_NAME})=)({VALUE})()"#),
             None,
         ),
         // "api_key": "..."
-        Rule::new(
-            &format!(r#"(["'](?:{SECRET_NAME})\\*["']\s*:\s*\\*["'])([^"'\\\r\n]+)()"#),
-            None,
-        ),
+        Rule::new(&quoted(SECRET_NAME), None),
         // --api-key ...
-        Rule::new(&format!(r#"(--(?:{SECRET_NAME})\s+(?:\\*["'])?)([^\s"'\\-]{VALUE})()"#), None),
+        Rule::new(&format!(r#"(--(?:{SECRET_NAME})\s+(?:\\*["'])?)({VALUE})()"#), None),
         Rule::new(r"\b(bearer\s+)([a-z0-9._~+/=-]{12,})()", Some(has_digit)),
         Rule::new(
             r"\b()((?-i:sk-[A-Za-z0-9_-]{16,}|AIza[0-9A-Za-z_-]{30,}|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeprs]-[A-Za-z0-9-]{10,}|hf_[A-Za-z0-9]{20,}|gsk_[A-Za-z0-9]{20,}|xai-[A-Za-z0-9]{20,}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+))()",
@@ -57,6 +55,26 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
     ]
 });
+
+/// Something of each rule: a text without any of this has no secret. (`tokens` and `keyboard` are
+/// common, so what follows those names is part of it.)
+static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
+    let triggers = concat!(
+        r#"://[^\s/@"]*:[^\s/@"]*@|key(?:[_-]?id)?(?:\\*["'])?[=:\s]|token(?:\\*["'])?[=:\s]|[?&;](?:sig|pwd)=|"#,
+        "secret|passw|passphrase|credential|signature|authorization|cookie|bearer|PRIVATE|",
+        "sk-|AIza|AKIA|ASIA|gh[opsur]_|github_pat_|glpat-|xox|hf_|gsk_|xai-|eyJ"
+    );
+    RegexBuilder::new(triggers).case_insensitive(true).unicode(false).build().expect("tested")
+});
+
+/// A name and its value as strings, with quotes of one kind: in JSON, in JSON within a string, in
+/// Python. Of two kinds, one could be the end of a string, and the other the beginning of the next.
+fn quoted(name: &str) -> String {
+    let value = r#"[^"'\\\r\n]+"#;
+    let plain = format!(r#""(?:{name})"\s*:\s*"|'(?:{name})'\s*:\s*'"#);
+    let escaped = format!(r#"\\+"(?:{name})\\+"\s*:\s*\\+""#);
+    format!("({plain}|{escaped})({value})()")
+}
 
 /// A secret, and what stands before and behind it and stays: the three groups of its pattern.
 struct Rule {
@@ -87,6 +105,10 @@ fn has_digit(text: &[u8]) -> bool {
 
 /// The text (any bytes, or a line of JSON) without the secrets in it. Redacting again changes nothing.
 pub fn redact(text: &[u8]) -> Cow<'_, [u8]> {
+    if TRIGGERS.is_match(text) { redact_by_rules(text) } else { Cow::Borrowed(text) }
+}
+
+fn redact_by_rules(text: &[u8]) -> Cow<'_, [u8]> {
     let mut redacted = Cow::Borrowed(text);
     for rule in RULES.iter() {
         if let Cow::Owned(changed) = rule.apply(&redacted) {
@@ -94,6 +116,21 @@ pub fn redact(text: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     redacted
+}
+
+/// Takes the secrets out of a text in its place.
+pub(crate) fn redact_in(text: &mut Text) {
+    if let Cow::Owned(redacted) = redact(text) {
+        *text = redacted;
+    }
+}
+
+/// Takes the secrets out of what was appended to a text from `start` on.
+pub(crate) fn redact_from(text: &mut Vec<u8>, start: usize) {
+    if let Cow::Owned(redacted) = redact(&text[start..]) {
+        text.truncate(start);
+        text.extend_from_slice(&redacted);
+    }
 }
 
 /// [`redact`] for text.
@@ -170,7 +207,7 @@ mod tests {
             1 => "[ =:&?'\"\\\\\n,{}@/-]{1,4}",
             2 => prop::sample::select(vec![
                 "token", "api_key", "sk-abcdefghij0123456789", "Authorization", "Bearer ", "https://",
-                "password", "X-Amz-Signature", "--secret ", "AIza", "cookie", "sig", "0123456789abcdef",
+                "password", "access_key_id", "key", "pwd", "x-goog-api-key", "X-Amz-Signature", "--secret ", "AIza", "cookie", "sig", "0123456789abcdef",
                 "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
             ]).prop_map(str::to_owned),
         ];
@@ -184,6 +221,12 @@ mod tests {
             let once = redact(text.as_bytes()).into_owned();
             prop_assert!(std::str::from_utf8(&once).is_ok());
             prop_assert_eq!(redact(&once).into_owned(), once);
+        }
+
+        /// What has no trigger has no secret.
+        #[test]
+        fn triggers_miss_nothing(text in texts()) {
+            prop_assert_eq!(redact(text.as_bytes()), redact_by_rules(text.as_bytes()));
         }
 
         /// A line of JSON stays one, with the same keys in the same order.

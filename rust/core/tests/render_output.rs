@@ -16,7 +16,8 @@ use read_support::{Log, action, dump, line, print, whole};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-const JSON_ARRAY: DumpOptions = DumpOptions { format: DumpFormat::JsonArray, limit: None };
+const JSON_ARRAY: DumpOptions =
+    DumpOptions { redact: false, format: DumpFormat::JsonArray, limit: None };
 
 const PIPE: TableStyle = TableStyle { width: None, color: false };
 
@@ -133,13 +134,20 @@ fn diagnosed(log: &Log, alive: Option<bool>) -> [Diagnosed; 1] {
 }
 
 fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
-    let options =
-        AnomaliesOptions { show_all: false, limit: None, json: true, as_of_s, style: PIPE };
+    let options = AnomaliesOptions {
+        redact: false,
+        show_all: false,
+        limit: None,
+        json: true,
+        as_of_s,
+        style: PIPE,
+    };
     anomalies_json(&diagnosed(log, alive), false, &options)
 }
 
 fn table_of(log: &Log, alive: Option<bool>, show_all: bool, style: TableStyle) -> String {
-    let options = AnomaliesOptions { show_all, limit: None, json: false, as_of_s: 0.0, style };
+    let options =
+        AnomaliesOptions { redact: false, show_all, limit: None, json: false, as_of_s: 0.0, style };
     anomalies_table(&diagnosed(log, alive), false, &options)
 }
 
@@ -364,8 +372,14 @@ fn absurd_times_are_a_dash() {
 fn the_report_is_the_table_or_the_json() {
     let log = Log::plain(action("enter", "a", "") + "nonsense\n");
     for json in [false, true] {
-        let options =
-            AnomaliesOptions { show_all: false, limit: None, json, as_of_s: 7.0, style: PIPE };
+        let options = AnomaliesOptions {
+            redact: false,
+            show_all: false,
+            limit: None,
+            json,
+            as_of_s: 7.0,
+            style: PIPE,
+        };
         let report = anomalies_report(&[whole(&log.path)], &Filter::default(), &options).unwrap();
         let (text, note) = print(report);
         assert_eq!(text.starts_with('{'), json);

@@ -12,6 +12,7 @@ use crate::analyze::{
 };
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
+use crate::redact::redact_in;
 
 use super::Report;
 use super::http::write_trace_files;
@@ -28,6 +29,8 @@ pub struct AnomaliesOptions {
     pub show_all: bool,
     /// So many rows of each sort at most.
     pub limit: Option<u64>,
+    /// Without the secrets in them.
+    pub redact: bool,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -116,6 +119,10 @@ impl Report for AnomaliesReport {
             }
             Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
+        let mut found = found;
+        if self.options.redact {
+            found.iter_mut().for_each(redact_diagnosed);
+        }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
         } else {
@@ -162,6 +169,19 @@ impl AnomaliesReport {
             }
         }
         diagnosed
+    }
+}
+
+/// Takes the secrets out of what is shown of actions.
+fn redact_diagnosed(found: &mut Diagnosed) {
+    let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
+    for DatedAction { action, .. } in [open, cancelled, errors, timeouts].into_iter().flatten() {
+        for text in [&mut action.action, &mut action.detail, &mut action.message] {
+            redact_in(text);
+        }
+        for text in [&mut action.error, &mut action.stacktrace].into_iter().flatten() {
+            redact_in(text);
+        }
     }
 }
 
@@ -343,6 +363,10 @@ fn write_row(
     if let Some(pid) = action.pid {
         key(out, DEPTH, true, "pid");
         out.extend_from_slice(pid.to_string().as_bytes());
+    }
+    if let Some(stack) = &action.stack {
+        key(out, DEPTH, true, "stack");
+        write_value(out, stack, Layout::Indented(DEPTH), Escape::NonAscii);
     }
     if action.event == Event::Enter {
         key(out, DEPTH, true, "interrupted");
