@@ -30,12 +30,13 @@ SOURCES: Final[tuple[str, ...]] = (
     "requests",
     "openai",
     "anthropic",
+    "litellm",
 )
 """The names of the sources."""
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "http": ("httpx", "aiohttp", "requests"),
-    "models": ("openai", "anthropic"),
+    "models": ("openai", "anthropic", "litellm"),
 }
 """Names for several sources at once."""
 
