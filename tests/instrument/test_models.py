@@ -352,7 +352,7 @@ def test_providers(base_url: str, provider: str) -> None:
 def test_off_again(source_log: SourceLog, stub: Stub) -> None:
     """What is off traces nothing."""
     instrument.enable("models")
-    assert instrument.enabled() == ("openai", "anthropic")
+    assert instrument.enabled() == ("openai", "anthropic", "litellm")
     instrument.disable("models")
     for provider in PROVIDERS:
         with client_of(stub, provider) as client:
