@@ -70,5 +70,5 @@ class OpenAction:
 
 
 def _saying(fields: dict[str, Any]) -> AbstractContextManager[None]:
-    """What is written inside has these fields; an adapter's would cost the way through `logging`."""
+    """What is written inside has these fields: cheaper than by an adapter, through `logging`."""
     return trace_context(**fields) if fields else _NOTHING
