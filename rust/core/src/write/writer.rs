@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 pub use super::append_error::{AppendCause, AppendError};
 use super::flusher::Flusher;
 use super::fork;
+use super::moving_end::settled_end;
 use super::open_log::OpenLog;
 use super::options::{Durability, OnFull, WriterOptions};
 use super::registry;
@@ -402,10 +403,20 @@ impl Shared {
         };
         // Where that fails, so does the writing, which tells why.
         let appending = flusher.begin_appending(&self.file, &self.path, true);
+        self.look_for_torn_end();
         let outcome = self.append_directly(line);
         drop(appending);
         self.rotate_if_due(&mut flusher);
         outcome
+    }
+
+    /// Another process may have been killed while it appended: the next line begins on a line of its own.
+    fn look_for_torn_end(&self) {
+        let Ok((file, stat)) = self.file.get_checked() else { return };
+        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        if let Ok((_, true)) = settled_end(&file, size_bytes, &self.path) {
+            self.file.set_torn(true);
+        }
     }
 
     fn append_directly(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
@@ -432,6 +443,7 @@ impl Shared {
                 flusher.is_synced = false;
                 let follows_others = self.options.max_bytes.is_some();
                 let appending = flusher.begin_appending(&self.file, &self.path, follows_others);
+                self.look_for_torn_end();
                 let outcome = self.append_directly(line);
                 drop(appending);
                 self.rotate_if_due(&mut flusher);
