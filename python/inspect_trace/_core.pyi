@@ -72,11 +72,11 @@ class trace_action:  # noqa: N801 (used like a function)
         async def summarise(text: str) -> str: ...
 
     The closing record tells the outcome: `exit`; `timeout` for timeouts, also those of
-    `subprocess`, `concurrent.futures` and trio; `cancel` for Ctrl-C, interpreter exit, closed
-    generators and cancellation by asyncio, anyio, trio or `concurrent.futures`; `error` for
-    everything else. An exception group is judged by what it holds: only cancellations are a
-    `cancel`, a timeout among them makes it a `timeout`, anything else an `error`. The exception
-    itself passes unchanged.
+    `subprocess`, `concurrent.futures`, trio, httpx, requests, openai and anthropic; `cancel` for
+    Ctrl-C, interpreter exit, closed generators and cancellation by asyncio, anyio, trio or
+    `concurrent.futures`; `error` for everything else. An exception group is judged by what it
+    holds: only cancellations are a `cancel`, a timeout among them makes it a `timeout`, anything
+    else an `error`. The exception itself passes unchanged.
 
     An action inside another names it as `parent_id`, also across tasks, and across threads that
     run in a copy of the context. Inside a traced generator the generator's own action is the parent

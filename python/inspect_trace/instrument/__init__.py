@@ -30,6 +30,7 @@ SOURCES: Final[tuple[str, ...]] = (
     "requests",
     "openai",
     "anthropic",
+    "litellm",
     "fsspec",
     "boto3",
     "obstore",
@@ -38,7 +39,7 @@ SOURCES: Final[tuple[str, ...]] = (
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "http": ("httpx", "aiohttp", "requests"),
-    "models": ("openai", "anthropic"),
+    "models": ("openai", "anthropic", "litellm"),
     "remote_writes": ("fsspec", "boto3", "obstore"),
 }
 """Names for several sources at once."""
