@@ -7,7 +7,9 @@ import io
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,57 @@ def silent_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def continuing_url() -> Iterator[str]:
+    """A server that asks for the body of a request, as s3fs waits for that, and then is silent."""
+
+    class Continuing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            while self.rfile.read(1):
+                pass
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    yield from served(Continuing)
+
+
+@pytest.fixture
+def refusing_url() -> Iterator[str]:
+    """A server that refuses everything, and tells a secret."""
+    body = b"<Error><Code>AccessDenied</Code><Message>no entry with token=abc123</Message></Error>"
+
+    class Refusing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PUT  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    yield from served(Refusing)
+
+
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
 def log(source_log: SourceLog) -> Iterator[SourceLog]:
     """A log with the sources on."""
     instrument.enable("remote_writes")
@@ -91,14 +144,15 @@ def file_system_of(url: str, **options: Any) -> Any:
     )
 
 
-def store_of(url: str, bucket: str = "logs") -> Any:
+def store_of(url: str, bucket: str = "logs", **options: Any) -> Any:
+    options.setdefault("client_options", {"allow_http": True})
     return S3Store(
         bucket,
         endpoint=url,
-        client_options={"allow_http": True},
         access_key_id="key",
         secret_access_key="secret",
         region="us-east-1",
+        **options,
     )
 
 
@@ -142,6 +196,16 @@ def test_boto3_uploads(log: SourceLog, s3_url: str, tmp_path: Path) -> None:
     assert client.head_object(Bucket="logs", Key="file")["ContentLength"] == 6 * MIB
 
 
+def test_an_upload_that_fails_at_once(log: SourceLog, s3_url: str, tmp_path: Path) -> None:
+    """What a transfer manager's thread has ended before the call returns encloses nothing."""
+    client = client_of(s3_url)
+    for _ in range(20):
+        with pytest.raises(FileNotFoundError):
+            client.upload_file(str(tmp_path / "missing"), "logs", "x")
+        client.put_object(Bucket="logs", Key="y", Body=b"1")
+    assert [record.get("parent_id") for record in log.ended] == [None] * 40
+
+
 def test_boto3_errors(log: SourceLog, s3_url: str, silent_url: str) -> None:
     """What S3 refuses is an error, what takes too long a timeout, for the program as well."""
     with pytest.raises(ClientError, match="NoSuchBucket"):
@@ -179,6 +243,61 @@ def test_s3fs_at_once(log: SourceLog, s3_url: str, tmp_path: Path) -> None:
         ("Log Write", "s3://logs/c", "exit", 0),
     ]
     assert file_system.cat_file("logs/a") == b"1234"
+
+
+def test_s3fs_directories(log: SourceLog, s3_url: str, tmp_path: Path) -> None:
+    """Of a directory that is put, each file is an action; the directory itself is none."""
+    file_system = file_system_of(s3_url)
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "e" / "f").write_bytes(b"123")
+    file_system.put(f"{tmp_path}/d/", "logs/d/", recursive=True)
+    file_system.put_file(str(tmp_path / "d"), "logs/d")
+    assert told(log.one) == ("Log Write", "s3://logs/d/e/f", "exit", 3)
+
+
+def test_s3fs_transactions(log: SourceLog, s3_url: str) -> None:
+    """A file of a transaction is written when that is committed, and given up with it."""
+    file_system = file_system_of(s3_url)
+    with file_system.transaction:
+        with file_system.open("logs/kept", "wb") as file:
+            file.write(b"12")
+        assert log.events == ["Log Write:enter"]
+    assert told(log.one) == ("Log Write", "s3://logs/kept", "exit", 2)
+    with pytest.raises(ValueError, match="of the program"):
+        with file_system.transaction:
+            with file_system.open("logs/given up", "wb") as file:
+                file.write(b"12")
+            raise ValueError("of the program")
+    assert log.ended[1]["event"] == "cancel"
+    assert (file_system.exists("logs/kept"), file_system.exists("logs/given up")) == (True, False)
+
+
+def test_s3fs_refused(log: SourceLog, refusing_url: str) -> None:
+    """What is refused is an error, without the secret that the storage says."""
+    file_system = file_system_of(refusing_url)
+    with pytest.raises(PermissionError):
+        file_system.pipe("logs/x", b"1")
+    file = file_system.open("logs/y", "wb", block_size=5 * MIB)
+    with pytest.raises(PermissionError):
+        file.write(b"x" * 6 * MIB)
+    assert [(record["detail"], record["event"], record["error"]) for record in log.ended] == [
+        (f"s3://logs/{key}", "error", "no entry with token=REDACTED") for key in "xy"
+    ]
+
+
+def test_s3fs_timeout(log: SourceLog, continuing_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes too long is a timeout, written at once or by a file."""
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    monkeypatch.setattr(s3fs.core.S3File, "retries", 1)
+    options = {"read_timeout": 0.2, "retries": {"max_attempts": 0}}
+    file_system = file_system_of(continuing_url, config_kwargs=options)
+    with pytest.raises(ReadTimeoutError):
+        file_system.pipe("logs/x", b"1")
+    file = file_system.open("logs/y", "wb")
+    file.write(b"1")
+    with pytest.raises(ReadTimeoutError):
+        file.close()
+    assert [record["event"] for record in log.ended] == ["timeout", "timeout"]
 
 
 def test_s3fs_error(log: SourceLog, s3_url: str) -> None:
@@ -247,6 +366,88 @@ def test_obstore_error(log: SourceLog, s3_url: str) -> None:
         obstore.put(store_of(s3_url, bucket="missing"), "x", b"1")
     assert told(log.one) == ("Log Write", "s3://missing/x", "error", 1)
     assert "NoSuchBucket" in log.one["error"]
+
+
+def test_obstore_timeout(log: SourceLog, silent_url: str) -> None:
+    """Time that is up is a timeout, though obstore has no class of errors for it."""
+    store = store_of(
+        silent_url,
+        client_options={"allow_http": True, "timeout": "200ms"},
+        retry_config={"max_retries": 0},
+    )
+    with pytest.raises(obstore.exceptions.GenericError):
+        obstore.put(store, "x", b"1")
+
+    async def later() -> None:
+        with pytest.raises(obstore.exceptions.GenericError):
+            await obstore.put_async(store, "y", b"1")
+
+    asyncio.run(later())
+    assert [record["event"] for record in log.ended] == ["timeout", "timeout"]
+
+
+def test_obstore_writers_that_are_given_up(log: SourceLog, s3_url: str) -> None:
+    """A writer whose block an exception leaves, or that nobody closes, has written nothing."""
+    store = store_of(s3_url)
+    with pytest.raises(ValueError, match="of the program"):
+        with obstore.open_writer(store, "given up") as writer:
+            writer.write(b"1")
+            raise ValueError("of the program")
+
+    async def later() -> None:
+        async with obstore.open_writer_async(store, "later") as writer:
+            await writer.write(b"1")
+            raise ValueError("of the program")
+
+    with pytest.raises(ValueError, match="of the program"):
+        asyncio.run(later())
+    writer = obstore.open_writer(store, "dropped")
+    writer.write(b"1")
+    del writer
+    assert [told(record)[1:3] for record in log.ended] == [
+        (f"s3://logs/{key}", "cancel") for key in ("given up", "later", "dropped")
+    ]
+    for key in ("given up", "later", "dropped"):
+        with pytest.raises(FileNotFoundError):
+            obstore.head(store, key)
+
+
+def test_obstore_by_fsspec(source_log: SourceLog, s3_url: str) -> None:
+    """What goes through `obstore.fsspec`, imported before, is one action each."""
+    fsspec_store = pytest.importorskip("obstore.fsspec").FsspecStore(
+        "s3",
+        endpoint=s3_url,
+        client_options={"allow_http": True},
+        access_key_id="key",
+        secret_access_key="secret",
+        region="us-east-1",
+    )
+    instrument.enable("remote_writes")
+    instrument.disable("obstore")
+    instrument.enable("obstore")  # wraps again what it has unwrapped
+    fsspec_store.pipe_file("logs/by pipe", b"1")
+    with fsspec_store.open("logs/by file", "wb") as file:
+        file.write(b"12")
+    assert [told(record) for record in source_log.ended] == [
+        ("Log Write", "s3://logs/by pipe", "exit", 1),
+        ("Log Write", "s3://logs/by file", "exit", 2),
+    ]
+
+
+def test_presigned_urls(log: SourceLog, s3_url: str) -> None:
+    """A presigned URL that a program puts to is an action of HTTP, without what signs it."""
+    requests = pytest.importorskip("requests")
+    instrument.enable("requests")
+    for version in ("s3", "s3v4"):
+        client = client_of(s3_url, signature_version=version)
+        url = client.generate_presigned_url("put_object", {"Bucket": "logs", "Key": version})
+        requests.put(url, data=b"1", timeout=DEADLINE_S)
+    ended = log.ended
+    assert [record["action"] for record in ended] == ["HTTP", "HTTP"]
+    assert "Signature=REDACTED" in ended[0]["detail"]
+    assert "X-Amz-Signature=REDACTED" in ended[1]["detail"]
+    assert "X-Amz-Credential=REDACTED" in ended[1]["detail"]
+    assert "=key" not in log.path.read_text()
 
 
 def test_a_cancelled_write(log: SourceLog, silent_url: str) -> None:

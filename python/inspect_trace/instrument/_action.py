@@ -32,7 +32,7 @@ class OpenAction:
         **extra: Further fields of its records.
     """
 
-    __slots__ = ("_extra", "_outside", "_span", "action", "detail")
+    __slots__ = ("_entered", "_extra", "_outside", "_span", "action", "detail")
 
     def __init__(self, action: str, detail: str, **extra: Any) -> None:
         self.action = action
@@ -40,6 +40,7 @@ class OpenAction:
         self._extra = extra
         self._outside = _current.get()
         self._span: ActionSpan | None = start_action(trace_action(LOGGER, action, "%s", detail))
+        self._entered = self._span
         if self._span is not None:
             with _saying(extra):
                 self._span.enter()
@@ -51,7 +52,9 @@ class OpenAction:
 
     def detach(self) -> None:
         """The action goes on, but what begins here from now on is no part of it."""
-        if self._span is not None and _current.get() is self._span:
+        # Another thread may have ended it by now, which leaves it the current one here.
+        entered, self._entered = self._entered, None
+        if entered is not None and _current.get() is entered:
             _current.set(self._outside)
 
     def finish(self, error: BaseException | None = None, **extra: Any) -> None:

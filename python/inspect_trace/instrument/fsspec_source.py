@@ -2,12 +2,14 @@
 
 That is S3 (s3fs), GCS (gcsfs), Azure (adlfs), and every other file system whose files are fsspec's
 buffered ones. A file is one action, from the first write (or from the close of an empty one) until
-it is closed; so is what `pipe_file` and `put_file` write at once. Not traced are local files and
-those in memory, and copies that the storage makes by itself.
+it is closed (within a transaction, until that is committed); so is what `pipe_file` and `put_file`
+write at once. Not traced are local files and those in memory, and copies that the storage makes by
+itself.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace._report import warn_of_exception
@@ -30,6 +32,10 @@ _NOT_REMOTE: Final = frozenset(
     ("file", "local", "asynclocal", "memory", "dir", "data", "zip", "tar", "libarchive")
 )
 """Protocols of storage that is here, or within a file of another file system."""
+
+
+_COMMITTING: Final = frozenset(("S3File", "GCSFile"))
+"""Classes of files whose `commit` is traced."""
 
 
 def _url_of(file_system: Any, path: object) -> str | None:
@@ -59,8 +65,28 @@ def _close(wrapped: Any, file: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     except BaseException as error:
         _end(file, error)
         raise
-    _end(file)
+    if not _is_committed_later(file):
+        _end(file)
     return closed
+
+
+def _is_committed_later(file: Any) -> bool:
+    """Whether it is part of a transaction, so that closing it does not make it yet."""
+    return not getattr(file, "autocommit", True) and any(
+        class_.__name__ in _COMMITTING for class_ in type(file).__mro__
+    )
+
+
+def _commit(wrapped: Any, file: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if getattr(file, "autocommit", True):  # called by `close`
+        return wrapped(*args, **kwargs)
+    try:
+        result = wrapped(*args, **kwargs)
+    except BaseException as error:
+        _end(file, error)
+        raise
+    _end(file)
+    return result
 
 
 def _discard(wrapped: Any, file: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -102,6 +128,8 @@ def _put(wrapped: Any, file_system: Any, args: tuple[Any, ...], kwargs: dict[str
     """Of an asynchronous file system: `_put_file(lpath, rpath, ...)`."""
     local = args[0] if args else kwargs.get("lpath")
     remote = args[1] if len(args) > 1 else kwargs.get("rpath")
+    if isinstance(local, (str, os.PathLike)) and os.path.isdir(local):  # noqa: PTH112
+        return wrapped(*args, **kwargs)  # storage has no directories, so nothing is written
     return _traced(wrapped(*args, **kwargs), file_system, remote, size_of_file(local))
 
 
@@ -128,12 +156,15 @@ def _patch_files(module: ModuleType, wrap: Wrap) -> None:
 def _patch_s3fs(module: ModuleType, wrap: Wrap) -> None:
     wrap(module, "S3FileSystem._pipe_file", _pipe)
     wrap(module, "S3FileSystem._put_file", _put)
+    wrap(module, "S3File.commit", _commit)
     wrap(module, "S3File.discard", _discard)
 
 
 def _patch_gcsfs(module: ModuleType, wrap: Wrap) -> None:
     wrap(module, "GCSFileSystem._pipe_file", _pipe)
     wrap(module, "GCSFileSystem._put_file", _put)
+    wrap(module, "GCSFile.commit", _commit)
+    wrap(module, "GCSFile.discard", _discard)
 
 
 def _patch_adlfs(module: ModuleType, wrap: Wrap) -> None:

@@ -1,14 +1,18 @@
 """Traces what obstore writes to S3, GCS, Azure and over HTTP: `put`, and what `open_writer` opens.
 
 Functions that the program has taken out of the module before (`from obstore import put`) are not
-traced; the methods of stores are.
+traced; the methods of stores are, and what goes through `obstore.fsspec`.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
+
+from inspect_trace._report import text_of
 
 from ._source import Source
 from ._write import size_of, size_of_file, write_begun, write_ended
@@ -31,6 +35,10 @@ _BUCKETS: Final = {
 """Of each class of stores: the protocol, and the key of its configuration that names the bucket."""
 
 
+_TIMED_OUT: Final = re.compile(r"^ +kind: Timeout,$", re.MULTILINE)
+"""What an error of obstore says when time is up, for which it has no class."""
+
+
 def _url_of(store: Any, path: object) -> str | None:
     """Where a path of a store is; None if that is not remote."""
     for name in (class_.__name__ for class_ in type(store).__mro__):
@@ -48,7 +56,7 @@ def _put(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     try:
         result = wrapped(*args, **kwargs)
     except BaseException as error:
-        write_ended(action, error)
+        _ended(action, error)
         raise
     write_ended(action)
     return result
@@ -59,7 +67,7 @@ def _put_async(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, An
     try:
         future = wrapped(*args, **kwargs)
     except BaseException as error:
-        write_ended(action, error)
+        _ended(action, error)
         raise
     return _ends_with(action, future)
 
@@ -68,8 +76,17 @@ def _ends_with(action: OpenAction | None, future: Any) -> Any:
     """Has a future, which is under way already, end an action."""
     if action is not None:
         action.detach()
-        future.add_done_callback(lambda done: write_ended(action, _error_of(done)))
+        future.add_done_callback(lambda done: _ended(action, _error_of(done)))
     return future
+
+
+def _ended(
+    action: OpenAction | None, error: BaseException | None, size_bytes: int | None = None
+) -> None:
+    """Ends the action of a write, if there is one."""
+    if type(error).__module__.startswith("obstore") and _TIMED_OUT.search(text_of(error)):
+        error = TimeoutError()
+    write_ended(action, error, size_bytes)
 
 
 def _error_of(done: Any) -> BaseException | None:
@@ -89,6 +106,8 @@ def _opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> OpenAction | None:
 def _open_writer(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = dict(zip(("store", "path"), args, strict=False)) | kwargs
     writer = wrapped(*args, **kwargs)
+    if isinstance(writer, _Writer):  # by a name that another module has for this function
+        return writer
     try:
         url = _url_of(given.get("store"), given.get("path"))
     except Exception:  # a store of a version that has other attributes
@@ -124,7 +143,7 @@ class _Writer(_Proxy):
 
     def __exit__(self, *error: object) -> Any:
         self._begin()
-        return self._call(self.__wrapped__.__exit__, *error, is_last=True)
+        return self._call(self.__wrapped__.__exit__, *error, is_last=True, given_up=error)
 
     async def __aenter__(self) -> Any:
         await self.__wrapped__.__aenter__()
@@ -132,7 +151,12 @@ class _Writer(_Proxy):
 
     async def __aexit__(self, *error: object) -> Any:
         self._begin()
-        return await self._call(self.__wrapped__.__aexit__, *error, is_last=True)
+        return await self._call(self.__wrapped__.__aexit__, *error, is_last=True, given_up=error)
+
+    def __del__(self) -> None:
+        """One that is dropped without being closed writes nothing."""
+        if getattr(self, "_self_action", None) is not None and not sys.is_finalizing():
+            self._end(GeneratorExit())
 
     def _begin(self) -> None:
         if not self._self_has_begun:
@@ -141,16 +165,22 @@ class _Writer(_Proxy):
             if action is not None:
                 action.detach()
 
-    def _call(self, method: Any, *args: Any, is_last: bool = False) -> Any:
+    def _call(
+        self, method: Any, *args: Any, is_last: bool = False, given_up: tuple[object, ...] = ()
+    ) -> Any:
+        # What a block writes that is left by an exception is not kept.
+        reason = GeneratorExit() if any(given_up) else None
         try:
             result = method(*args)
         except BaseException as error:
             self._end(error)
             raise
         if hasattr(result, "add_done_callback"):
-            result.add_done_callback(lambda done: self._done(_error_of(done), is_last=is_last))
+            result.add_done_callback(
+                lambda done: self._done(_error_of(done) or reason, is_last=is_last)
+            )
         else:
-            self._done(None, is_last=is_last)
+            self._done(reason, is_last=is_last)
         return result
 
     def _done(self, error: BaseException | None, *, is_last: bool) -> None:
@@ -159,7 +189,7 @@ class _Writer(_Proxy):
 
     def _end(self, error: BaseException | None) -> None:
         action, self._self_action = self._self_action, None
-        write_ended(action, error, self._self_size_bytes or None)
+        _ended(action, error, self._self_size_bytes or None)
 
 
 def _patch(module: ModuleType, wrap: Wrap) -> None:
@@ -169,4 +199,8 @@ def _patch(module: ModuleType, wrap: Wrap) -> None:
     wrap(module, "open_writer_async", _open_writer)
 
 
-SOURCE: Final = Source("obstore", {"obstore": _patch})
+def _patch_fsspec(module: ModuleType, wrap: Wrap) -> None:
+    wrap(module, "open_writer", _open_writer)
+
+
+SOURCE: Final = Source("obstore", {"obstore": _patch, "obstore.fsspec": _patch_fsspec})
