@@ -50,6 +50,7 @@ __all__ = [
     "trace_action",
     "trace_message",
     "use_fast_path",
+    "tree_report",
     "verify_report",
 ]
 
@@ -673,6 +674,20 @@ def anomalies_report(
     color: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
+
+def tree_report(
+    paths: Sequence[str],
+    *,
+    filter: Filter | None = None,
+    running: bool = False,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+) -> Report:
+    """The actions of some logs within those that they are in, as text or as JSON."""
 
 def list_report(
     directory: str, *, json: bool = False, width: int | None = None, color: bool = False

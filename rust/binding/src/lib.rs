@@ -65,7 +65,7 @@ mod _core {
     #[pymodule_export]
     use super::report::{
         Report, anomalies_report, dump_report, follow_report, http_report, list_report,
-        terminal_safe, verify_report,
+        terminal_safe, tree_report, verify_report,
     };
     #[pymodule_export]
     use super::span::ActionSpan;

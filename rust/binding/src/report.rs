@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use inspect_trace_core::analyze::http_request;
 use inspect_trace_core::render::{
-    self, AnomaliesOptions, DumpFormat, DumpOptions, HttpOptions, Output, TableStyle, VerifyOptions,
+    self, AnomaliesOptions, DumpFormat, DumpOptions, HttpOptions, Output, TableStyle, TreeOptions,
+    VerifyOptions,
 };
 use inspect_trace_core::{Result, store};
 use pyo3::prelude::*;
@@ -211,6 +212,34 @@ pub(crate) fn anomalies_report(
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::anomalies_report(&logs, &filter, &options))
+}
+
+/// The actions of some logs within those that they are in, as text or as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    paths, *, filter = None, running = false, tail = None, limit = None, json = false, as_of,
+    width = None, color = false
+))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
+pub(crate) fn tree_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    filter: Option<&Bound<'_, Filter>>,
+    running: bool,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+    width: Option<usize>,
+    color: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let style = TableStyle { width, color };
+    let options =
+        TreeOptions { running, limit, json, as_of_s: as_of, style, ..TreeOptions::default() };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::tree_report(&logs, &filter, &options))
 }
 
 /// What is wrong with some logs, as lines or as JSON.

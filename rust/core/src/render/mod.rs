@@ -9,9 +9,11 @@ mod list;
 mod logs;
 mod output;
 mod report;
+mod spans;
 mod table;
 mod terminal;
 mod time;
+mod tree;
 mod verify;
 
 pub use anomalies::{
@@ -25,4 +27,5 @@ pub use output::Output;
 pub use report::Report;
 pub use table::TableStyle;
 pub use terminal::{shell_quote, terminal_safe};
+pub use tree::{TreeOptions, tree_report};
 pub use verify::{VerifyOptions, verify_report};
