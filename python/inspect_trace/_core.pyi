@@ -28,6 +28,7 @@ __all__ = [
     "anomalies",
     "anomalies_report",
     "dump_report",
+    "export_report",
     "follow",
     "follow_report",
     "format_record",
@@ -593,12 +594,13 @@ class Report(Iterator[bytes]):
     @property
     def found_problems(self) -> bool:
         """Whether what was asked about is not as it should be."""
-    def write_to(self, fd: int, duration: float) -> bool:
+    def write_to(self, fd: int, duration: float, name: str | None = None) -> bool:
         """Writes chunks to an open file for about so many seconds.
 
         Args:
             fd: The descriptor.
             duration: How long, in seconds.
+            name: What the file is called in errors; default: standard output.
 
         Returns:
             Whether there is more to write.
@@ -688,6 +690,28 @@ def tree_report(
     color: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
+
+def export_report(
+    paths: Sequence[str],
+    to: str,
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    as_of: float,
+) -> Report:
+    """Some logs in the format of another tool.
+
+    Args:
+        paths: The logs.
+        to: `perfetto`, `otlp`, `csv`, or `typed-csv`, in which times are microseconds.
+        filter: Only these actions, or of CSV records.
+        tail: Only the last so many records of each log.
+        as_of: Until when running actions last, in seconds since the epoch.
+
+    Raises:
+        OSError: The one log cannot be read.
+        ValueError: There is no such format.
+    """
 
 def list_report(
     directory: str, *, json: bool = False, width: int | None = None, color: bool = False

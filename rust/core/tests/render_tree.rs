@@ -39,10 +39,8 @@ fn tree(text: &str, filter: &Filter, options: &TreeOptions) -> Value {
 fn rows(tree: &Value) -> Vec<(u64, String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let rows = tree["actions"].as_array().unwrap().iter();
-    rows.map(|row| {
-        (row["depth"].as_u64().unwrap(), text(&row["trace_id"]), text(&row["outcome"]))
-    })
-    .collect()
+    rows.map(|row| (row["depth"].as_u64().unwrap(), text(&row["trace_id"]), text(&row["outcome"])))
+        .collect()
 }
 
 fn expect(expected: &[(u64, &str, &str)]) -> Vec<(u64, String, String)> {
@@ -118,7 +116,8 @@ fn what_outlives_is_kept_together() {
     ]
     .concat();
     let found = tree(&text, &Filter::default(), &options());
-    let expected = [(0, "early", "exit"), (0, "late", "exit"), (0, "p", "exit"), (1, "q", "running")];
+    let expected =
+        [(0, "early", "exit"), (0, "late", "exit"), (0, "p", "exit"), (1, "q", "running")];
     assert_eq!(rows(&found), expect(&expected));
 }
 

@@ -9,7 +9,7 @@ mod anomalies_partial;
 pub mod diagnoses;
 pub mod diagnosis;
 pub mod http;
-mod ids;
+pub(crate) mod ids;
 pub(crate) mod spans;
 pub(crate) mod tree;
 mod tree_guess;

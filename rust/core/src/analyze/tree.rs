@@ -229,9 +229,7 @@ impl Tree {
                 return None;
             };
             self.node_mut(parent).pending_children -= 1;
-            if !is_shown {
-                self.drop_tree(index, false);
-            } else {
+            if is_shown {
                 let cost_bytes = self.cost_bytes(index);
                 self.held_bytes += cost_bytes;
                 if self.held_bytes > self.max_held_bytes {
@@ -242,6 +240,8 @@ impl Tree {
                 } else {
                     self.node_mut(parent).children.push(index);
                 }
+            } else {
+                self.drop_tree(index, false);
             }
             index = parent;
         }
@@ -291,8 +291,7 @@ impl Tree {
                 end.judge(&mut node.span);
             }
             node.wanted = node.matches && filter.selects(&node.span.span());
-            let is_its_own =
-                node.wanted && (!running_only || node.span.is_open());
+            let is_its_own = node.wanted && (!running_only || node.span.is_open());
             let is_shown = is_its_own
                 || !node.unfinished.is_empty()
                 || (!running_only && (!node.children.is_empty() || node.folded.count > 0));

@@ -2,6 +2,11 @@
 
 mod anomalies;
 mod dump;
+mod export;
+mod export_csv;
+mod export_lanes;
+mod export_otlp;
+mod export_perfetto;
 mod follow;
 mod http;
 mod json;
@@ -20,6 +25,7 @@ pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
 };
 pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_record};
+pub use export::{ExportFormat, ExportOptions, export_report};
 pub use follow::follow_report;
 pub use http::{HttpOptions, http_report, http_report_with};
 pub use list::{list_json, list_table};
