@@ -35,7 +35,10 @@ _COLUMNS = (
 
 SCHEMA = pa.schema(
     [
-        (name, pa.timestamp("us", "UTC") if name == "timestamp" else _NUMBERS.get(name, pa.string()))
+        (
+            name,
+            pa.timestamp("us", "UTC") if name == "timestamp" else _NUMBERS.get(name, pa.string()),
+        )
         for name in _COLUMNS
     ]
 )

@@ -50,8 +50,8 @@ __all__ = [
     "terminal_safe",
     "trace_action",
     "trace_message",
-    "use_fast_path",
     "tree_report",
+    "use_fast_path",
     "verify_report",
 ]
 

@@ -51,7 +51,7 @@ def export_command(
     force: bool,
     tail: int | None,
 ) -> None:
-    """Write trace logs in the format of another tool.
+    r"""Write trace logs in the format of another tool.
 
     Actions that have not ended are exported until now, or until the last record of their process if
     that has ended, and say that they are unfinished. Parquet and Arrow need the extra arrow: pip

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from inspect_trace._core import Report
 
 
-def write_report_to_file(
-    report: Report, output: str, logs: Sequence[str], *, force: bool
-) -> None:
+def write_report_to_file(report: Report, output: str, logs: Sequence[str], *, force: bool) -> None:
     """Write a report to a file, then what was skipped, and what failed, to stderr.
 
     Raises:

@@ -401,7 +401,8 @@ fn human_duration(seconds: f64) -> String {
     match whole {
         0..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
         3600..86_400 => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
-        _ => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3600),
+        86_400..86_400_000 => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3600),
+        _ => format!("{}d", whole / 86_400),
     }
 }
 
