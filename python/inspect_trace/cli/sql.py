@@ -111,6 +111,8 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    if hasattr(value, "to_integral_value"):  # a decimal, as sums of integers are
+        return int(value) if value == value.to_integral_value() else float(value)
     return value
 
 
