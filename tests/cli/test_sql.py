@@ -31,7 +31,7 @@ def test_records_are_a_table(inspect_trace: Run, tmp_path: Path) -> None:
         "n": 5,
         "longest": None,
         "first": FIRST,
-        "all_of": 12,
+        "n_all": 12,
     }
     assert rows["timeout"]["longest"] == 4.0
     assert "1 line" in result.stderr

@@ -51,7 +51,7 @@ def export_command(
     force: bool,
     tail: int | None,
 ) -> None:
-    r"""Write trace logs in the format of another tool.
+    """Write trace logs in the format of another tool.
 
     Actions that have not ended are exported until now, or until the last record of their process if
     that has ended, and say that they are unfinished. Parquet and Arrow need the extra arrow: pip
@@ -61,7 +61,7 @@ def export_command(
     Examples:
       inspect-trace export --to perfetto -o trace.json
       inspect-trace export --to csv --level WARNING -o - | head
-    """
+    """  # noqa: D301 - click wants the character itself
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 

@@ -29,7 +29,7 @@ MAX_CELL_COLUMNS = 60
 def sql_command(
     query: str, files: tuple[str, ...], record_filter: Filter | None, *, as_json: bool
 ) -> None:
-    r"""Ask trace logs in SQL.
+    """Ask trace logs in SQL.
 
     QUERY is one of DuckDB's, on the table records: a row for each record, with the columns of
     export --to parquet. The logs are read by this package, so damaged ones do. Needs the extra
@@ -38,7 +38,7 @@ def sql_command(
     \b
     Example:
       inspect-trace sql "SELECT action, count(*) FROM records GROUP BY action"
-    """
+    """  # noqa: D301 - click wants the character itself
     from importlib.util import find_spec
 
     if find_spec("duckdb") is None or find_spec("pyarrow") is None:
