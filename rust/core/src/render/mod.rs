@@ -19,6 +19,7 @@ mod table;
 mod terminal;
 mod time;
 mod tree;
+mod tree_rows;
 mod verify;
 
 pub use anomalies::{
