@@ -22,6 +22,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHO
 unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 unexport INSPECT_TRACE_DIR INSPECT_TRACE_FILE INSPECT_TRACE_LEVEL INSPECT_TRACE_RUN
+unexport INSPECT_TRACE_ENGINE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := $(abspath $(VENV))/bin
@@ -54,6 +55,10 @@ demo: $(INSTALLED) ## See it work: a traced program hangs, is killed, and its lo
 test: $(READY) ## Run all tests: the core's without Python, then Python's on the installed wheel
 	cargo test --locked --workspace
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-engine
+test-engine: $(READY) ## Test inside the other versions of inspect_ai in tests/engine/versions.txt
+	scripts/test-engine $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-engine
 
 .PHONY: torture
 torture: $(INSTALLED) ## Kill tracing programs TORTURE_KILLS=1000 times: is a record lost?
@@ -100,7 +105,7 @@ property-long: $(MADE) ## Run the core's property tests long (FUZZ_CASES=20000 c
 
 .PHONY: clean
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
+	rm -rf $(VENV) $(VENV)-engine dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
 
 $(MADE): scripts/find-python
 	rm -rf $(VENV)

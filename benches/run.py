@@ -12,6 +12,7 @@ import json
 import os
 
 import bench_compress
+import bench_engine
 import bench_memory
 import bench_read
 import bench_targets
@@ -82,12 +83,14 @@ def measure(options: argparse.Namespace) -> str:
     writing = bench_write.measure(
         options.operations, options.rounds, options.calls, at_once=options.at_once
     )
+    engine = bench_engine.measure(options.samples, min(options.rounds, 3))
     return (
         f"### Targets\n\n{targets}\n"
         f"### Reading, beside the reference\n\n{reading}\n"
         f"### Memory\n\n{memory}\n"
         f"### Compressing\n\n{compressing}\n"
         f"### Writing\n\n{writing}\n"
+        f"### Inside inspect_ai\n\n{engine}\n"
     )
 
 
@@ -111,6 +114,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--operations", type=int, default=50_000)
     parser.add_argument("--calls", type=int, default=1_000_000, help="single calls to be timed")
+    parser.add_argument("--samples", type=int, default=1000, help="of an evaluation")
     parser.add_argument("--rounds", type=int, default=5)
     parser.set_defaults(at_once=1)
     options = parser.parse_args()
@@ -120,6 +124,7 @@ def main() -> None:
             "bytes": 200_000,
             "operations": 200,
             "calls": 1_000,
+            "samples": 10,
             "rounds": 1,
             "at_once": os.cpu_count() or 1,  # nobody looks at the times
         }
@@ -127,7 +132,7 @@ def main() -> None:
         return
     asked = "".join(
         f" --{name.replace('_', '-')} {getattr(options, name)}"
-        for name in ("target_bytes", "bytes", "seed", "operations", "calls", "rounds")
+        for name in ("target_bytes", "bytes", "seed", "operations", "calls", "samples", "rounds")
         if getattr(options, name) != parser.get_default(name)
     )
     asked += " --huge" if options.huge else ""

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         follow,
         scan,
     )
+    from .redaction import redact
     from .setup import Tracing, init_tracing
     from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
+    from .tools import traced_subtask, traced_tool
 
 __all__ = [
     "HTTP",
@@ -39,12 +41,15 @@ __all__ = [
     "follow",
     "init_tracing",
     "list_trace_files",
+    "redact",
     "resolve_trace_file",
     "scan",
     "trace_action",
     "trace_context",
     "trace_dir",
     "trace_message",
+    "traced_subtask",
+    "traced_tool",
 ]
 
 _HOMES = {
@@ -63,8 +68,10 @@ _HOMES = {
         "follow",
         "scan",
     ],
+    "redaction": ["redact"],
     "setup": ["Tracing", "init_tracing"],
     "store": ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"],
+    "tools": ["traced_subtask", "traced_tool"],
 }
 """The public names by the module that they are loaded from."""
 

@@ -42,6 +42,7 @@ __all__ = [
     "list_report",
     "list_trace_files",
     "new_trace_id",
+    "redact",
     "resolve_trace_file",
     "resolve_trace_files",
     "scan",
@@ -122,6 +123,20 @@ class ActionSpan:
         """Begins, for a wrapper: the program is one frame further out."""
     def finish(self, error: BaseException | None) -> None:
         """Ends, for a wrapper."""
+    @staticmethod
+    def enter_foreign(trace_id: str) -> ActionSpan | None:
+        """An action whose records somebody else writes: it encloses what starts from now on.
+
+        That is, in the current context. None for what is no trace id.
+        """
+    def leave(self) -> None:
+        """Ends such an action."""
+    @property
+    def parent_id(self) -> str | None:
+        """The trace id of the enclosing action."""
+    @property
+    def pid(self) -> int | None:
+        """The process, in a forked child."""
 
 def trace_message(
     logger: _AnyLogger, category: str, message: str, *args: Any, **kwargs: Any
@@ -186,8 +201,8 @@ def know_context(variable: ContextVar[ContextFields | None]) -> None:
 def use_fast_path(on: bool) -> None:
     """Whether records may go past `logging` where nobody can tell; for the tests of that."""
 
-_WriterOptions: TypeAlias = tuple[int, str, str, int | None]
-"""`buffer_bytes`, `on_full`, `durability` and `max_bytes`, as `TraceHandler` takes them."""
+_WriterOptions: TypeAlias = tuple[int, str, str, int | None, bool]
+"""`buffer_bytes`, `on_full`, `durability`, `max_bytes`, `redact`, as `TraceHandler` takes them."""
 
 @final
 class LogWriter:
@@ -272,6 +287,9 @@ def format_record(record: logging.LogRecord) -> str:
     The line is the one that inspect_ai's trace formatter gives, to the byte; the few documented
     departures keep what that formatter loses.
     """
+
+def redact(text: str) -> str:
+    """The text without the secrets in it; see `inspect_trace.redact`."""
 
 def new_trace_id() -> str:
     """A new random trace id: a UUID in the 22 characters of the `shortuuid` package."""
@@ -472,6 +490,7 @@ def follow(path: str, *, filter: Filter | None = None, tail: int | None = None) 
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -518,6 +537,9 @@ class Action:
     @property
     def stacktrace(self) -> str | None:
         """The formatted traceback of the exception."""
+    @property
+    def stack(self) -> Any:
+        """The frames in which an open action was last seen to wait (of its last `stall` record)."""
     @property
     def task(self) -> Any:
         """The evaluation task it belongs to, as recorded."""
@@ -620,6 +642,7 @@ def dump_report(
     jsonl: bool = False,
     tail: int | None = None,
     limit: int | None = None,
+    redact: bool = False,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -629,12 +652,15 @@ def dump_report(
         jsonl: One record a line.
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
-def follow_report(path: str, *, filter: Filter | None = None, tail: int | None = None) -> Report:
+def follow_report(
+    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = False
+) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
     A chunk comes at least ten times a second, an empty one where there is nothing new. It ends
@@ -644,6 +670,7 @@ def follow_report(path: str, *, filter: Filter | None = None, tail: int | None =
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -660,6 +687,7 @@ def http_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = False,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -674,6 +702,7 @@ def anomalies_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 

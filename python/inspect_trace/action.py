@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
     _AnyLogger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
+    _ActionOfCall: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], trace_action]
 
 __all__ = ["trace_action", "trace_message"]
 
@@ -46,6 +47,12 @@ _TIMEOUTS: Final = (
     # On 3.10 these two are not yet the built-in TimeoutError.
     ("asyncio.exceptions", "TimeoutError"),
     ("concurrent.futures._base", "TimeoutError"),
+    ("httpx._exceptions", "TimeoutException"),
+    ("httpx2._exceptions", "TimeoutException"),
+    ("requests.exceptions", "Timeout"),
+    ("urllib3.exceptions", "TimeoutError"),
+    ("openai._exceptions", "APITimeoutError"),
+    ("anthropic._exceptions", "APITimeoutError"),
 )
 _LOG_KEYWORDS: Final = ("exc_info", "extra", "stack_info")
 
@@ -54,13 +61,22 @@ _MISSING: Final = object()
 _current: ContextVar[ActionSpan | None] = ContextVar("inspect_trace_action", default=None)
 
 
-def _decorated(action: trace_action, function: Any) -> Any:
-    """A function of the same kind, each call of which is traced."""
+def _decorated(
+    action: trace_action | None, function: Any, of_call: _ActionOfCall | None = None
+) -> Any:
+    """A function of the same kind, each call of which is traced: as the action, or one of its own.
+
+    Args:
+        action: What all calls are traced as.
+        function: The function.
+        of_call: What a call is traced as, if that depends on its arguments.
+    """
     import inspect  # slow to load, and needed only for decorating
 
-    wrap: Callable[[trace_action, Callable[..., Any]], Callable[..., Any]]
+    wrap: Callable[[Any, Callable[..., Any], _ActionOfCall | None], Callable[..., Any]]
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(action(function.__func__))
+        inner = function.__func__
+        return type(function)(_decorated(None, inner, of_call) if action is None else action(inner))
     kinds: tuple[Any, ...] = (function, getattr(type(function), "__call__", None))  # noqa: B004
     if any(inspect.isasyncgenfunction(kind) for kind in kinds):
         wrap = _wrap_async_generator
@@ -70,12 +86,14 @@ def _decorated(action: trace_action, function: Any) -> Any:
         wrap = _wrap_generator
     else:
         wrap = _wrap_function
-    return functools.wraps(function)(wrap(action, function))
+    return functools.wraps(function)(wrap(action, function, of_call))
 
 
-def _wrap_function(action: trace_action, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_function(
+    action: Any, function: Callable[..., Any], of_call: _ActionOfCall | None
+) -> Callable[..., Any]:
     def traced(*args: Any, **kwargs: Any) -> Any:
-        span = start_action(action)
+        span = start_action(action if of_call is None else of_call(args, kwargs))
         if span is None:
             return function(*args, **kwargs)
         span.enter()
@@ -91,10 +109,10 @@ def _wrap_function(action: trace_action, function: Callable[..., Any]) -> Callab
 
 
 def _wrap_coroutine(
-    action: trace_action, function: Callable[..., Any]
+    action: Any, function: Callable[..., Any], of_call: _ActionOfCall | None
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def traced(*args: Any, **kwargs: Any) -> Any:
-        span = start_action(action)
+        span = start_action(action if of_call is None else of_call(args, kwargs))
         if span is None:
             return await function(*args, **kwargs)
         span.enter()
@@ -110,10 +128,10 @@ def _wrap_coroutine(
 
 
 def _wrap_generator(
-    action: trace_action, function: Callable[..., Any]
+    action: Any, function: Callable[..., Any], of_call: _ActionOfCall | None
 ) -> Callable[..., Generator[Any, Any, Any]]:
     def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        span = start_action(action)
+        span = start_action(action if of_call is None else of_call(args, kwargs))
         if span is None:
             return (yield from function(*args, **kwargs))
         outside = _current.get()
@@ -149,10 +167,10 @@ def _wrap_generator(
 
 
 def _wrap_async_generator(
-    action: trace_action, function: Callable[..., Any]
+    action: Any, function: Callable[..., Any], of_call: _ActionOfCall | None
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     async def traced(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        span = start_action(action)
+        span = start_action(action if of_call is None else of_call(args, kwargs))
         outside = _current.get()
         if span is not None:
             span.enter()
@@ -265,8 +283,19 @@ def _merged(
         return text_of(message), f"{type(error).__name__}: {text_of(error)}"
 
 
+class Redacted(BaseException):
+    """Stands for an exception of which nothing is told that looks like a secret."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
 def _outcome_of(error: BaseException) -> tuple[_Outcome, dict[str, str] | None]:
     """How an action ended that an exception left, and what an error says of itself."""
+    if isinstance(error, Redacted):
+        outcome, told = _outcome_of(error.error)
+        return outcome, told and {key: _core.redact(text) for key, text in told.items()}
     outcome = _outcome(error)
     if outcome != "error":
         return outcome, None

@@ -153,8 +153,10 @@ class TraceHandler(logging.Handler):
         max_bytes: A log that has reached this size becomes a part of the log
             (`trace-1.part0001.log`), and a new one is begun, also for other processes that have it
             open, such as forked children; commands read the parts as one. None: the log is one
-            file. Where handlers of a process share a log, the first one's choice counts, in this
-            and in the three before.
+            file.
+        redact: Whether secrets are taken out of everything that is written, as
+            `inspect_trace.redact` does. Where handlers of a process share a log, the first one's
+            choice counts, in this and in the four before.
 
     Raises:
         ValueError: There is no such level, or no such choice.
@@ -171,12 +173,13 @@ class TraceHandler(logging.Handler):
         on_full: OnFull = "block",
         durability: Durability = "process",
         max_bytes: int | None = None,
+        redact: bool = False,
     ) -> None:
         register_levels()
         super().__init__(check_level(level))
         _check_choices(buffer_bytes, on_full, durability, max_bytes)
         self._keep_runs = keep_runs
-        self._options = (buffer_bytes, on_full, durability, max_bytes)
+        self._options = (buffer_bytes, on_full, durability, max_bytes, redact)
         self._dropped = _Tally()
         self._dropped_by_log = 0  # of logs this handler has let go of
         self._closed = False
@@ -460,7 +463,9 @@ def _shared(key: str, opened: Callable[[], _core.LogWriter], *, in_trace_dir: bo
     return log
 
 
-def _open_in(directory: str, keep_runs: int, options: tuple[int, str, str, int | None]) -> _Log:
+def _open_in(
+    directory: str, keep_runs: int, options: tuple[int, str, str, int | None, bool]
+) -> _Log:
     """This process's log in a trace directory (call with `_opening` held)."""
     opened_now = False
 

@@ -162,6 +162,7 @@ def init_tracing(
     on_full: OnFull = "block",
     durability: Durability = "process",
     max_bytes: int | None = None,
+    redact: bool = False,
 ) -> Tracing:
     """Sets the program up for tracing: a `TraceHandler` on the root logger, and levels to match.
 
@@ -180,10 +181,11 @@ def init_tracing(
             reach the root logger. None lowers the level of the root logger, and so that of every
             logger without a level of its own.
         keep_runs: How many runs stay in the trace directory.
-        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next three.
+        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next four.
         on_full: What happens when it is full.
         durability: What a record survives.
         max_bytes: The size at which a new file is begun.
+        redact: Whether secrets are taken out.
 
     Returns:
         What was set up; its `close` takes it back.
@@ -202,6 +204,7 @@ def init_tracing(
         "on_full": None if on_full == "block" else on_full,
         "durability": None if durability == "process" else durability,
         "max_bytes": max_bytes,
+        "redact": redact or None,
     }
     with _lock:
         if _active is not None and _active.in_place:
@@ -235,6 +238,7 @@ def init_tracing(
             on_full=on_full,
             durability=durability,
             max_bytes=max_bytes,
+            redact=redact,
         )
         _active = Tracing(handler, asked, levels)
         return _active

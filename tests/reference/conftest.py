@@ -24,7 +24,10 @@ ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if not name.startswith(("INSPECT_", "XDG_", "NO_COLOR", "FORCE_COLOR"))
-} | {"COLUMNS": "2000"}  # what rich goes by where there is no terminal: it shall wrap nothing
+} | {
+    "COLUMNS": "2000",  # what rich goes by where there is no terminal: it shall wrap nothing
+    "INSPECT_TRACE_ENGINE": "inspect_ai",  # its own writer is what is compared with
+}
 
 OURS = [sys.executable, "-m", "inspect_trace"]
 

@@ -13,6 +13,7 @@ import os
 import select
 import sys
 import threading
+import time
 from random import Random
 from typing import NoReturn
 
@@ -25,6 +26,11 @@ logger = logging.getLogger("torture")
 # What one thread writes at the full size of its records; then it goes on with small ones, so that
 # a round ends with logs of a bounded size.
 FULL_SIZE_BYTES = 20_000_000
+
+# And it goes slowly after so many: where the readers of a round are slower than its writers, each
+# reading would find a multiple of the one before.
+FAST_RECORDS = 100_000
+SLOW_S = 0.001
 
 COMMANDS = 100
 """The descriptor that commands come through."""
@@ -112,6 +118,8 @@ def write(plan: Plan, who: str, acknowledgements: int, *, told_to_die: bool = Fa
             logger.info(text)
         os.write(acknowledgements, f"{who} {number}\n".encode())
         number += 1
+        if number > FAST_RECORDS:
+            time.sleep(SLOW_S)
         if polls_commands and select.select([COMMANDS], [], [], 0)[0] and os.read(COMMANDS, 1):
             die(plan.death)
 

@@ -12,6 +12,7 @@ from inspect_trace.cli.options import (
     filter_options,
     json_option,
     part_options,
+    redact_option,
 )
 from inspect_trace.cli.output import stdout_terminal, write_report
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.command("anomalies")
 @files_argument
 @filter_options
+@redact_option
 @part_options(
     "Look only at the last N records of each log.", "No more than N actions of each sort."
 )
@@ -38,6 +40,7 @@ def anomalies_command(
     *,
     tail: int | None,
     limit: int | None,
+    redact: bool,
     show_all: bool,
     as_json: bool,
 ) -> None:
@@ -62,6 +65,7 @@ def anomalies_command(
             filter=record_filter,
             tail=tail,
             limit=limit,
+            redact=redact,
             show_all=show_all,
             json=as_json,
             as_of=time.time(),

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, part_options
+from inspect_trace.cli.options import (
+    files_argument,
+    filter_options,
+    part_options,
+    redact_option,
+)
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 @click.command("dump")
 @files_argument
 @filter_options
+@redact_option
 @part_options("Only the last N of these records of each log.", "No more than N records in all.")
 @click.option("--jsonl", is_flag=True, help="One record a line (JSON Lines), not one array.")
 @click.option(
@@ -30,6 +36,7 @@ def dump_command(
     *,
     tail: int | None,
     limit: int | None,
+    redact: bool,
     jsonl: bool,
     follow: bool,
 ) -> None:
@@ -46,11 +53,13 @@ def dump_command(
         raise click.UsageError("--follow has no end to limit: leave out --limit")
     paths = find_trace_files(files)
     if not follow:
-        report = _core.dump_report(paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit)
+        report = _core.dump_report(
+            paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit, redact=redact
+        )
         write_report(report)
         return
     if len(paths) > 1:
         raise click.UsageError("--follow reads one log: name one file")
     from inspect_trace.cli.follow import write_followed
 
-    write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail))
+    write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail, redact=redact))

@@ -12,6 +12,7 @@ from inspect_trace.cli.options import (
     filter_options,
     json_option,
     part_options,
+    redact_option,
 )
 from inspect_trace.cli.output import stdout_terminal, write_report
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.command("http")
 @files_argument
 @filter_options
+@redact_option
 @part_options("Only the last N of these requests of each log.", "No more than N requests in all.")
 @click.option(
     "--failed",
@@ -35,6 +37,7 @@ def http_command(
     *,
     tail: int | None,
     limit: int | None,
+    redact: bool,
     failed: bool,
     as_json: bool,
 ) -> None:
@@ -53,6 +56,7 @@ def http_command(
             filter=record_filter,
             tail=tail,
             limit=limit,
+            redact=redact,
             failed=failed,
             json=as_json,
             as_of=time.time(),

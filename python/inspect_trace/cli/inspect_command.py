@@ -29,6 +29,10 @@ def main() -> None:
         )
         sys.exit(1)
     command: Callable[[], int | str | None] = entry_point.load()
+    if "inspect_ai._util.logger" in sys.modules:
+        # Where a task has hooks of its own, older versions of inspect_ai load no entry points.
+        import inspect_trace.engine.entry_point  # noqa: F401
+
     sys.exit(command())
 
 

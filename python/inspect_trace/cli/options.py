@@ -158,6 +158,18 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def redact_option(command: Command) -> Command:
+    """Add `--no-redact`; the command gets `redact`."""
+    return click.option(
+        "--no-redact",
+        "redact",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Show keys, tokens and passwords too, which are REDACTED otherwise.",
+    )(command)
+
+
 def json_option(what: str) -> Callable[[Command], Command]:
     """Add `--json`, saying what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")

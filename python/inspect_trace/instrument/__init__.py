@@ -22,10 +22,21 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "SOURCES", "disable", "enable", "enabled"]
 
-SOURCES: Final[tuple[str, ...]] = ()
+SOURCES: Final[tuple[str, ...]] = (
+    "subprocess",
+    "asyncio_tasks",
+    "httpx",
+    "aiohttp",
+    "requests",
+    "openai",
+    "anthropic",
+)
 """The names of the sources."""
 
-GROUPS: Final[dict[str, tuple[str, ...]]] = {}
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "http": ("httpx", "aiohttp", "requests"),
+    "models": ("openai", "anthropic"),
+}
 """Names for several sources at once."""
 
 _LOADED: dict[str, Source] = {}

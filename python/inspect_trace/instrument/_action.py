@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace._core import start_action, trace_action
-from inspect_trace.action import _current
+from inspect_trace.action import Redacted, _current
 
 if TYPE_CHECKING:
     from inspect_trace._core import ActionSpan
@@ -25,9 +25,11 @@ class OpenAction:
         **extra: Further fields of its records.
     """
 
-    __slots__ = ("_extra", "_outside", "_span")
+    __slots__ = ("_extra", "_outside", "_span", "action", "detail")
 
     def __init__(self, action: str, detail: str, **extra: Any) -> None:
+        self.action = action
+        self.detail = detail
         self._extra = extra
         self._outside = _current.get()
         adapter = logging.LoggerAdapter(LOGGER, self._extra)
@@ -55,4 +57,5 @@ class OpenAction:
         span, self._span = self._span, None
         if span is not None:
             self._extra.update(extra)
-            span.finish(error)
+            # A library puts into its errors what it was asked for.
+            span.finish(None if error is None else Redacted(error))

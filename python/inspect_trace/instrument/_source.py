@@ -11,6 +11,8 @@ import wrapt
 
 from inspect_trace._report import text_of, warn
 
+from ._frames import hide_our_frames
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
@@ -117,9 +119,13 @@ class _Wrapped:
         self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         wrapper = self._wrapper
-        if wrapper is None:
-            return wrapped(*args, **kwargs)
-        return wrapper(wrapped, instance, args, kwargs)
+        try:
+            if wrapper is None:
+                return wrapped(*args, **kwargs)
+            return wrapper(wrapped, instance, args, kwargs)
+        except BaseException as error:
+            hide_our_frames(error)
+            raise
 
     def unwrap(self) -> None:
         self._wrapper = None  # for who has got hold of the wrapped function

@@ -84,6 +84,11 @@ impl Action {
     }
 
     #[getter]
+    fn stack<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        json(py, self.0.action.stack.as_ref())
+    }
+
+    #[getter]
     fn task<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         json(py, self.0.action.task.as_ref())
     }

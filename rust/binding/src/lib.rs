@@ -29,6 +29,7 @@ mod percent;
 mod plain_record;
 mod raw;
 mod record;
+mod redact;
 mod report;
 mod route;
 mod sites;
@@ -62,6 +63,8 @@ mod _core {
     use super::logging::use_fast_path;
     #[pymodule_export]
     use super::record::{Records, TraceRecord, scan};
+    #[pymodule_export]
+    use super::redact::redact;
     #[pymodule_export]
     use super::report::{
         Report, anomalies_report, dump_report, export_report, follow_report, http_report,

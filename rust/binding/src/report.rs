@@ -137,7 +137,7 @@ fn open(
 
 /// All records of some logs as a JSON array, or as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None))]
+#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = false))]
 pub(crate) fn dump_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -145,33 +145,35 @@ pub(crate) fn dump_report(
     jsonl: bool,
     tail: Option<usize>,
     limit: Option<u64>,
+    redact: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = if jsonl { DumpFormat::JsonLines } else { DumpFormat::JsonArray };
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| wants.matches(record))?;
-    open(py, || render::dump_report(&logs, &filter, DumpOptions { format, limit }))
+    open(py, || render::dump_report(&logs, &filter, DumpOptions { format, limit, redact }))
 }
 
 /// The records of a log, and then those that are appended, as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None, tail = None))]
+#[pyo3(signature = (path, *, filter = None, tail = None, redact = false))]
 pub(crate) fn follow_report(
     py: Python<'_>,
     path: PathBuf,
     filter: Option<&Bound<'_, Filter>>,
     tail: Option<usize>,
+    redact: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let log = log(py, path, tail, &filter)?;
-    open(py, || render::follow_report(&log, &filter))
+    open(py, || render::follow_report(&log, &filter, redact))
 }
 
 /// The HTTP records of a log, as a table or as JSON.
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, failed = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false
+    width = None, color = false, redact = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn http_report(
@@ -185,10 +187,11 @@ pub(crate) fn http_report(
     as_of: f64,
     width: Option<usize>,
     color: bool,
+    redact: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let style = TableStyle { width, color };
-    let options = HttpOptions { failed, limit, json, as_of_s: as_of, style };
+    let options = HttpOptions { failed, limit, redact, json, as_of_s: as_of, style };
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| {
         wants.matches(record) && http_request(record).is_some_and(|r| r.failed || !failed)
@@ -200,7 +203,7 @@ pub(crate) fn http_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, show_all = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false
+    width = None, color = false, redact = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn anomalies_report(
@@ -214,11 +217,13 @@ pub(crate) fn anomalies_report(
     as_of: f64,
     width: Option<usize>,
     color: bool,
+    redact: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let options = AnomaliesOptions {
         show_all,
         limit,
+        redact,
         json,
         as_of_s: as_of,
         style: TableStyle { width, color },

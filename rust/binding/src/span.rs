@@ -71,6 +71,27 @@ impl ActionSpan {
         Bound::new(py, span)
     }
 
+    /// An action that somebody else has written the enter record of: it encloses what starts from
+    /// now on in the current context.
+    fn foreign(py: Python<'_>, trace_id: TraceId) -> PyResult<Bound<'_, Self>> {
+        let helpers = Helpers::get(py)?;
+        let outer = current(helpers, py)?;
+        let forks = helpers.forks();
+        let span = Self {
+            trace_id,
+            parent_id: outer.as_ref().and_then(|outer| open_id(py, outer)),
+            forks,
+            pid: (forks != 0).then(process_id),
+            closed: AtomicBool::new(false),
+            outer: Guarded::new(outer.map(Bound::unbind)),
+            said: Guarded::new(None),
+            started_s: AtomicU64::new(clock::monotonic_s().to_bits()),
+        };
+        let span = Bound::new(py, span)?;
+        raw::set_context_value(helpers.current.bind(py), span.as_any())?;
+        Ok(span)
+    }
+
     /// Writes the enter record, and makes the action the current one.
     pub(crate) fn enter_at(slf: &Bound<'_, Self>, frames_away: usize) -> PyResult<()> {
         let py = slf.py();
@@ -152,6 +173,27 @@ impl ActionSpan {
         Self::enter_at(slf, 1)
     }
 
+    /// See [`Self::foreign`]; None for what is no trace id.
+    #[staticmethod]
+    fn enter_foreign<'py>(py: Python<'py>, trace_id: &str) -> PyResult<Option<Bound<'py, Self>>> {
+        TraceId::parse(trace_id).map(|id| Self::foreign(py, id)).transpose()
+    }
+
+    /// Somebody else has written the closing record.
+    fn leave(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::close_scope(slf, Helpers::get(slf.py())?)
+    }
+
+    #[getter]
+    fn parent_id(&self) -> Option<&str> {
+        self.parent_id.as_ref().map(TraceId::as_str)
+    }
+
+    #[getter]
+    fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// Ends, for a wrapper.
     fn finish(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         Self::finish_at(slf, error, 1)
@@ -179,6 +221,16 @@ impl ActionSpan {
         let words = self.said.hold_for_collector().and_then(|mut said| said.take());
         drop((outer, words));
     }
+}
+
+/// The id of the innermost action that is still open: the closing record of one that somebody else
+/// wrote may have come in another context.
+fn open_id(py: Python<'_>, span: &Bound<'_, ActionSpan>) -> Option<TraceId> {
+    let mut span = span.clone();
+    while span.get().closed.load(Ordering::Relaxed) {
+        span = span.get().outer(py)?;
+    }
+    Some(span.get().trace_id)
 }
 
 /// The span that is current.

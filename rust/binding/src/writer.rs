@@ -98,10 +98,12 @@ impl LogWriter {
     }
 }
 
-/// `(buffer_bytes, on_full, durability, max_bytes)`, as `TraceHandler` takes them.
-type Options = (usize, String, String, Option<u64>);
+/// `(buffer_bytes, on_full, durability, max_bytes, redact)`, as `TraceHandler` takes them.
+type Options = (usize, String, String, Option<u64>, bool);
 
-fn to_core((buffer_bytes, on_full, durability, max_bytes): Options) -> PyResult<WriterOptions> {
+fn to_core(
+    (buffer_bytes, on_full, durability, max_bytes, redact): Options,
+) -> PyResult<WriterOptions> {
     let unknown = |what: &str, value: &str, known: &str| {
         PyValueError::new_err(format!("{what}={value:?}: it can be {known}"))
     };
@@ -118,6 +120,7 @@ fn to_core((buffer_bytes, on_full, durability, max_bytes): Options) -> PyResult<
             other => return Err(unknown("durability", other, "\"process\" or \"fsync\"")),
         },
         max_bytes,
+        redact,
     })
 }
 

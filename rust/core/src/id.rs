@@ -33,6 +33,12 @@ impl TraceId {
         Self(encode(uuid.as_u128()))
     }
 
+    /// The one that a text is; None: it is none, whoever made it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; TRACE_ID_LENGTH] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(|byte| ALPHABET.contains(byte)).then_some(Self(bytes))
+    }
+
     /// The text as bytes.
     pub fn as_bytes(&self) -> &[u8; TRACE_ID_LENGTH] {
         &self.0
@@ -142,6 +148,16 @@ mod tests {
 
     fn encode(number: u128) -> String {
         String::from_utf8_lossy(&super::encode(number)).into_owned()
+    }
+
+    /// A text is an id again if it has the length and the digits of one.
+    #[test]
+    fn texts_are_parsed() {
+        let id = TraceId::new();
+        assert_eq!(TraceId::parse(id.as_str()), Some(id));
+        for text in ["", &id.as_str()[1..], &"0".repeat(22), &"é".repeat(11)] {
+            assert_eq!(TraceId::parse(text), None);
+        }
     }
 
     proptest! {

@@ -20,6 +20,7 @@ pub mod write;
 
 pub mod analyze;
 pub mod read;
+pub mod redact;
 pub mod render;
 
 pub use error::{Error, Result};

@@ -397,6 +397,13 @@ impl Record<'_> {
         }
     }
 
+    /// Whether the record tells where an open action waits. It has no `action`, so that readers which
+    /// do not know it take it for a message.
+    pub fn is_stall(&self) -> bool {
+        self.action == ActionKind::None
+            && self.text(Name::Event).is_some_and(|event| *event == *b"stall")
+    }
+
     /// The value of a field that the format knows.
     pub fn value(&self, name: Name) -> Option<RawValue<'_>> {
         self.fields.find(name).map(|field| self.raw_value(field))

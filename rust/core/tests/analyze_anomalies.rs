@@ -354,3 +354,50 @@ fn observe_all(
     }
     partial
 }
+
+fn stall(id: &str, place: u32) -> String {
+    let more = format!(
+        r#""m", "event": "stall", "trace_id": "{id}", "stack": [{{"file": "a.py", "line": {place}, "function": "f"}}]"#
+    );
+    line("m").replace(r#""m""#, &more) + "\n"
+}
+
+/// An open action has the stack that was seen last since it began, wherever a log is split; one that
+/// has ended, or begun anew, has none.
+#[test]
+fn stalls_belong_to_open_actions() {
+    let enter = |id| action("enter", id, r#", "start_time": 5.0"#);
+    let lines = [
+        enter("open"),
+        stall("open", 1),
+        enter("over"),
+        stall("over", 2),
+        stall("open", 3),
+        action("exit", "over", r#", "duration": 1"#),
+        stall("over", 4),
+        enter("anew"),
+        stall("anew", 5),
+        enter("anew"),
+        stall("never", 6),
+    ];
+    let stacks = |found: &Anomalies| {
+        let of = |action: &Action| {
+            (action.trace_id.clone(), action.stack.clone().map(|s| String::from_utf8(s).unwrap()))
+        };
+        found.running.iter().map(of).collect::<Vec<_>>()
+    };
+    let stack = r#"[{"file": "a.py", "line": 3, "function": "f"}]"#.to_owned();
+    let expected = [(b"open".to_vec(), Some(stack)), (b"anew".to_vec(), None)];
+    assert_eq!(stacks(&scan(lines.concat())), expected);
+    for split in 0..=lines.len() {
+        let filter = Filter::default();
+        let mut start = AnomaliesPartial::at_start(&filter);
+        let mut rest = AnomaliesPartial::in_the_middle(&filter);
+        for (index, text) in lines.iter().enumerate() {
+            let part = if index < split { &mut start } else { &mut rest };
+            part.observe(&parse_record(text.trim_end().as_bytes()).unwrap(), index as u64);
+        }
+        start.merge(rest);
+        assert_eq!(stacks(&start.finish(Skipped::default())), expected, "split at {split}");
+    }
+}

@@ -87,6 +87,7 @@ fn other_levels_are_no_requests() {
 
 fn options(json: bool, failed: bool, width: Option<usize>) -> HttpOptions {
     HttpOptions {
+        redact: false,
         failed,
         limit: None,
         json,

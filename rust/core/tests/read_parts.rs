@@ -75,7 +75,7 @@ fn output(mut report: Box<dyn Report>) -> (String, Vec<String>, Option<String>) 
 }
 
 fn dump(logs: &[Log], limit: Option<u64>) -> (String, Vec<String>, Option<String>) {
-    let options = DumpOptions { format: DumpFormat::JsonLines, limit };
+    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit };
     output(render::dump_report(logs, &Filter::default(), options).unwrap())
 }
 
@@ -151,7 +151,7 @@ fn unreadable_parts_are_told() {
     let live = rotated(&dir, &[&line("a")], &line("b"));
     let found = Log::with_parts(&live);
     fs::remove_file(format!("{}.gz", part_path(&live, 1).display())).unwrap();
-    let options = DumpOptions { format: DumpFormat::JsonLines, limit: None };
+    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit: None };
     let mut report = render::dump_report(&[found], &Filter::default(), options).unwrap();
     let mut text = Vec::new();
     while let Some(chunk) = report.next_chunk().unwrap() {
@@ -186,6 +186,7 @@ fn actions_go_through_parts() {
     assert_eq!(found.errors[0].action.start_time_s, Some(3.0));
 
     let options = AnomaliesOptions {
+        redact: false,
         show_all: true,
         limit: None,
         json: true,
@@ -394,7 +395,8 @@ fn removed_parts_are_noted() {
         fs::write(part_path(&live, number), line(&number.to_string())).unwrap();
     }
     fs::write(&live, line("live")).unwrap();
-    let mut report = render::follow_report(&Log::with_parts(&live), &Filter::default()).unwrap();
+    let mut report =
+        render::follow_report(&Log::with_parts(&live), &Filter::default(), false).unwrap();
     fs::remove_file(part_path(&live, 1)).unwrap();
     let (mut text, mut notes) = (Vec::new(), Vec::new());
     eventually("all lines", || {

@@ -16,7 +16,8 @@ use read_support::{Log, action, dump, line, print, whole};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-const JSON_ARRAY: DumpOptions = DumpOptions { format: DumpFormat::JsonArray, limit: None };
+const JSON_ARRAY: DumpOptions =
+    DumpOptions { redact: false, format: DumpFormat::JsonArray, limit: None };
 
 const PIPE: TableStyle = TableStyle { width: None, color: false };
 
@@ -133,13 +134,20 @@ fn diagnosed(log: &Log, alive: Option<bool>) -> [Diagnosed; 1] {
 }
 
 fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
-    let options =
-        AnomaliesOptions { show_all: false, limit: None, json: true, as_of_s, style: PIPE };
+    let options = AnomaliesOptions {
+        redact: false,
+        show_all: false,
+        limit: None,
+        json: true,
+        as_of_s,
+        style: PIPE,
+    };
     anomalies_json(&diagnosed(log, alive), false, &options)
 }
 
 fn table_of(log: &Log, alive: Option<bool>, show_all: bool, style: TableStyle) -> String {
-    let options = AnomaliesOptions { show_all, limit: None, json: false, as_of_s: 0.0, style };
+    let options =
+        AnomaliesOptions { redact: false, show_all, limit: None, json: false, as_of_s: 0.0, style };
     anomalies_table(&diagnosed(log, alive), false, &options)
 }
 
@@ -194,6 +202,51 @@ fn anomalies_json_is_an_envelope() {
     );
     assert_eq!(value["timeouts"][0]["duration"], Value::Null);
     assert_eq!(value["process"], serde_json::json!({"pid": 4242, "alive": true, "ended_at": null}));
+}
+
+/// A log with an action inside another, one whose outer action is not there, and two around each
+/// other.
+fn nested_log() -> Log {
+    let sample = r#", "task": "t", "sample_id": "s\u001b", "epoch": 2, "parent_id": "outer""#;
+    Log::plain(
+        action("enter", "outer", "").replace("Model", "Tool Call")
+            + &action("enter", "inner", sample)
+            + &action("enter", "alone", r#", "parent_id": "gone""#)
+            + &action("enter", "a", r#", "parent_id": "b""#)
+            + &action("enter", "b", r#", "parent_id": "a""#),
+    )
+}
+
+/// An open action tells what encloses it, as far as that is in the log and open, and no further
+/// than makes sense.
+#[test]
+fn open_actions_tell_what_encloses_them() {
+    let log = nested_log();
+    let text = json_of(&log, None, 1.0);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(text, serde_json::to_string_pretty(&value).unwrap() + "\n");
+    let enclosing = |id: &str| {
+        let rows = value["running"].as_array().unwrap();
+        rows.iter().find(|row| row["trace_id"] == id).unwrap()["enclosing"].clone()
+    };
+    assert_eq!(
+        enclosing("inner"),
+        serde_json::json!([{"action": "Tool Call", "detail": "d", "trace_id": "outer"}])
+    );
+    assert_eq!((enclosing("outer"), enclosing("alone")), (Value::Null, Value::Null));
+    assert_eq!(enclosing("a").as_array().unwrap().len(), 16);
+}
+
+/// Below an open action's row stand its task, its sample and what encloses it, each on a line that
+/// is set in and steers nothing.
+#[test]
+fn tables_tell_where_open_actions_are() {
+    let table = table_of(&nested_log(), None, false, PIPE);
+    let lines: Vec<_> = table.lines().collect();
+    let at = lines.iter().position(|line| line.contains("of task")).unwrap();
+    assert_eq!(lines[at], "    of task t, sample s\\x1b, epoch 2");
+    assert_eq!(lines[at + 1], "    in Tool Call: d");
+    assert!(lines[at - 1].starts_with("Model"));
 }
 
 /// Interrupted actions stand among the running ones in JSON, dated to the log's last write.
@@ -319,8 +372,14 @@ fn absurd_times_are_a_dash() {
 fn the_report_is_the_table_or_the_json() {
     let log = Log::plain(action("enter", "a", "") + "nonsense\n");
     for json in [false, true] {
-        let options =
-            AnomaliesOptions { show_all: false, limit: None, json, as_of_s: 7.0, style: PIPE };
+        let options = AnomaliesOptions {
+            redact: false,
+            show_all: false,
+            limit: None,
+            json,
+            as_of_s: 7.0,
+            style: PIPE,
+        };
         let report = anomalies_report(&[whole(&log.path)], &Filter::default(), &options).unwrap();
         let (text, note) = print(report);
         assert_eq!(text.starts_with('{'), json);

@@ -558,14 +558,16 @@ fn background_housekeeping_is_unobtrusive() {
     for _ in 0..100 {
         store::spawn_housekeeping(dir.path(), 10);
         eventually("the compressed log", || {
-            seen = thread_named("trace-housekeep").or(seen);
-            seen_helper = thread_named("trace-compressi").or(seen_helper);
+            seen = seen.max(thread_named("trace-housekeep"));
+            seen_helper = seen_helper.max(thread_named("trace-compressi"));
             !dir.at(&log(1)).exists()
         });
-        if seen.is_some_and(|(nice, _)| nice == 19) && seen_helper.is_some() == has_helpers {
+        let is_at_work = |seen: Option<(i32, u64)>| seen.is_some_and(|(nice, _)| nice == 19);
+        if is_at_work(seen) && is_at_work(seen_helper) == has_helpers {
             break;
         }
-        // It was not seen past its beginning. Once more.
+        // It was not seen past its beginning, or those of another test were: these keep house in the
+        // foreground, with helpers of the same name. Once more.
         eventually("the thread's end", || thread_named("trace-housekeep").is_none());
         fs::remove_file(dir.at(&(log(1) + ".gz"))).unwrap();
         big_log(&dir, 1);
@@ -582,9 +584,10 @@ fn background_housekeeping_is_unobtrusive() {
     assert_ne!(own, 19);
 }
 
-/// Nice value and blocked signals of a thread of this process, when it is past its beginning.
+/// Nice value and blocked signals of a thread of this process, when it is past its beginning; of
+/// several, of the one that gives way most.
 fn thread_named(name: &str) -> Option<(i32, u64)> {
-    fs::read_dir("/proc/self/task").unwrap().find_map(|task| {
+    let threads = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
         let task = task.unwrap().path();
         if !fs::read_to_string(task.join("comm")).ok()?.starts_with(name) {
             return None;
@@ -599,7 +602,8 @@ fn thread_named(name: &str) -> Option<(i32, u64)> {
             return None;
         }
         Some((nice, u64::from_str_radix(blocked.trim(), 16).ok()?))
-    })
+    });
+    threads.max_by_key(|&(nice, _)| nice)
 }
 
 /// A housekeeping that fails says so in its report, and harms nothing.

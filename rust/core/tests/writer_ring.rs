@@ -5,15 +5,15 @@
 mod store_support;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
-use inspect_trace_core::read::{Batch, Blocks, Filter, Records};
+use inspect_trace_core::read::Blocks;
 use inspect_trace_core::store::log_files;
 use inspect_trace_core::write::options::{Durability, OnFull, WriterOptions};
 use inspect_trace_core::write::writer::{AppendCause, LogWriter};
-use store_support::{Dir, Helper, eventually, line, read_lines};
+use store_support::{Dir, Helper, eventually, line, read_lines, scanned_messages};
 
 /// Serves as the helper process of the other tests.
 #[test]
@@ -27,18 +27,6 @@ fn tails(dir: &Dir) -> Vec<String> {
 
 fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
-}
-
-/// The messages of a log with its parts, as a scan gives them.
-fn messages_of_all(path: &Path) -> Vec<String> {
-    let mut records = Records::open(path, &Filter::default()).unwrap();
-    let mut messages = Vec::new();
-    while let Batch::Records(batch) = records.next_batch(Duration::from_secs(60)).unwrap() {
-        messages.extend(
-            batch.iter().map(|record| String::from_utf8_lossy(&record.message()).into_owned()),
-        );
-    }
-    messages
 }
 
 /// The messages of a log and its parts, in order.
@@ -278,7 +266,7 @@ fn rotated_logs_are_read_as_one() {
         while !writer.is_finished() {
             let before = acknowledged.load(Ordering::Acquire);
             let mut next = 0;
-            for message in messages_of_all(log.path()) {
+            for message in scanned_messages(log.path()) {
                 assert_eq!(message, format!("n {next}"));
                 next += 1;
             }
@@ -336,4 +324,27 @@ fn ending_keeps_the_order() {
             assert!(of_thread.is_sorted(), "thread {thread}");
         }
     }
+}
+
+/// A line that is too long for the ring begins on a line of its own also where another process was
+/// killed in the middle of one of its lines.
+#[test]
+fn a_long_line_behind_a_piece_of_one() {
+    let dir = Dir::new();
+    let log = LogWriter::open(&dir.at("x.log")).unwrap();
+    log.append(line("a").as_bytes()).unwrap();
+    log.flush().unwrap();
+    let piece = &line("torn")[..20];
+    fs::OpenOptions::new()
+        .append(true)
+        .open(log.path())
+        .unwrap()
+        .write_all(piece.as_bytes())
+        .unwrap();
+    let wide = line(&"b".repeat(3 << 20));
+    log.append(wide.as_bytes()).unwrap();
+    log.append(line("c").as_bytes()).unwrap();
+    log.close();
+    let expected = format!("{}{piece}\n{wide}{}", line("a"), line("c"));
+    assert!(fs::read_to_string(log.path()).unwrap() == expected);
 }

@@ -56,6 +56,8 @@ pub struct Action {
     pub epoch: Option<Text>,
     /// The forked child it ran in, where the record says so.
     pub pid: Option<u32>,
+    /// Where an open action was last seen to wait: the JSON text of a list of frames.
+    pub stack: Option<Text>,
     /// Where the record's line begins in the (decompressed) file, in bytes.
     pub offset: u64,
 }
@@ -97,6 +99,7 @@ impl Action {
             sample_id: json(Name::SampleId),
             epoch: json(Name::Epoch),
             pid: record.pid(),
+            stack: None,
             offset: kept.offset,
         })
     }

@@ -34,6 +34,8 @@ struct InPart {
     closed: bool,
     /// Its `enter` record, while it is open.
     open: Option<Open>,
+    /// The last record that tells where it waits.
+    stall: Option<Box<[u8]>>,
 }
 
 struct Open {
@@ -84,7 +86,12 @@ impl BlockScan {
                 continue;
             }
             times.observe(&record, block, texts);
-            let Some(mut event) = record.event() else { continue };
+            let Some(mut event) = record.event() else {
+                if record.is_stall() {
+                    observe_stall(actions, texts, block, &record);
+                }
+                continue;
+            };
             if outcomes == Outcomes::OpenAndCancelled
                 && matches!(event, Event::Error | Event::Timeout)
             {
@@ -111,6 +118,7 @@ impl BlockScan {
             if action.closed {
                 partial.put_closed(action.hash, id);
             }
+            let may_be_open = action.open.is_some() || !action.closed;
             if let Some(open) = action.open {
                 let kept = Kept {
                     line: texts.at(open.line).into(),
@@ -120,6 +128,9 @@ impl BlockScan {
                     awaits_start: false,
                 };
                 partial.put_running(action.hash, id, kept);
+            }
+            if let Some(stall) = action.stall.filter(|_| may_be_open) {
+                partial.put_stall(action.hash, id, &stall);
             }
         }
         self.texts.clear();
@@ -164,9 +175,10 @@ fn observe(
     let action = match entry {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
-            entry.insert(InPart { hash, id, closed: false, open: None }).into_mut()
+            entry.insert(InPart { hash, id, closed: false, open: None, stall: None }).into_mut()
         }
     };
+    action.stall = None;
     if event == Event::Enter {
         let place = partial.place();
         // Where it is open already, the new record takes the place of the old one.
@@ -194,6 +206,26 @@ fn observe(
         awaits_start: opened.is_none() && !closed_here,
     };
     partial.put_ended(hash, &id_text, event, kept);
+}
+
+/// Takes in a record that tells where an action waits.
+fn observe_stall(
+    actions: &mut HashTable<InPart>,
+    texts: &mut Vec<u8>,
+    block: &Block,
+    record: &Record<'_>,
+) {
+    let Some(id_text) = record.trace_id() else { return };
+    let id = place_of(&id_text, block, texts);
+    let hash = hash_id(&id_text);
+    let all = Texts { block: &block.bytes, others: texts };
+    let stall = Some(record.json().into());
+    match actions.entry(hash, |other| all.at(other.id) == &*id_text, |other| other.hash) {
+        Entry::Occupied(entry) => entry.into_mut().stall = stall,
+        Entry::Vacant(entry) => {
+            entry.insert(InPart { hash, id, closed: false, open: None, stall });
+        }
+    }
 }
 
 /// Where a text of a record stands, in the block if it is a part of that.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
-use crate::read::{Filter, Skipped};
+use crate::read::{Filter, Kind, Skipped};
 use crate::record::{Event, Record, parse_record};
 use crate::timestamp;
 
@@ -33,6 +33,9 @@ pub struct AnomaliesPartial {
     cancelled: IdMap<Kept>,
     errors: IdMap<Kept>,
     timeouts: IdMap<Kept>,
+    /// The last record of each open action that tells where it waits. (In the middle of a log: of each
+    /// that may be open.)
+    stalls: IdMap<Box<[u8]>>,
     /// The ids with a closing record; `None` at the start of a log, where nothing can be open.
     closed: Option<IdList>,
     pub(super) next_place: u64,
@@ -82,6 +85,7 @@ impl AnomaliesPartial {
             cancelled: IdMap::default(),
             errors: IdMap::default(),
             timeouts: IdMap::default(),
+            stalls: IdMap::default(),
             closed: None,
             next_place: 0,
             times: Times::default(),
@@ -95,8 +99,13 @@ impl AnomaliesPartial {
 
     /// What was found; `skipped` is what was skipped on the way.
     pub fn finish(self, skipped: Skipped) -> Anomalies {
+        let mut running = sorted(self.running);
+        for action in &mut running {
+            let stall = self.stalls.get(hash_id(&action.trace_id), &action.trace_id);
+            action.stack = stall.and_then(|line| stack_of(line));
+        }
         Anomalies {
-            running: sorted(self.running),
+            running,
             cancelled: sorted(self.cancelled),
             errors: sorted(self.errors),
             timeouts: sorted(self.timeouts),
@@ -119,13 +128,23 @@ impl AnomaliesPartial {
         self.next_place - 1
     }
 
-    /// An action is open.
+    /// Somebody saw where an action waits.
+    pub(super) fn put_stall(&mut self, hash: u64, id: &[u8], line: &[u8]) {
+        // At the start of a log it is known what is open.
+        if self.closed.is_some() || self.running.get(hash, id).is_some() {
+            self.stalls.put(hash, id, line.into(), |old, new| *old = new);
+        }
+    }
+
+    /// An action is open, and nobody has seen yet where it waits.
     pub(super) fn put_running(&mut self, hash: u64, id: &[u8], kept: Kept) {
+        self.stalls.remove(hash, id);
         self.running.put(hash, id, kept, replace);
     }
 
     /// An action has ended in this part, be it well or badly.
     pub(super) fn put_closed(&mut self, hash: u64, id: &[u8]) {
+        self.stalls.remove(hash, id);
         if let Some(closed) = &mut self.closed {
             closed.push(hash, id);
         }
@@ -191,7 +210,14 @@ impl Partial for AnomaliesPartial {
     fn observe(&mut self, record: &Record<'_>, offset: u64) {
         self.times.records += 1;
         self.times.observe(record);
-        let Some(event) = record.event() else { return };
+        let Some(event) = record.event() else {
+            if record.is_stall()
+                && let Some(id) = record.trace_id()
+            {
+                self.put_stall(hash_id(&id), &id, record.json());
+            }
+            return;
+        };
         if !self.filter.matches_action_record(record) {
             return;
         }
@@ -227,6 +253,7 @@ impl Partial for AnomaliesPartial {
         if let Some(closed) = later.closed {
             for (hash, id) in closed.iter() {
                 self.running.remove(hash, id);
+                self.stalls.remove(hash, id);
             }
             if let Some(ours) = &mut self.closed {
                 ours.extend(&closed);
@@ -234,11 +261,22 @@ impl Partial for AnomaliesPartial {
         }
         for (hash, id, mut kept) in later.running.into_rows() {
             kept.place += shift;
+            self.stalls.remove(hash, &id);
             self.running.put(hash, id, kept, replace);
+        }
+        for (hash, id, line) in later.stalls.into_rows() {
+            self.put_stall(hash, &id, &line);
         }
         self.next_place += later.next_place;
         self.times.merge(later.times);
     }
+}
+
+/// The frames in a record that tells where an action waits, as JSON text.
+fn stack_of(line: &[u8]) -> Option<Vec<u8>> {
+    let record = parse_record(line).ok()?;
+    let stack = record.get(b"stack").filter(|stack| stack.kind() == Kind::Array)?;
+    Some(stack.raw().to_vec())
 }
 
 /// The actions of a map, the latest end first; of equal ones, the one that came first.

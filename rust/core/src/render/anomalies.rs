@@ -1,6 +1,7 @@
 //! Anomalies as tables or as JSON.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,11 +12,13 @@ use crate::analyze::{
 };
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
+use crate::redact::redact_in;
 
 use super::Report;
 use super::http::write_trace_files;
 use super::json::{Escape, Layout, new_line, write_number, write_text, write_value};
-use super::table::{Column, TableStyle, layout};
+use super::place::{Places, write_enclosing};
+use super::table::{Column, TableStyle, layout_with_notes};
 use super::terminal::{cell, shell_quote};
 use super::time::local_clock;
 
@@ -26,6 +29,8 @@ pub struct AnomaliesOptions {
     pub show_all: bool,
     /// So many rows of each sort at most.
     pub limit: Option<u64>,
+    /// Without the secrets in them.
+    pub redact: bool,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -114,6 +119,10 @@ impl Report for AnomaliesReport {
             }
             Scanning::Many(scan) => self.sort_out(scan.finish()),
         };
+        let mut found = found;
+        if self.options.redact {
+            found.iter_mut().for_each(redact_diagnosed);
+        }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
         } else {
@@ -163,6 +172,19 @@ impl AnomaliesReport {
     }
 }
 
+/// Takes the secrets out of what is shown of actions.
+fn redact_diagnosed(found: &mut Diagnosed) {
+    let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
+    for DatedAction { action, .. } in [open, cancelled, errors, timeouts].into_iter().flatten() {
+        for text in [&mut action.action, &mut action.detail, &mut action.message] {
+            redact_in(text);
+        }
+        for text in [&mut action.error, &mut action.stacktrace].into_iter().flatten() {
+            redact_in(text);
+        }
+    }
+}
+
 /// What was found in a log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnosed {
@@ -191,6 +213,27 @@ fn rows<'d>(
     rows
 }
 
+/// The open actions of each log, which may enclose each other.
+struct Enclosed<'d>(HashMap<&'d Path, Places<'d>>);
+
+impl<'d> Enclosed<'d> {
+    fn of(found: &'d [Diagnosed]) -> Self {
+        Self(found.iter().map(|log| (&*log.path, Places::of(&log.diagnosis))).collect())
+    }
+
+    /// What encloses an open action of a log; nothing encloses those that have ended.
+    fn enclosing(&self, path: &Path, dated: &DatedAction) -> Vec<&'d DatedAction> {
+        let places = self.0.get(path).filter(|_| dated.action.event == Event::Enter);
+        places.map_or_else(Vec::new, |places| places.enclosing(dated))
+    }
+
+    /// Where an open action of a log is, in lines.
+    fn lines(&self, path: &Path, dated: &DatedAction) -> Vec<String> {
+        let places = self.0.get(path).filter(|_| dated.action.event == Event::Enter);
+        places.map_or_else(Vec::new, |places| places.lines(dated))
+    }
+}
+
 /// The actions of one sort.
 type Bucket = fn(&Diagnosis) -> Vec<&DatedAction>;
 
@@ -211,6 +254,7 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
         ("errors", |found| found.errors.iter().collect()),
         ("timeouts", |found| found.timeouts.iter().collect()),
     ];
+    let places = Enclosed::of(found);
     for (name, bucket) in buckets {
         let actions = rows(found, options.limit, bucket);
         key(&mut out, 1, true, name);
@@ -220,7 +264,7 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            write_row(&mut out, several.then_some(path), action);
+            write_row(&mut out, several.then_some(path), action, &places.enclosing(path, action));
         }
         if !actions.is_empty() {
             new_line(&mut out, 1);
@@ -273,7 +317,12 @@ fn write_path(out: &mut Vec<u8>, path: &Path, depth: usize) {
 }
 
 /// One row of a bucket, as an object at depth 2.
-fn write_row(out: &mut Vec<u8>, path: Option<&&Path>, dated: &DatedAction) {
+fn write_row(
+    out: &mut Vec<u8>,
+    path: Option<&&Path>,
+    dated: &DatedAction,
+    around: &[&DatedAction],
+) {
     const DEPTH: usize = 3;
     let action = &dated.action;
     out.push(b'{');
@@ -315,9 +364,17 @@ fn write_row(out: &mut Vec<u8>, path: Option<&&Path>, dated: &DatedAction) {
         key(out, DEPTH, true, "pid");
         out.extend_from_slice(pid.to_string().as_bytes());
     }
+    if let Some(stack) = &action.stack {
+        key(out, DEPTH, true, "stack");
+        write_value(out, stack, Layout::Indented(DEPTH), Escape::NonAscii);
+    }
     if action.event == Event::Enter {
         key(out, DEPTH, true, "interrupted");
         out.extend_from_slice(if dated.interrupted { b"true" } else { b"false" });
+    }
+    if !around.is_empty() {
+        key(out, DEPTH, true, "enclosing");
+        write_enclosing(out, around, DEPTH);
     }
     new_line(out, DEPTH - 1);
     out.push(b'}');
@@ -379,6 +436,7 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         let pid = log.diagnosis.process.pid.map_or_else(String::new, |pid| format!(" {pid}"));
         let _ = writeln!(out, "Process{pid} ended at {clock}.");
     }
+    let places = Enclosed::of(found);
     for (title, actions) in sections {
         if actions.is_empty() {
             continue;
@@ -386,9 +444,11 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         out.push('\n');
         out.push_str(&style.bold(title));
         out.push('\n');
+        let notes: Vec<_> =
+            actions.iter().map(|(path, action)| places.lines(path, action)).collect();
         if only.is_some() {
             let rows: Vec<_> = actions.into_iter().map(|(_, action)| row(action)).collect();
-            out.push_str(&layout(&COLUMNS[1..], &rows, style));
+            out.push_str(&layout_with_notes(&COLUMNS[1..], &rows, &notes, style));
         } else {
             let rows: Vec<_> = actions
                 .into_iter()
@@ -399,7 +459,7 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
                     row
                 })
                 .collect();
-            out.push_str(&layout(&COLUMNS, &rows, style));
+            out.push_str(&layout_with_notes(&COLUMNS, &rows, &notes, style));
         }
     }
     out

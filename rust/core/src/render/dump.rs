@@ -6,6 +6,7 @@ use crate::read::{
     Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
 use crate::record::{Name, RawValue, Record};
+use crate::redact::redact_from;
 
 use super::Report;
 use super::json::{
@@ -29,6 +30,8 @@ pub struct DumpOptions {
     pub format: DumpFormat,
     /// So many records at most.
     pub limit: Option<u64>,
+    /// Without the secrets in them.
+    pub redact: bool,
 }
 
 /// The records of some logs that `filter` wants, as strict JSON.
@@ -66,6 +69,7 @@ pub fn dump_report_with(
         format: options.format,
         labels,
         wants_ends: options.limit.is_some(),
+        redact: options.redact,
     };
     Ok(Box::new(Dump {
         scan: LogScan::new(logs, map, scan)?,
@@ -90,6 +94,7 @@ struct DumpMap {
     /// Of the log of each file, unless there is but one log.
     labels: Vec<Vec<u8>>,
     wants_ends: bool,
+    redact: bool,
 }
 
 /// Rendered records, each with what stands before or behind it.
@@ -115,6 +120,7 @@ impl BlockMap for DumpMap {
         let out = &mut rendered.bytes;
         let label = self.labels.get(file).map(Vec::as_slice);
         self.wanted.for_each(file, cursor, block, skipped, |record| {
+            let start = out.len();
             match self.format {
                 // The first comma of all is replaced by the bracket.
                 DumpFormat::JsonArray => {
@@ -125,6 +131,9 @@ impl BlockMap for DumpMap {
                     write_labelled(out, record, self.format, label);
                     out.push(b'\n');
                 }
+            }
+            if self.redact {
+                redact_from(out, start);
             }
             if self.wants_ends {
                 rendered.ends.push(out.len());

@@ -6,6 +6,8 @@ use crate::read::{
     Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
 
+use crate::redact::redact_in;
+
 use super::Report;
 use super::json::{new_line, write_number, write_text};
 use super::logs::{LogScan, Next};
@@ -19,6 +21,8 @@ pub struct HttpOptions {
     pub failed: bool,
     /// So many requests at most.
     pub limit: Option<u64>,
+    /// Without the secrets in them.
+    pub redact: bool,
     /// JSON instead of a table.
     pub json: bool,
     /// Now, seconds since the epoch: for the JSON envelope.
@@ -54,7 +58,8 @@ pub fn http_report_with(
     options: &HttpOptions,
     scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
-    let map = HttpMap { wanted: Wanted::of(logs, filter), failed: options.failed };
+    let wanted = Wanted::of(logs, filter);
+    let map = HttpMap { wanted, failed: options.failed, redact: options.redact };
     Ok(Box::new(HttpReport {
         scan: LogScan::new(logs, map, scan)?,
         options: *options,
@@ -68,6 +73,7 @@ pub fn http_report_with(
 struct HttpMap {
     wanted: Wanted,
     failed: bool,
+    redact: bool,
 }
 
 impl BlockMap for HttpMap {
@@ -83,7 +89,13 @@ impl BlockMap for HttpMap {
         requests: &mut Vec<HttpRequest>,
     ) {
         self.wanted.for_each(file, cursor, block, skipped, |record| {
-            requests.extend(http_request(record).filter(|r| r.failed || !self.failed));
+            let wanted = http_request(record).filter(|r| r.failed || !self.failed);
+            requests.extend(wanted.map(|mut request| {
+                if self.redact {
+                    redact_in(&mut request.message);
+                }
+                request
+            }));
         });
     }
 }

@@ -13,6 +13,7 @@ mod json;
 mod list;
 mod logs;
 mod output;
+mod place;
 mod report;
 mod spans;
 mod table;

@@ -38,15 +38,41 @@ pub(crate) enum Column {
 
 /// Lays out rows of safe, one-line cells, two spaces between columns, each row ended by a newline.
 pub(crate) fn layout(columns: &[Column], rows: &[Vec<String>], style: TableStyle) -> String {
+    layout_with_notes(columns, rows, &[], style)
+}
+
+/// The same, with lines of safe text below each row, set in so that none can pass for a row.
+pub(crate) fn layout_with_notes(
+    columns: &[Column],
+    rows: &[Vec<String>],
+    notes: &[Vec<String>],
+    style: TableStyle,
+) -> String {
     let mut widths: Vec<usize> = (0..columns.len())
         .map(|index| rows.iter().map(|row| row[index].width()).max().unwrap_or(0))
         .collect();
     fit(columns, &mut widths, style.width);
     let mut out = String::new();
-    for row in rows {
+    for (index, row) in rows.iter().enumerate() {
         write_row(&mut out, columns, &widths, row, style.width.is_some());
+        for note in notes.get(index).into_iter().flatten() {
+            write_note(&mut out, note, style.width);
+        }
     }
     out
+}
+
+/// Appends a line below a row; several where it wraps.
+fn write_note(out: &mut String, note: &str, terminal: Option<usize>) {
+    let lines = match terminal {
+        Some(width) => wrap(note, width.saturating_sub(NOTE_INDENT).max(MIN_WRAPPED_COLUMNS)),
+        None => vec![note],
+    };
+    for line in lines {
+        out.extend(std::iter::repeat_n(' ', NOTE_INDENT));
+        out.push_str(line);
+        out.push('\n');
+    }
 }
 
 /// Makes the columns fit a terminal, as far as that makes sense.
@@ -84,6 +110,9 @@ pub(crate) fn fit(columns: &[Column], widths: &mut [usize], terminal: Option<usi
 /// How far the first column's further lines are set in, so that no text can start a line of its own
 /// and pass for a heading or a row.
 const HANGING_INDENT: usize = 2;
+
+/// How far the lines below a row are set in.
+const NOTE_INDENT: usize = 4;
 
 /// Appends one row: several lines where cells wrap.
 pub(crate) fn write_row(

@@ -318,8 +318,6 @@ fn remove_finished(directory: &TraceDir, name: LogName) -> Result<bool> {
     Ok(true)
 }
 
-/// Compresses one finished log. False: it is gone, changed or in use meanwhile; the next
-/// housekeeping looks at it again.
 /// The name that the file which is written of a log has as a part already.
 fn second_name_of(directory: &TraceDir, name: LogName) -> Option<PathBuf> {
     let log = directory.path_of(name.log());
@@ -327,6 +325,8 @@ fn second_name_of(directory: &TraceDir, name: LogName) -> Option<PathBuf> {
     (name.part == 0 || second == directory.path_of(name)).then_some(second)
 }
 
+/// Compresses one finished log. False: it is gone, changed or in use meanwhile; the next
+/// housekeeping looks at it again.
 fn compress(directory: &TraceDir, log: &LogFile) -> Result<bool> {
     let Some(source) = directory.open_log(log.name)? else { return Ok(false) };
     let mut name = log.name;

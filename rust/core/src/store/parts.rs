@@ -136,7 +136,6 @@ fn compressed(plain: &Path) -> PathBuf {
     name.into()
 }
 
-/// Where a file stands, plain or compressed.
 /// Part `number` of a log, in either form; None also while it is still the file that is written.
 fn standing_part(log: &Path, number: u32) -> Option<PathBuf> {
     let plain = part_path(log, number);
@@ -166,6 +165,7 @@ pub(crate) fn second_name(log: &Path) -> Option<PathBuf> {
     Some(part_path(log, number)).filter(|part| is_written(log, part))
 }
 
+/// Where a file stands, plain or compressed.
 fn standing(plain: &Path) -> Option<PathBuf> {
     standing_by(plain, |path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()))
 }

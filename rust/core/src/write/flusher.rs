@@ -113,15 +113,10 @@ impl Flusher {
             let (fd, stat) = file.get_checked()?;
             let appending = Appending::to(fd);
             let is_in_place = stat.st_nlink == 0 || is_at(path, stat.st_dev, stat.st_ino);
-            if is_in_place {
-                self.was_renamed = false;
-                return Ok(appending);
-            }
-            if self.was_renamed {
-                return Ok(appending);
-            }
-            if !follows_others && !is_part_of(path, &stat) {
-                self.was_renamed = true;
+            // Looked up once: it takes reading the directory.
+            self.was_renamed =
+                !is_in_place && (self.was_renamed || (!follows_others && !is_part_of(path, &stat)));
+            if is_in_place || self.was_renamed {
                 return Ok(appending);
             }
             drop(appending);

@@ -13,6 +13,8 @@ pub struct WriterOptions {
     pub durability: Durability,
     /// A log that has reached this size becomes a part, and a new one is begun.
     pub max_bytes: Option<u64>,
+    /// Whether secrets are taken out of the lines.
+    pub redact: bool,
 }
 
 /// The smallest buffer.
@@ -35,6 +37,7 @@ impl Default for WriterOptions {
             on_full: OnFull::default(),
             durability: Durability::default(),
             max_bytes: None,
+            redact: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! appends it to the log, no later than [`FLUSH_INTERVAL`] after. Where there can be no ring, each
 //! line is appended by a system call of its own.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -15,11 +16,13 @@ use std::time::{Duration, Instant};
 pub use super::append_error::{AppendCause, AppendError};
 use super::flusher::Flusher;
 use super::fork;
+use super::moving_end::settled_end;
 use super::open_log::OpenLog;
 use super::options::{Durability, OnFull, WriterOptions};
 use super::registry;
 use super::signal::Signal;
 use crate::error::Result;
+use crate::redact::redact;
 use crate::store::{self, RunInfo};
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
@@ -194,6 +197,7 @@ impl LogWriter {
     pub fn try_append(&self, line: &[u8]) -> Option<std::result::Result<(), AppendError>> {
         debug_assert!(line.ends_with(b"\n"), "a line ends in a newline");
         let shared = &*self.shared;
+        let line = &*shared.redacted(line);
         let is_own = shared.generation.load(Ordering::Relaxed) == fork::generation();
         if !is_own || shared.options.durability == Durability::Fsync {
             return None;
@@ -228,6 +232,7 @@ impl LogWriter {
     ) -> Option<std::result::Result<(), AppendError>> {
         let shared = &self.shared;
         shared.adopt_if_forked();
+        let line = &*shared.redacted(line);
         let start = Instant::now();
         loop {
             if shared.is_closed.load(Ordering::Acquire) {
@@ -324,6 +329,12 @@ impl Drop for LogWriter {
 }
 
 impl Shared {
+    /// The line as it is to be written.
+    #[inline]
+    fn redacted<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.options.redact { redact(line) } else { Cow::Borrowed(line) }
+    }
+
     fn push(&self, line: &[u8]) -> Push {
         let mut front = self.front.lock();
         match &mut front.mode {
@@ -392,10 +403,20 @@ impl Shared {
         };
         // Where that fails, so does the writing, which tells why.
         let appending = flusher.begin_appending(&self.file, &self.path, true);
+        self.look_for_torn_end();
         let outcome = self.append_directly(line);
         drop(appending);
         self.rotate_if_due(&mut flusher);
         outcome
+    }
+
+    /// Another process may have been killed while it appended: the next line begins on a line of its own.
+    fn look_for_torn_end(&self) {
+        let Ok((file, stat)) = self.file.get_checked() else { return };
+        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        if let Ok((_, true)) = settled_end(&file, size_bytes, &self.path) {
+            self.file.set_torn(true);
+        }
     }
 
     fn append_directly(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
@@ -422,6 +443,7 @@ impl Shared {
                 flusher.is_synced = false;
                 let follows_others = self.options.max_bytes.is_some();
                 let appending = flusher.begin_appending(&self.file, &self.path, follows_others);
+                self.look_for_torn_end();
                 let outcome = self.append_directly(line);
                 drop(appending);
                 self.rotate_if_due(&mut flusher);

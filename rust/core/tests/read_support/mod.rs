@@ -98,8 +98,12 @@ pub fn print(mut report: Box<dyn Report>) -> (String, Option<String>) {
 
 pub fn dump(path: &Path, format: DumpFormat) -> String {
     print(
-        dump_report(&[whole(path)], &Filter::default(), DumpOptions { format, limit: None })
-            .unwrap(),
+        dump_report(
+            &[whole(path)],
+            &Filter::default(),
+            DumpOptions { redact: false, format, limit: None },
+        )
+        .unwrap(),
     )
     .0
 }

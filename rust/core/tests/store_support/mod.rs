@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use inspect_trace_core::read::Blocks;
+use inspect_trace_core::read::{Batch, Blocks, Filter, Records};
 use inspect_trace_core::store::{self, RunInfo};
 use inspect_trace_core::write::options::WriterOptions;
 use inspect_trace_core::write::writer::LogWriter;
@@ -145,6 +145,18 @@ pub fn read_lines(path: &Path) -> Vec<String> {
     }
     let text = String::from_utf8(bytes).unwrap();
     text.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+/// The messages of a log with its parts, as a scan gives them.
+pub fn scanned_messages(path: &Path) -> Vec<String> {
+    let mut records = Records::open(path, &Filter::default()).unwrap();
+    let mut messages = Vec::new();
+    while let Batch::Records(batch) = records.next_batch(Duration::from_secs(60)).unwrap() {
+        messages.extend(
+            batch.iter().map(|record| String::from_utf8_lossy(&record.message()).into_owned()),
+        );
+    }
+    messages
 }
 
 pub fn mode(path: &Path) -> u32 {

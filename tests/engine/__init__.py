@@ -1,0 +1,1 @@
+"""Our engine inside inspect_ai: real evaluations, whose trace logs this package writes."""
