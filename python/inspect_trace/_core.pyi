@@ -74,11 +74,11 @@ class trace_action:  # noqa: N801 (used like a function)
         async def summarise(text: str) -> str: ...
 
     The closing record tells the outcome: `exit`; `timeout` for timeouts, also those of
-    `subprocess`, `concurrent.futures` and trio; `cancel` for Ctrl-C, interpreter exit, closed
-    generators and cancellation by asyncio, anyio, trio or `concurrent.futures`; `error` for
-    everything else. An exception group is judged by what it holds: only cancellations are a
-    `cancel`, a timeout among them makes it a `timeout`, anything else an `error`. The exception
-    itself passes unchanged.
+    `subprocess`, `concurrent.futures`, trio, httpx, requests, openai and anthropic; `cancel` for
+    Ctrl-C, interpreter exit, closed generators and cancellation by asyncio, anyio, trio or
+    `concurrent.futures`; `error` for everything else. An exception group is judged by what it
+    holds: only cancellations are a `cancel`, a timeout among them makes it a `timeout`, anything
+    else an `error`. The exception itself passes unchanged.
 
     An action inside another names it as `parent_id`, also across tasks, and across threads that
     run in a copy of the context. Inside a traced generator the generator's own action is the parent
@@ -249,6 +249,9 @@ class LogWriter:
     @property
     def dropped(self) -> int:
         """How many records could not be written, from the start."""
+
+    def redact(self) -> None:
+        """Takes secrets out of all records from now on, whatever the options said."""
 
     def write_record(self, record: logging.LogRecord) -> None:
         """Appends the line of a record.
@@ -490,7 +493,6 @@ def follow(path: str, *, filter: Filter | None = None, tail: int | None = None) 
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
-        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
