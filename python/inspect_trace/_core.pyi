@@ -719,6 +719,7 @@ def tree_report(
     as_of: float,
     width: int | None = None,
     color: bool = False,
+    redact: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
 
@@ -729,6 +730,7 @@ def export_report(
     filter: Filter | None = None,
     tail: int | None = None,
     as_of: float,
+    redact: bool = False,
 ) -> Report:
     """Some logs in the format of another tool.
 
@@ -738,6 +740,7 @@ def export_report(
         filter: Only these actions, or of CSV records.
         tail: Only the last so many records of each log.
         as_of: Until when running actions last, in seconds since the epoch.
+        redact: Without the secrets in them.
 
     Raises:
         OSError: The one log cannot be read.

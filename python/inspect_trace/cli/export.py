@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options
+from inspect_trace.cli.options import files_argument, filter_options, redact_option
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ TABLES = ("parquet", "arrow")
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @filter_options
+@redact_option
 @click.option(
     "--tail",
     metavar="N",
@@ -49,6 +50,7 @@ def export_command(
     to: str,
     output: str,
     force: bool,
+    redact: bool,
     tail: int | None,
 ) -> None:
     """Write trace logs in the format of another tool.
@@ -72,7 +74,9 @@ def export_command(
     if to in TABLES:
         _require_pyarrow()
     kind = "typed-csv" if to in TABLES else to
-    report = _core.export_report(paths, kind, filter=record_filter, tail=tail, as_of=time.time())
+    report = _core.export_report(
+        paths, kind, filter=record_filter, tail=tail, as_of=time.time(), redact=redact
+    )
     if output == "-":
         write_report(report)
         return

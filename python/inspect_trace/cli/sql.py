@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options
+from inspect_trace.cli.options import files_argument, filter_options, redact_option
 from inspect_trace.cli.output import complain, encodable, stdout_terminal, write_chunk
 
 if TYPE_CHECKING:
@@ -25,9 +25,15 @@ MAX_CELL_COLUMNS = 60
 @click.argument("query", metavar="QUERY")
 @files_argument
 @filter_options
+@redact_option
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array of objects.")
 def sql_command(
-    query: str, files: tuple[str, ...], record_filter: Filter | None, *, as_json: bool
+    query: str,
+    files: tuple[str, ...],
+    record_filter: Filter | None,
+    *,
+    redact: bool,
+    as_json: bool,
 ) -> None:
     """Ask trace logs in SQL.
 
@@ -52,7 +58,9 @@ def sql_command(
     from inspect_trace.store import find_trace_files
 
     paths = find_trace_files(files)
-    report = _core.export_report(paths, "typed-csv", filter=record_filter, as_of=time.time())
+    report = _core.export_report(
+        paths, "typed-csv", filter=record_filter, as_of=time.time(), redact=redact
+    )
     # The records are in a file meanwhile: a query may go through them more than once.
     with tempfile.TemporaryDirectory(prefix="inspect-trace-sql-") as directory:
         try:

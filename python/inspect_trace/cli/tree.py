@@ -12,6 +12,7 @@ from inspect_trace.cli.options import (
     filter_options,
     json_option,
     part_options,
+    redact_option,
 )
 from inspect_trace.cli.output import stdout_terminal, write_report
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.command("tree")
 @files_argument
 @filter_options
+@redact_option
 @part_options(
     "Look only at the last N records of each log.",
     "No more than N outermost actions that ended; unfinished ones are always shown.",
@@ -38,6 +40,7 @@ def tree_command(
     *,
     tail: int | None,
     limit: int | None,
+    redact: bool,
     running: bool,
     as_json: bool,
 ) -> None:
@@ -68,5 +71,6 @@ def tree_command(
             as_of=time.time(),
             width=terminal.width,
             color=terminal.color,
+            redact=redact,
         )
     )

@@ -237,7 +237,7 @@ pub(crate) fn anomalies_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, running = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false
+    width = None, color = false, redact = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn tree_report(
@@ -251,11 +251,13 @@ pub(crate) fn tree_report(
     as_of: f64,
     width: Option<usize>,
     color: bool,
+    redact: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let style = TableStyle { width, color };
+    let as_of_s = as_of;
     let options =
-        TreeOptions { running, limit, json, as_of_s: as_of, style, ..TreeOptions::default() };
+        TreeOptions { running, limit, redact, json, as_of_s, style, ..TreeOptions::default() };
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::tree_report(&logs, &filter, &options))
@@ -263,7 +265,7 @@ pub(crate) fn tree_report(
 
 /// Some logs in the format of another tool: `perfetto`, `otlp`, `csv` or `typed-csv`.
 #[pyfunction]
-#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of))]
+#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of, redact = false))]
 pub(crate) fn export_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -271,6 +273,7 @@ pub(crate) fn export_report(
     filter: Option<&Bound<'_, Filter>>,
     tail: Option<usize>,
     as_of: f64,
+    redact: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = match to {
@@ -283,7 +286,7 @@ pub(crate) fn export_report(
     let shows_records = matches!(format, ExportFormat::Csv | ExportFormat::TypedCsv);
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| !shows_records || wants.matches(record))?;
-    let options = ExportOptions { format, as_of_s: as_of, scan: ScanOptions::default() };
+    let options = ExportOptions { format, as_of_s: as_of, redact, scan: ScanOptions::default() };
     open(py, || render::export_report(&logs, &filter, &options))
 }
 

@@ -1,12 +1,14 @@
 //! Actions as spans of time: what their records tell, in the order of the log, for those who show
 //! all actions and not only the anomalies.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::read::{
     ActionSpan, Block, BlockMap, Filter, Kind, LineCursor, Log, Skipped, to_str_lossy,
 };
 use crate::record::{Event, Name, Record};
+use crate::redact::{redact, redact_json};
 use crate::store::ProcessStatus;
 use crate::timestamp;
 
@@ -52,14 +54,15 @@ pub(crate) struct Span {
 }
 
 impl ActionRecord {
-    fn of(record: &Record<'_>, event: Event, matches: bool, stacks: bool) -> Option<Self> {
-        let text = |name| record.text(name).map(|text| Box::from(&*text));
+    fn of(record: &Record<'_>, event: Event, matches: bool, shown: Shown) -> Option<Self> {
+        let id = |name| record.text(name).map(|text| Box::from(&*text));
+        let text = |name| record.text(name).map(|text| Box::from(&*shown.text(&text)));
         let finite = |number: Option<f64>| number.filter(|number| number.is_finite());
         let json = |name| {
             let value = record.value(name)?;
-            (value.kind() != Kind::Null).then(|| Box::from(value.raw()))
+            (value.kind() != Kind::Null).then(|| Box::from(&*shown.json(value.raw())))
         };
-        let trace_id: Box<[u8]> = text(Name::TraceId)?;
+        let trace_id: Box<[u8]> = id(Name::TraceId)?;
         let timestamp_s = timestamp::parse_epoch_s(&record.timestamp());
         let duration_s = finite(record.duration_s());
         let start_s = finite(record.start_time_s());
@@ -78,14 +81,14 @@ impl ActionRecord {
                 action: text(Name::Action)?,
                 detail: text(Name::Detail).or_else(|| text(Name::Message)).unwrap_or_default(),
                 trace_id,
-                parent_id: text(Name::ParentId),
+                parent_id: id(Name::ParentId),
                 event,
                 start_s,
                 end_s,
                 duration_s,
                 error: text(Name::Error),
                 error_type: text(Name::ErrorType),
-                stacktrace: if stacks { text(Name::Stacktrace) } else { None },
+                stacktrace: if shown.stacks { text(Name::Stacktrace) } else { None },
                 task: json(Name::Task),
                 sample_id: json(Name::SampleId),
                 epoch: json(Name::Epoch),
@@ -173,13 +176,31 @@ pub(crate) struct SpanMap {
     filter: Filter,
     /// Of each file, where to begin.
     starts: Vec<u64>,
-    /// Whether stack traces are wanted.
-    stacks: bool,
+    shown: Shown,
+}
+
+/// What is shown of an action.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// Stack traces too.
+    pub(crate) stacks: bool,
+    /// No keys, tokens and passwords.
+    pub(crate) redact: bool,
+}
+
+impl Shown {
+    fn text<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.redact { redact(text) } else { Cow::Borrowed(text) }
+    }
+
+    fn json<'a>(&self, json: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.redact { redact_json(json) } else { Cow::Borrowed(json) }
+    }
 }
 
 impl SpanMap {
-    pub(crate) fn new(logs: &[Log], filter: &Filter, stacks: bool) -> Self {
-        Self { filter: filter.clone(), starts: logs.iter().flat_map(Log::starts).collect(), stacks }
+    pub(crate) fn new(logs: &[Log], filter: &Filter, shown: Shown) -> Self {
+        Self { filter: filter.clone(), starts: logs.iter().flat_map(Log::starts).collect(), shown }
     }
 }
 
@@ -202,7 +223,7 @@ impl BlockMap for SpanMap {
             found.times.observe(&record);
             let Some(event) = record.event() else { continue };
             let matches = self.filter.matches_action_record(&record);
-            found.records.extend(ActionRecord::of(&record, event, matches, self.stacks));
+            found.records.extend(ActionRecord::of(&record, event, matches, self.shown));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::analyze::ids::IdMap;
-use crate::analyze::spans::{ActionRecord, LogEnd, Span};
+use crate::analyze::spans::{ActionRecord, LogEnd, Shown, Span};
 use crate::read::{Filter, Log, Progress, ScanOptions};
 use crate::record::Event;
 
@@ -35,6 +35,8 @@ pub struct ExportOptions {
     pub format: ExportFormat,
     /// Now, seconds since the epoch: until when running actions last.
     pub as_of_s: f64,
+    /// Whether keys, tokens and passwords are left out.
+    pub redact: bool,
     /// How the logs are read: which changes nothing in what is exported but the names of tracks.
     pub scan: ScanOptions,
 }
@@ -53,8 +55,8 @@ pub fn export_report(
     match options.format {
         ExportFormat::Perfetto => spans_report(logs, filter, options, Perfetto::default()),
         ExportFormat::Otlp => spans_report(logs, filter, options, Otlp::default()),
-        ExportFormat::Csv => csv_report(logs, filter, false, options.scan),
-        ExportFormat::TypedCsv => csv_report(logs, filter, true, options.scan),
+        ExportFormat::Csv => csv_report(logs, filter, options, false),
+        ExportFormat::TypedCsv => csv_report(logs, filter, options, true),
     }
 }
 
@@ -91,8 +93,8 @@ fn spans_report(
     format: impl SpanFormat + 'static,
 ) -> Result<Box<dyn Report>> {
     // Stack traces are large, and only some formats have a place for them.
-    let stacks = options.format == ExportFormat::Otlp;
-    let scan = SpanScan::new(logs, filter, options.as_of_s, stacks, options.scan)?;
+    let shown = Shown { stacks: options.format == ExportFormat::Otlp, redact: options.redact };
+    let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     let pids = scan.pids();
     Ok(Box::new(SpansReport {
         scan,

@@ -2,15 +2,15 @@
 
 use crate::Result;
 use crate::read::{
-    Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
-    to_str_lossy,
+    Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, Skipped, Wanted, to_str_lossy,
 };
 use crate::record::{Name, RawValue, Record};
+use crate::redact::redact_from;
 use crate::timestamp::parse_epoch_s;
 use crate::write::json::write_float;
 
 use super::Report;
-use super::export::microseconds;
+use super::export::{ExportOptions, microseconds};
 use super::json::{Escape, Layout, write_string_text, write_value};
 use super::logs::{LogScan, Next};
 
@@ -51,22 +51,32 @@ const COLUMNS: [(&str, Name, Takes); 20] = [
 pub(super) fn csv_report(
     logs: &[Log],
     filter: &Filter,
+    options: &ExportOptions,
     typed: bool,
-    scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
     let labels = logs.iter().flat_map(|log| {
         let mut label = Vec::new();
         write_quoted(&mut label, log.path.as_os_str().as_encoded_bytes());
         vec![label; log.files.len()]
     });
-    let map = CsvMap { wanted: Wanted::of(logs, filter), labels: labels.collect(), typed };
-    Ok(Box::new(CsvReport { scan: LogScan::new(logs, map, scan)?, has_head: false, ended: false }))
+    let map = CsvMap {
+        wanted: Wanted::of(logs, filter),
+        labels: labels.collect(),
+        redact: options.redact,
+        typed,
+    };
+    Ok(Box::new(CsvReport {
+        scan: LogScan::new(logs, map, options.scan)?,
+        has_head: false,
+        ended: false,
+    }))
 }
 
 struct CsvMap {
     wanted: Wanted,
     /// Of the log of each file.
     labels: Vec<Vec<u8>>,
+    redact: bool,
     typed: bool,
 }
 
@@ -85,7 +95,7 @@ impl BlockMap for CsvMap {
         let label = &self.labels[file];
         self.wanted.for_each(file, cursor, block, skipped, |record| {
             out.extend_from_slice(label);
-            write_row(out, record, self.typed);
+            write_row(out, record, self.redact, self.typed);
         });
     }
 }
@@ -138,7 +148,7 @@ impl Report for CsvReport {
     }
 }
 
-fn write_row(out: &mut Vec<u8>, record: &Record<'_>, typed: bool) {
+fn write_row(out: &mut Vec<u8>, record: &Record<'_>, redact: bool, typed: bool) {
     let mut values: [Option<RawValue<'_>>; COLUMNS.len()] = [None; COLUMNS.len()];
     let mut others = Vec::new();
     record.for_each_distinct(|key, name, value| {
@@ -157,15 +167,18 @@ fn write_row(out: &mut Vec<u8>, record: &Record<'_>, typed: bool) {
             write_value(&mut others, value.raw(), Layout::Compact, Escape::Needed);
         }
     });
-    for ((_, _, takes), value) in COLUMNS.iter().zip(values) {
+    for ((_, name, takes), value) in COLUMNS.iter().zip(values) {
         out.push(b',');
         if let Some(value) = value {
-            write_column(out, *takes, value, typed);
+            write_column(out, *takes, value, redact && !is_id(*name), typed);
         }
     }
     out.push(b',');
     if !others.is_empty() {
         others.push(b'}');
+        if redact {
+            redact_from(&mut others, 0);
+        }
         write_quoted(out, &others);
     }
     out.push(b'\n');
@@ -190,7 +203,12 @@ fn timestamp_us(value: RawValue<'_>) -> Option<i64> {
     parse_epoch_s(&value.text()?).map(microseconds)
 }
 
-fn write_column(out: &mut Vec<u8>, takes: Takes, value: RawValue<'_>, typed: bool) {
+/// Whether what stands there is random, and may look like a key.
+fn is_id(name: Name) -> bool {
+    matches!(name, Name::TraceId | Name::ParentId)
+}
+
+fn write_column(out: &mut Vec<u8>, takes: Takes, value: RawValue<'_>, redact: bool, typed: bool) {
     match takes {
         Takes::Timestamp if typed => {
             if let Some(timestamp_us) = timestamp_us(value) {
@@ -209,10 +227,13 @@ fn write_column(out: &mut Vec<u8>, takes: Takes, value: RawValue<'_>, typed: boo
         }
         Takes::Text | Takes::Any | Takes::Timestamp => {
             if let Some(text) = value.text() {
-                write_quoted(out, &text);
+                write_quoted(out, &if redact { crate::redact::redact(&text) } else { text });
             } else {
                 let mut json = Vec::new();
                 write_value(&mut json, value.raw(), Layout::Compact, Escape::Needed);
+                if redact {
+                    redact_from(&mut json, 0);
+                }
                 write_quoted(out, &json);
             }
         }

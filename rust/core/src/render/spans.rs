@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::Result;
-use crate::analyze::spans::{ActionRecord, LogEnd, SpanMap};
+use crate::analyze::spans::{ActionRecord, LogEnd, Shown, SpanMap};
 use crate::read::{Filter, Log, Progress, ScanOptions};
 
 use super::logs::{LogScan, Next};
@@ -35,11 +35,11 @@ impl SpanScan {
         logs: &[Log],
         filter: &Filter,
         as_of_s: f64,
-        stacks: bool,
+        shown: Shown,
         options: ScanOptions,
     ) -> Result<Self> {
         let ends = logs.iter().map(|log| Some(Box::new(LogEnd::before(log, as_of_s)))).collect();
-        let scan = LogScan::new(logs, SpanMap::new(logs, filter, stacks), options)?;
+        let scan = LogScan::new(logs, SpanMap::new(logs, filter, shown), options)?;
         Ok(Self { scan, ends, log: 0, next: VecDeque::new() })
     }
 

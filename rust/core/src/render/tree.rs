@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Result;
-use crate::analyze::spans::NamesParents;
+use crate::analyze::spans::{NamesParents, Shown};
 use crate::analyze::tree::{MAX_HELD_BYTES, Tree, Visit};
 use crate::read::{Filter, Log, Progress, Scan, ScanOptions, ScanStep};
 use crate::store::RunInfo;
@@ -23,6 +23,8 @@ pub struct TreeOptions {
     pub running: bool,
     /// So many outermost actions that ended at most. Unfinished ones are always shown.
     pub limit: Option<u64>,
+    /// Whether keys, tokens and passwords are left out.
+    pub redact: bool,
     /// JSON instead of text.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -41,6 +43,7 @@ impl Default for TreeOptions {
         Self {
             running: false,
             limit: None,
+            redact: false,
             json: false,
             as_of_s: 0.0,
             style: TableStyle::default(),
@@ -65,7 +68,8 @@ pub fn tree_report(
     options: &TreeOptions,
 ) -> Result<Box<dyn Report>> {
     // Asks for the processes, so it comes before anything is read.
-    let scan = SpanScan::new(logs, filter, options.as_of_s, false, options.scan)?;
+    let shown = Shown { stacks: false, redact: options.redact };
+    let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     Ok(Box::new(TreeReport {
         scan,
         filter: filter.clone(),
