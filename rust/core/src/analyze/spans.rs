@@ -189,11 +189,11 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn text<'a>(self, text: &'a [u8]) -> Cow<'a, [u8]> {
+    fn text(self, text: &[u8]) -> Cow<'_, [u8]> {
         if self.redact { redact(text) } else { Cow::Borrowed(text) }
     }
 
-    fn json<'a>(self, json: &'a [u8]) -> Cow<'a, [u8]> {
+    fn json(self, json: &[u8]) -> Cow<'_, [u8]> {
         if self.redact { redact_json(json) } else { Cow::Borrowed(json) }
     }
 }
