@@ -116,6 +116,9 @@ def stall_fields(trace_id: str) -> dict[str, Any]:
     return {"event": "stall", "trace_id": trace_id, "duration": 60.5, "stack": stack}
 
 
+STALLS = st.none() | st.builds(stall_fields, st.sampled_from(["a", "b", "c", "d"]))
+
+
 @st.composite
 def plain_lines(draw: st.DrawFn) -> str:
     """One line without an action."""
@@ -124,7 +127,7 @@ def plain_lines(draw: st.DrawFn) -> str:
         "level": draw(st.sampled_from(["TRACE", "HTTP", "INFO", "ERROR"])),
         "message": draw(TEXTS),
         **draw(st.dictionaries(st.sampled_from(["task", "epoch", "x"]), st.none() | TEXTS)),
-        **draw(st.just({}) | st.builds(stall_fields, st.sampled_from(["a", "b", "c", "d"]))),
+        **(draw(STALLS) or {}),
     }
     return json.dumps(record, ensure_ascii=draw(st.booleans()))
 

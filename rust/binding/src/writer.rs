@@ -66,6 +66,10 @@ impl LogWriter {
         self.core().dropped()
     }
 
+    fn redact(&self) {
+        self.core().redact();
+    }
+
     fn write_record(&self, py: Python<'_>, record: &Bound<'_, PyAny>) -> PyResult<()> {
         write_record(py, self, record)
     }
