@@ -7,12 +7,14 @@ use crate::watch::Frame;
 const MAX_SHOWN: usize = 5;
 
 /// Frames, given as JSON, as lines: the innermost first, then those that called it, but for what
-/// libraries call among themselves.
+/// libraries call among themselves. A frame of a library counts where it waits for another task.
 pub(super) fn stack_lines(json: &[u8]) -> Vec<String> {
     let frames = Frame::read_list(json);
     let Some((innermost, outer)) = frames.split_last() else { return Vec::new() };
     let has_own = outer.iter().any(|frame| !is_of_library(frame));
-    let callers = outer.iter().rev().filter(|frame| !has_own || !is_of_library(frame));
+    // From one task to another is worth a line wherever it happens.
+    let tells = |frame: &&Frame| !has_own || !is_of_library(frame) || frame.awaits.is_some();
+    let callers = outer.iter().rev().filter(tells);
     std::iter::once(line("at", innermost))
         .chain(callers.take(MAX_SHOWN - 1).map(|frame| line("from", frame)))
         .collect()
@@ -86,10 +88,19 @@ mod tests {
         assert!(lines(&[]).is_empty());
     }
 
-    /// What is waited for is told, and no text steers the terminal.
+    /// What is waited for is told, also of a library's frame, and no text steers the terminal.
     #[test]
     fn what_is_awaited() {
-        let json = br#"[{"file": "f\u001b", "line": 1, "function": "g", "awaits": "task 't'"}]"#;
-        assert_eq!(stack_lines(json), ["at g (f\\x1b:1), waits for task 't'"]);
+        let json = br#"[{"file": "a", "line": 2, "function": "h"},
+            {"file": "/lib/python3.11/g", "line": 3, "function": "g", "awaits": "task 'u'"},
+            {"file": "f\u001b", "line": 1, "function": "g", "awaits": "task 't'"}]"#;
+        assert_eq!(
+            stack_lines(json),
+            [
+                "at g (f\\x1b:1), waits for task 't'",
+                "from g (/lib/python3.11/g:3), waits for task 'u'",
+                "from h (a:2)",
+            ]
+        );
     }
 }
