@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace._core import start_action, trace_action
+from inspect_trace._foreign import is_traced_already
 from inspect_trace.action import Redacted, _current
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ class OpenAction:
         self.detail = detail
         self._extra = extra
         self._outside = _current.get()
+        self._span: ActionSpan | None = None
+        if is_traced_already(action):
+            return
         adapter = logging.LoggerAdapter(LOGGER, self._extra)
-        self._span: ActionSpan | None = start_action(trace_action(adapter, action, "%s", detail))
+        self._span = start_action(trace_action(adapter, action, "%s", detail))
         if self._span is not None:
             self._span.enter()
 
     @property
     def is_open(self) -> bool:
-        """Whether it is traced, and has not ended."""
+        """Whether it is traced, and has not ended. Not traced here is what inspect_ai traces."""
         return self._span is not None
 
     def detach(self) -> None:
