@@ -37,9 +37,7 @@ class Pair:
         path.write_text(textwrap.dedent(source))
         return name
 
-    def command(
-        self, how: Sequence[str], *target: str, flags: Sequence[str] = ()
-    ) -> list[str]:
+    def command(self, how: Sequence[str], *target: str, flags: Sequence[str] = ()) -> list[str]:
         """The command line, `how` being `RUN` with its options, or nothing."""
         return [sys.executable, *flags, *how, *target]
 

@@ -7,7 +7,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
-from inspect_trace._report import warn, warn_of_exception
+from inspect_trace._report import warn_of_exception
 
 from . import Choice
 
@@ -98,13 +98,19 @@ class _Beginning:
 
 @contextlib.contextmanager
 def _low_descriptors_taken() -> Iterator[None]:
-    """What is opened inside gets a descriptor that is not low."""
+    """What is opened inside gets a descriptor that is not low, if the process may have so many."""
     taken: list[int] = []
     try:
-        with contextlib.suppress(OSError):  # none are left: then it has to be a low one
-            while not taken or taken[-1] < FIRST_DESCRIPTOR - 1:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
+        while not taken or taken[-1] < FIRST_DESCRIPTOR - 1:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        _close(taken)
+    try:
         yield
     finally:
-        for descriptor in taken:
-            os.close(descriptor)
+        _close(taken)
+
+
+def _close(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())

@@ -19,7 +19,7 @@ if _told is not None and _path.startswith(_ours):
 # What it stands before: it is imported, or missing, as it would be without us.
 del sys.modules[__name__]
 try:
-    import sitecustomize  # noqa: F401
+    __import__(__name__)
 finally:
     if _told is not None:
         from inspect_trace.launch.start import begin_or_tell
