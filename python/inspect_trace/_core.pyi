@@ -28,6 +28,7 @@ __all__ = [
     "anomalies",
     "anomalies_report",
     "dump_report",
+    "export_report",
     "follow",
     "follow_report",
     "format_record",
@@ -50,6 +51,7 @@ __all__ = [
     "terminal_safe",
     "trace_action",
     "trace_message",
+    "tree_report",
     "use_fast_path",
     "verify_report",
 ]
@@ -72,11 +74,11 @@ class trace_action:  # noqa: N801 (used like a function)
         async def summarise(text: str) -> str: ...
 
     The closing record tells the outcome: `exit`; `timeout` for timeouts, also those of
-    `subprocess`, `concurrent.futures` and trio; `cancel` for Ctrl-C, interpreter exit, closed
-    generators and cancellation by asyncio, anyio, trio or `concurrent.futures`; `error` for
-    everything else. An exception group is judged by what it holds: only cancellations are a
-    `cancel`, a timeout among them makes it a `timeout`, anything else an `error`. The exception
-    itself passes unchanged.
+    `subprocess`, `concurrent.futures`, trio, httpx, requests, openai and anthropic; `cancel` for
+    Ctrl-C, interpreter exit, closed generators and cancellation by asyncio, anyio, trio or
+    `concurrent.futures`; `error` for everything else. An exception group is judged by what it
+    holds: only cancellations are a `cancel`, a timeout among them makes it a `timeout`, anything
+    else an `error`. The exception itself passes unchanged.
 
     An action inside another names it as `parent_id`, also across tasks, and across threads that
     run in a copy of the context. Inside a traced generator the generator's own action is the parent
@@ -247,6 +249,9 @@ class LogWriter:
     @property
     def dropped(self) -> int:
         """How many records could not be written, from the start."""
+
+    def redact(self) -> None:
+        """Takes secrets out of all records from now on, whatever the options said."""
 
     def write_record(self, record: logging.LogRecord) -> None:
         """Appends the line of a record.
@@ -488,7 +493,6 @@ def follow(path: str, *, filter: Filter | None = None, tail: int | None = None) 
         path: The log.
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
-        redact: Without the secrets in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -614,12 +618,13 @@ class Report(Iterator[bytes]):
     @property
     def found_problems(self) -> bool:
         """Whether what was asked about is not as it should be."""
-    def write_to(self, fd: int, duration: float) -> bool:
+    def write_to(self, fd: int, duration: float, name: str | None = None) -> bool:
         """Writes chunks to an open file for about so many seconds.
 
         Args:
             fd: The descriptor.
             duration: How long, in seconds.
+            name: What the file is called in errors; default: standard output.
 
         Returns:
             Whether there is more to write.
@@ -702,6 +707,45 @@ def anomalies_report(
     redact: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
+
+def tree_report(
+    paths: Sequence[str],
+    *,
+    filter: Filter | None = None,
+    running: bool = False,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """The actions of some logs within those that they are in, as text or as JSON."""
+
+def export_report(
+    paths: Sequence[str],
+    to: str,
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    as_of: float,
+    redact: bool = False,
+) -> Report:
+    """Some logs in the format of another tool.
+
+    Args:
+        paths: The logs.
+        to: `perfetto`, `otlp`, `csv`, or `typed-csv`, in which times are microseconds.
+        filter: Only these actions, or of CSV records.
+        tail: Only the last so many records of each log.
+        as_of: Until when running actions last, in seconds since the epoch.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log cannot be read.
+        ValueError: There is no such format.
+    """
 
 def list_report(
     directory: str, *, json: bool = False, width: int | None = None, color: bool = False

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 DIRECTORY_VARIABLE: Final = "INSPECT_TRACE_DIR"
 FILE_VARIABLE: Final = "INSPECT_TRACE_FILE"
 RUN_VARIABLE: Final = "INSPECT_TRACE_RUN"
+REDACT_VARIABLE: Final = "INSPECT_TRACE_REDACT"
 DEFAULT_KEEP_RUNS: Final = 10
 DEFAULT_BUFFER_BYTES: Final = 4 * 1024 * 1024
 
 OnFull: TypeAlias = Literal["block", "drop"]
 Durability: TypeAlias = Literal["process", "fsync"]
+_Options: TypeAlias = "tuple[int, str, str, int | None, bool]"
 
 _RETRY_AFTER_S: Final = 1.0
 
@@ -153,10 +155,11 @@ class TraceHandler(logging.Handler):
         max_bytes: A log that has reached this size becomes a part of the log
             (`trace-1.part0001.log`), and a new one is begun, also for other processes that have it
             open, such as forked children; commands read the parts as one. None: the log is one
-            file.
+            file. Where handlers of a process share a log, the first one's choice counts, in this
+            and in the three before.
         redact: Whether secrets are taken out of everything that is written, as
-            `inspect_trace.redact` does. Where handlers of a process share a log, the first one's
-            choice counts, in this and in the four before.
+            `inspect_trace.redact` does; of all that goes into a log, from when one of its handlers
+            asks for it. None means the environment variable `INSPECT_TRACE_REDACT`: `1`, or unset.
 
     Raises:
         ValueError: There is no such level, or no such choice.
@@ -173,13 +176,14 @@ class TraceHandler(logging.Handler):
         on_full: OnFull = "block",
         durability: Durability = "process",
         max_bytes: int | None = None,
-        redact: bool = False,
+        redact: bool | None = None,
     ) -> None:
         register_levels()
         super().__init__(check_level(level))
         _check_choices(buffer_bytes, on_full, durability, max_bytes)
         self._keep_runs = keep_runs
-        self._options = (buffer_bytes, on_full, durability, max_bytes, redact)
+        redacts = _redacts_by_environment() if redact is None else redact
+        self._options = (buffer_bytes, on_full, durability, max_bytes, redacts)
         self._dropped = _Tally()
         self._dropped_by_log = 0  # of logs this handler has let go of
         self._closed = False
@@ -332,15 +336,19 @@ class TraceHandler(logging.Handler):
         file = os.path.abspath(value)  # noqa: PTH100
         try:
             with _opening:
-                self._log = _shared(
-                    file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False
-                )
+                self._log = self._open_file(file)
         except OSError as error:
             reason = _sentence(error, file)
             warn(f"{FILE_VARIABLE}={value}: {reason}; using the trace directory instead")
             return False
         self._file = file
         return True
+
+    def _open_file(self, file: str) -> _Log:
+        options = self._options
+        log = _shared(file, lambda: _core.LogWriter.open(file, options), in_trace_dir=False)
+        _redact_if_asked(log, options)
+        return log
 
     def _find_directory(self, directory: str | os.PathLike[str] | None) -> str | None:
         """The trace directory; None, once that was told, where the user has no home for it."""
@@ -370,10 +378,7 @@ class TraceHandler(logging.Handler):
         """Opens the log, or reports why not (once for each cause)."""
         try:
             if self._file is not None:
-                file = self._file
-                return _shared(
-                    file, lambda: _core.LogWriter.open(file, self._options), in_trace_dir=False
-                )
+                return self._open_file(self._file)
             return _open_in(self._directory or "", self._keep_runs, self._options)
         except Exception as error:
             self._retry_at_s = monotonic() + _RETRY_AFTER_S
@@ -463,9 +468,23 @@ def _shared(key: str, opened: Callable[[], _core.LogWriter], *, in_trace_dir: bo
     return log
 
 
-def _open_in(
-    directory: str, keep_runs: int, options: tuple[int, str, str, int | None, bool]
-) -> _Log:
+def _redact_if_asked(log: _Log, options: _Options) -> None:
+    """Has secrets taken out of a log that another handler may have opened without."""
+    if options[-1]:
+        log.writer.redact()
+
+
+def _redacts_by_environment() -> bool:
+    value = os.environ.get(REDACT_VARIABLE, "")
+    if value in ("", "0"):
+        return False
+    if value != "1":
+        # Whoever sets it does not want secrets in a log.
+        warn(f"{REDACT_VARIABLE}={value}: it can be 1 or 0; taken for 1")
+    return True
+
+
+def _open_in(directory: str, keep_runs: int, options: _Options) -> _Log:
     """This process's log in a trace directory (call with `_opening` held)."""
     opened_now = False
 
@@ -479,6 +498,7 @@ def _open_in(
 
     # The trailing separator keeps a directory apart from a file that had its name before.
     log = _shared(directory, create, in_trace_dir=True)
+    _redact_if_asked(log, options)
     if opened_now:
         try:
             _core.spawn_housekeeping(directory, keep_runs)

@@ -14,7 +14,7 @@ def redact(text: str) -> str:
     list is in the documentation, under Integration. A secret that is none of these stays.
 
     Args:
-        text: Any text, also a line of JSON, which stays the object that it is.
+        text: Any text.
 
     Returns:
         The text; redacting it again changes nothing.

@@ -162,7 +162,7 @@ def init_tracing(
     on_full: OnFull = "block",
     durability: Durability = "process",
     max_bytes: int | None = None,
-    redact: bool = False,
+    redact: bool | None = None,
 ) -> Tracing:
     """Sets the program up for tracing: a `TraceHandler` on the root logger, and levels to match.
 
@@ -181,11 +181,12 @@ def init_tracing(
             reach the root logger. None lowers the level of the root logger, and so that of every
             logger without a level of its own.
         keep_runs: How many runs stay in the trace directory.
-        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next four.
+        buffer_bytes: The size of the buffer; see `TraceHandler`, also for the next three.
         on_full: What happens when it is full.
         durability: What a record survives.
         max_bytes: The size at which a new file is begun.
-        redact: Whether secrets are taken out.
+        redact: Whether secrets are taken out; see `TraceHandler`. None honours
+            `INSPECT_TRACE_REDACT`.
 
     Returns:
         What was set up; its `close` takes it back.

@@ -18,7 +18,22 @@ SNAPSHOT = Path(__file__).parents[2] / "docs" / "cli_help.txt"
 def test_help_texts(inspect_trace: Run) -> None:
     """The documented help texts are those of the commands, in characters any locale has."""
     parts = []
+<<<<<<< HEAD
     for command in ("", "list", "dump", "http", "anomalies", "verify", "status", "run"):
+=======
+    for command in (
+        "",
+        "list",
+        "dump",
+        "http",
+        "anomalies",
+        "tree",
+        "export",
+        "sql",
+        "verify",
+        "status",
+    ):
+>>>>>>> main
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})
         assert (result.returncode, result.stderr) == (0, "")
         shown = result.stdout.replace("python -m inspect_trace", "inspect-trace")

@@ -17,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from conftest import DEADLINE_S
 from inspect_trace import init_tracing, instrument, trace_action
 from inspect_trace.instrument import _action
 from inspect_trace.instrument._url import shown_url
@@ -194,7 +195,7 @@ def test_a_broken_body(log: SourceLog, stub: Stub, get: Callable[[str], Any]) ->
 def test_a_timeout(log: SourceLog, stub: Stub, get: Callable[..., Any], what: str) -> None:
     """A timeout, before or within the body, is a timeout."""
     with pytest.raises(ERRORS):
-        get(f"{stub.url}/{what}", timeout_s=0.2)
+        get(f"{stub.url}/{what}", timeout_s=0.2 if what == "hang" else 0.5)
     assert log.one["event"] == "timeout"
     (record,) = http_records(log)
     assert ("200 OK" in record["message"]) == (what == "half")
@@ -219,7 +220,7 @@ def test_a_cancelled_request(log: SourceLog, stub: Stub, library: Any, what: str
 
     async def main() -> None:
         task = asyncio.create_task(get_async(library, f"{stub.url}/{what}"))
-        await asyncio.to_thread(stub.hanging.acquire)
+        assert await asyncio.to_thread(stub.hanging.acquire, timeout=DEADLINE_S)
         while what == "half" and not http_records(log):
             await asyncio.sleep(0.001)
         assert log.events == ["HTTP:enter"]
@@ -300,6 +301,49 @@ def test_retries_of_urllib3(log: SourceLog, stub: Stub) -> None:
             session.get(f"{stub.url}/drop")
     assert [r["attempt"] for r in http_records(log)[3:]] == [1, 2, 3, 4]
     assert log.ended[1]["event"] == "error"
+
+
+class ByAiohttp(httpx.AsyncBaseTransport):
+    """A transport of httpx as there are some: on top of another library."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with aiohttp.ClientSession() as session, session.get(str(request.url)) as response:
+            return httpx.Response(response.status, content=await response.read())
+
+
+def test_one_library_on_top_of_another(log: SourceLog, stub: Stub) -> None:
+    """A request that one library makes by another is one request; those after it count again."""
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=ByAiohttp()) as client:
+            assert (await client.get(f"{stub.url}/ok")).content == b"fine"
+        async with aiohttp.ClientSession() as session, session.get(f"{stub.url}/ok") as response:
+            await response.read()
+
+    asyncio.run(main())
+    assert log.events == ["HTTP:enter", "HTTP:exit"] * 2
+    assert len(http_records(log)) == 2
+
+
+def test_what_inspect_ai_logs_itself(log: SourceLog, stub: Stub) -> None:
+    """Where inspect_ai's hooks log an answer, there is the action, and no second record."""
+
+    async def hook(response: httpx.Response) -> None:
+        pass
+
+    hook.__module__ = "inspect_ai.model._providers.util.hooks"
+
+    async def main() -> None:
+        hooks = {"response": [hook]}
+        async with httpx.AsyncClient(event_hooks=hooks, trust_env=False) as client:
+            await client.get(f"{stub.url}/ok")
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(f"{stub.url}/drop")
+
+    asyncio.run(main())
+    assert log.events == ["HTTP:enter", "HTTP:exit", "HTTP:enter", "HTTP:error"]
+    (record,) = http_records(log)
+    assert record["error_type"] == "RemoteProtocolError"
 
 
 def test_in_threads(log: SourceLog, stub: Stub) -> None:

@@ -12,6 +12,7 @@ import anthropic
 import openai
 import pytest
 
+from conftest import DEADLINE_S
 from inspect_trace import instrument, trace_action
 from inspect_trace.instrument import _action
 from inspect_trace.instrument._provider import provider_of
@@ -225,7 +226,7 @@ def test_a_stream_that_is_cancelled(log: SourceLog, stub: Stub, name: str) -> No
     async def main() -> None:
         async with async_client_of(stub, provider) as client:
             task = asyncio.create_task(read(client))
-            await asyncio.to_thread(stub.hanging.acquire)
+            assert await asyncio.to_thread(stub.hanging.acquire, timeout=DEADLINE_S)
             assert log.events == ["Model:enter"]
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -301,7 +302,7 @@ def test_a_hung_server(log: SourceLog, stub: Stub, provider: str) -> None:
     async def main() -> None:
         async with async_client_of(stub, provider) as client:
             task = asyncio.create_task(CREATE[provider](client, "hang"))
-            await asyncio.to_thread(stub.hanging.acquire)
+            assert await asyncio.to_thread(stub.hanging.acquire, timeout=DEADLINE_S)
             model, request = log.records
             assert (model["action"], request["action"]) == ("Model", "HTTP")
             assert request["parent_id"] == model["trace_id"]
@@ -351,7 +352,7 @@ def test_providers(base_url: str, provider: str) -> None:
 def test_off_again(source_log: SourceLog, stub: Stub) -> None:
     """What is off traces nothing."""
     instrument.enable("models")
-    assert instrument.enabled() == ("openai", "anthropic")
+    assert instrument.enabled() == ("openai", "anthropic", "litellm")
     instrument.disable("models")
     for provider in PROVIDERS:
         with client_of(stub, provider) as client:

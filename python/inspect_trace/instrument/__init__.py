@@ -30,12 +30,17 @@ SOURCES: Final[tuple[str, ...]] = (
     "requests",
     "openai",
     "anthropic",
+    "litellm",
+    "fsspec",
+    "boto3",
+    "obstore",
 )
 """The names of the sources."""
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "http": ("httpx", "aiohttp", "requests"),
-    "models": ("openai", "anthropic"),
+    "models": ("openai", "anthropic", "litellm"),
+    "remote_writes": ("fsspec", "boto3", "obstore"),
 }
 """Names for several sources at once."""
 

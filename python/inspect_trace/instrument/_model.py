@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
@@ -61,10 +62,22 @@ _LAST: Final = frozenset(("message_stop", "response.completed", "response.incomp
 """The events that are the last of a stream."""
 
 
+_pending: ContextVar[Call | None] = ContextVar("inspect_trace_model", default=None)
+"""The call of this context that is not answered yet."""
+
+
 class Call:
     """A call that is under way."""
 
-    __slots__ = ("_action", "_fields", "_handled_before", "_is_complete", "is_stepping")
+    __slots__ = (
+        "_action",
+        "_fields",
+        "_handled_before",
+        "_is_answered",
+        "_is_complete",
+        "_outside",
+        "is_stepping",
+    )
 
     def __init__(self, verb: str, provider: str, model: str) -> None:
         self._fields: dict[str, Any] = {}
@@ -72,9 +85,24 @@ class Call:
         self.is_stepping = False
         self._handled_before = id(sys.exc_info()[1])
         self._action = OpenAction("Model", f"{verb} ({shown(f'{provider}/{model}', MODEL_WIDTH)})")
+        self._is_answered = False
+        self._outside = _pending.get()
+        _pending.set(self)
+
+    @staticmethod
+    def is_traced() -> bool:
+        """Whether a call that is made now is to be traced: not what a traced call consists of."""
+        enclosing = _pending.get()
+        if enclosing is not None and not enclosing._is_answered:  # noqa: SLF001
+            return False
+        return LOGGER.isEnabledFor(TRACE)
 
     def detach(self) -> None:
         """The response has begun; what happens from here on is no part of it."""
+        self._is_answered = True
+        if _pending.get() is self:
+            _pending.set(self._outside)
+        self._outside = None
         self._action.detach()
 
     def learn_request(self, headers: Any) -> None:
@@ -115,6 +143,8 @@ class Call:
 
     def ended(self, error: BaseException | None = None) -> None:
         """It has ended."""
+        if not self._is_answered:
+            self.detach()
         for name in ("status_code", "request_id"):
             value = getattr(error, name, None)
             if value is not None:
@@ -127,7 +157,8 @@ def _fields_of(said: Any) -> Mapping[str, Any]:
     if isinstance(said, Mapping):
         return said
     fields: dict[str, Any] = getattr(said, "__dict__", {})
-    return fields
+    more: dict[str, Any] | None = getattr(said, "__pydantic_extra__", None)
+    return {**fields, **more} if more else fields
 
 
 def _is_finished(choices: Any) -> bool:
@@ -209,7 +240,7 @@ class Sdk:
 
     def _begin(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         try:
-            if not LOGGER.isEnabledFor(TRACE):
+            if not Call.is_traced():
                 return None
             options = args[1] if len(args) > 1 else kwargs["options"]
             verb = _VERBS.get(options.url.partition("?")[0].rstrip("/"))

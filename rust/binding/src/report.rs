@@ -6,10 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use inspect_trace_core::analyze::http_request;
+use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::render::{
-    self, AnomaliesOptions, DumpFormat, DumpOptions, HttpOptions, Output, TableStyle, VerifyOptions,
+    self, AnomaliesOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions, HttpOptions,
+    Output, TableStyle, TreeOptions, VerifyOptions,
 };
 use inspect_trace_core::{Result, store};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -38,12 +41,19 @@ impl Report {
     }
 
     /// Writes chunks for a while; false once all is written.
-    fn write_to(&self, py: Python<'_>, fd: i32, duration: f64) -> PyResult<bool> {
+    #[pyo3(signature = (fd, duration, name = None))]
+    fn write_to(
+        &self,
+        py: Python<'_>,
+        fd: i32,
+        duration: f64,
+        name: Option<&str>,
+    ) -> PyResult<bool> {
         py.check_signals()?;
         let until = Instant::now() + Duration::from_secs_f64(duration.clamp(0.0, 1e6));
         py.detach(|| {
             let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            write_until(&mut **report, fd, until)
+            write_until(&mut **report, fd, until, name.unwrap_or("standard output"))
         })
     }
 
@@ -80,10 +90,15 @@ impl Report {
 }
 
 /// Without the interpreter.
-fn write_until(report: &mut dyn render::Report, fd: i32, until: Instant) -> PyResult<bool> {
+fn write_until(
+    report: &mut dyn render::Report,
+    fd: i32,
+    until: Instant,
+    name: &str,
+) -> PyResult<bool> {
     let refused = |error: &io::Error| {
         let reason = inspect_trace_core::error::reason(error);
-        io_to_python(error, format!("cannot write to standard output: {reason}"))
+        io_to_python(error, format!("cannot write to {name}: {reason}"))
     };
     let output = Output::of_fd(fd).map_err(|error| refused(&error))?;
     loop {
@@ -216,6 +231,63 @@ pub(crate) fn anomalies_report(
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::anomalies_report(&logs, &filter, &options))
+}
+
+/// The actions of some logs within those that they are in, as text or as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    paths, *, filter = None, running = false, tail = None, limit = None, json = false, as_of,
+    width = None, color = false, redact = false
+))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
+pub(crate) fn tree_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    filter: Option<&Bound<'_, Filter>>,
+    running: bool,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+    width: Option<usize>,
+    color: bool,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let style = TableStyle { width, color };
+    let as_of_s = as_of;
+    let options =
+        TreeOptions { running, limit, redact, json, as_of_s, style, ..TreeOptions::default() };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::tree_report(&logs, &filter, &options))
+}
+
+/// Some logs in the format of another tool: `perfetto`, `otlp`, `csv` or `typed-csv`.
+#[pyfunction]
+#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of, redact = false))]
+pub(crate) fn export_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    to: &str,
+    filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+    as_of: f64,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let format = match to {
+        "perfetto" => ExportFormat::Perfetto,
+        "otlp" => ExportFormat::Otlp,
+        "csv" => ExportFormat::Csv,
+        "typed-csv" => ExportFormat::TypedCsv,
+        _ => return Err(PyValueError::new_err(format!("'{to}' is no format"))),
+    };
+    let shows_records = matches!(format, ExportFormat::Csv | ExportFormat::TypedCsv);
+    let wants = filter.clone();
+    let logs = logs(py, paths, tail, move |record| !shows_records || wants.matches(record))?;
+    let options = ExportOptions { format, as_of_s: as_of, redact, scan: ScanOptions::default() };
+    open(py, || render::export_report(&logs, &filter, &options))
 }
 
 /// What is wrong with some logs, as lines or as JSON.

@@ -58,6 +58,10 @@ impl LogWriter {
         self.0.dropped()
     }
 
+    fn redact(&self) {
+        self.0.redact();
+    }
+
     fn write_record(&self, py: Python<'_>, record: &Bound<'_, PyAny>) -> PyResult<()> {
         write_record(py, self, record)
     }

@@ -10,6 +10,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use inspect_trace_core::analyze::anomalies::scan_anomalies;
 use inspect_trace_core::read::{Filter, Log, for_each_record};
+use inspect_trace_core::redact::redact_json;
 use inspect_trace_core::render::{DumpFormat, DumpOptions, Report, dump_report};
 use inspect_trace_core::write::writer::LogWriter;
 use tempfile::TempDir;
@@ -77,5 +78,27 @@ fn drain(mut report: Box<dyn Report>) {
     }
 }
 
-criterion_group!(benches, write, read);
+fn redaction(c: &mut Criterion) {
+    let text = log::log(LOG_BYTES);
+    let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let mut secret = Vec::new();
+    for line in &lines {
+        let at = line.iter().position(|&byte| byte == b'?' || byte == b';').unwrap_or(100);
+        secret.push([&line[..at], b"?token=abc&x=1", &line[at..]].concat());
+    }
+    let mut group = c.benchmark_group("redact");
+    group.sample_size(20);
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("lines without a secret", |b| {
+        b.iter(|| lines.iter().filter(|line| redact_json(line).len() == line.len()).count());
+    });
+    let bytes: usize = secret.iter().map(Vec::len).sum();
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function("lines with a secret each", |b| {
+        b.iter(|| secret.iter().filter(|line| redact_json(line).len() == line.len()).count());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, write, read, redaction);
 criterion_main!(benches);

@@ -44,7 +44,7 @@ pub struct AnomaliesPartial {
 
 /// When records were made, and how many there are.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Times {
+pub(crate) struct Times {
     pub(super) records: u64,
     /// The timestamp of the last record.
     pub(super) last_s: Option<f64>,

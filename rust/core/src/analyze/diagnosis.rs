@@ -217,7 +217,7 @@ impl DiagnosisScan {
 
 /// The process that a log is named after. Its forked children may outlive it: that one of them has
 /// the log open does not make it alive.
-fn main_process(log: &Log) -> ProcessStatus {
+pub(super) fn main_process(log: &Log) -> ProcessStatus {
     let path = &log.path;
     let process = store::liveness_of_log(path, &parts(log));
     match path.file_name().and_then(LogName::parse) {
@@ -230,7 +230,7 @@ fn main_process(log: &Log) -> ProcessStatus {
 
 /// Whether a process writes to a log: one that has not noticed yet that it was rotated writes to a
 /// part.
-fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
+pub(super) fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
     let parts = parts(log);
     let has_part = |part: &PathBuf| store::writer_alive(part, pid) == Some(true);
     if parts.iter().rev().any(has_part) {

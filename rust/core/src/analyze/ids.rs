@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 /// The hash of an id, the same in this process wherever it is computed.
-pub(super) fn hash_id(id: &[u8]) -> u64 {
+pub(crate) fn hash_id(id: &[u8]) -> u64 {
     static STATE: OnceLock<ahash::RandomState> = OnceLock::new();
     STATE.get_or_init(ahash::RandomState::new).hash_one(id)
 }
@@ -21,7 +21,7 @@ struct Row<V> {
 
 /// A map from ids.
 #[derive(Debug, Clone)]
-pub(super) struct IdMap<V>(HashTable<Row<V>>);
+pub(crate) struct IdMap<V>(HashTable<Row<V>>);
 
 impl<V> Default for IdMap<V> {
     fn default() -> Self {
@@ -30,17 +30,17 @@ impl<V> Default for IdMap<V> {
 }
 
 impl<V> IdMap<V> {
-    pub(super) fn get(&self, hash: u64, id: &[u8]) -> Option<&V> {
+    pub(crate) fn get(&self, hash: u64, id: &[u8]) -> Option<&V> {
         self.0.find(hash, |row| *row.id == *id).map(|row| &row.value)
     }
 
-    pub(super) fn remove(&mut self, hash: u64, id: &[u8]) -> Option<V> {
+    pub(crate) fn remove(&mut self, hash: u64, id: &[u8]) -> Option<V> {
         let entry = self.0.find_entry(hash, |row| *row.id == *id).ok()?;
         Some(entry.remove().0.value)
     }
 
     /// Adds a value, or makes of the one that is there and the new one what `replace` says.
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         hash: u64,
         id: impl Into<Box<[u8]>> + AsRef<[u8]>,
@@ -64,7 +64,7 @@ impl<V> IdMap<V> {
         self.0.into_iter().map(|row| (row.hash, row.id, row.value))
     }
 
-    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
+    pub(crate) fn into_values(self) -> impl Iterator<Item = V> {
         self.0.into_iter().map(|row| row.value)
     }
 }

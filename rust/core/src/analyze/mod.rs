@@ -9,7 +9,10 @@ mod anomalies_partial;
 pub mod diagnoses;
 pub mod diagnosis;
 pub mod http;
-mod ids;
+pub(crate) mod ids;
+pub(crate) mod spans;
+pub(crate) mod tree;
+mod tree_guess;
 
 pub use anomalies::{
     Action, Anomalies, AnomaliesScan, AnomaliesScanOptions, Outcomes, scan_anomalies,
@@ -19,6 +22,7 @@ pub use anomalies_partial::AnomaliesPartial;
 pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use http::{HttpRequest, http_request};
+pub use tree::MAX_HELD_BYTES;
 
 pub use crate::timestamp;
 

@@ -1,9 +1,18 @@
 //! WTF-8: UTF-8 that may also hold lone surrogates, as the strings of a trace log may.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Decodes the escapes in the content of a JSON string that is known to be well-formed.
 pub(crate) fn unescape(content: &[u8]) -> Vec<u8> {
+    unescape_with(content, |_, _| {})
+}
+
+/// The same, and tells of each escape where it stands: in what is returned, and in `content`.
+pub(crate) fn unescape_with(
+    content: &[u8],
+    mut tell: impl FnMut(Range<usize>, Range<usize>),
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len());
     let mut rest = content;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -18,12 +27,16 @@ pub(crate) fn unescape(content: &[u8]) -> Vec<u8> {
             b't' => b'\t',
             b'u' => {
                 let (code_point, length) = unicode_escape(rest);
+                let (start, from) = (out.len(), content.len() - rest.len());
                 push_code_point(&mut out, code_point);
+                tell(start..out.len(), from..from + length);
                 rest = &rest[length..];
                 continue;
             }
             other => other,
         };
+        let from = content.len() - rest.len();
+        tell(out.len()..out.len() + 1, from..from + 2);
         out.push(simple);
         rest = &rest[2..];
     }

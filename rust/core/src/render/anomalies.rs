@@ -12,7 +12,7 @@ use crate::analyze::{
 };
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
-use crate::redact::redact_in;
+use crate::redact::{redact_from, redact_in};
 
 use super::Report;
 use super::http::write_trace_files;
@@ -179,8 +179,14 @@ fn redact_diagnosed(found: &mut Diagnosed) {
         for text in [&mut action.action, &mut action.detail, &mut action.message] {
             redact_in(text);
         }
-        for text in [&mut action.error, &mut action.stacktrace].into_iter().flatten() {
+        let texts = [&mut action.error, &mut action.error_type, &mut action.stacktrace];
+        for text in texts.into_iter().flatten() {
             redact_in(text);
+        }
+        let values =
+            [&mut action.stack, &mut action.task, &mut action.sample_id, &mut action.epoch];
+        for json in values.into_iter().flatten() {
+            redact_from(json, 0);
         }
     }
 }

@@ -22,7 +22,7 @@ use super::options::{Durability, OnFull, WriterOptions};
 use super::registry;
 use super::signal::Signal;
 use crate::error::Result;
-use crate::redact::redact;
+use crate::redact::redact_json;
 use crate::store::{self, RunInfo};
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
@@ -65,6 +65,8 @@ pub(super) struct Shared {
     /// The [`fork::generation`] of the process whose ring it is.
     pub(super) generation: AtomicU64,
     pub(super) is_closed: AtomicBool,
+    /// Whether secrets are taken out of lines.
+    redacts: AtomicBool,
     pub(super) front: ForkLock<Front>,
     pub(super) flusher: ForkLock<Flusher>,
     /// Whether the flusher sleeps until it is woken.
@@ -171,6 +173,7 @@ impl LogWriter {
             file,
             generation: AtomicU64::new(fork::generation()),
             is_closed: AtomicBool::new(false),
+            redacts: AtomicBool::new(options.redact),
             front: ForkLock::new(Front::new(mode)),
             flusher: ForkLock::new(Flusher::default()),
             is_idle: AtomicBool::new(false),
@@ -190,6 +193,11 @@ impl LogWriter {
     /// How many lines could not be written, from the start (in a forked child: from the fork).
     pub fn dropped(&self) -> u64 {
         self.shared.file.dropped()
+    }
+
+    /// Takes secrets out of all lines from now on, whatever the options said.
+    pub fn redact(&self) {
+        self.shared.redacts.store(true, Ordering::Relaxed);
     }
 
     /// Appends a line, which ends in a newline, if that takes no waiting and no system call. None:
@@ -332,7 +340,7 @@ impl Shared {
     /// The line as it is to be written.
     #[inline]
     fn redacted<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
-        if self.options.redact { redact(line) } else { Cow::Borrowed(line) }
+        if self.redacts.load(Ordering::Relaxed) { redact_json(line) } else { Cow::Borrowed(line) }
     }
 
     fn push(&self, line: &[u8]) -> Push {
