@@ -18,9 +18,6 @@ SNAPSHOT = Path(__file__).parents[2] / "docs" / "cli_help.txt"
 def test_help_texts(inspect_trace: Run) -> None:
     """The documented help texts are those of the commands, in characters any locale has."""
     parts = []
-<<<<<<< HEAD
-    for command in ("", "list", "dump", "http", "anomalies", "verify", "status", "run"):
-=======
     for command in (
         "",
         "list",
@@ -32,8 +29,8 @@ def test_help_texts(inspect_trace: Run) -> None:
         "sql",
         "verify",
         "status",
+        "run",
     ):
->>>>>>> main
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})
         assert (result.returncode, result.stderr) == (0, "")
         shown = result.stdout.replace("python -m inspect_trace", "inspect-trace")

@@ -187,8 +187,8 @@ def test_a_program_that_traces_itself(pair: Pair, trace_dir: Path) -> None:
     assert actions(records) == ["Do it enter", *ECHO, "Do it exit"]
 
 
-def test_redact(pair: Pair, trace_dir: Path) -> None:
-    """Secrets are in no record of a source, and with `--redact` in none at all."""
+def test_redact(pair: Pair) -> None:
+    """Secrets are in no record of a source, and in none at all where that is asked for."""
     script = pair.write(
         "program.py",
         """
@@ -197,12 +197,18 @@ def test_redact(pair: Pair, trace_dir: Path) -> None:
         logging.getLogger().warning("token=geheim1")
         """,
     )
-    pair.end((*RUN, "--level", "INFO"), script)
-    (records,) = logs_of(trace_dir)
-    assert "geheim0" not in str(records)
-    assert "geheim1" in str(records)
-    pair.end((*RUN, "--level", "INFO", "--redact"), script, env={"INSPECT_TRACE_FILE": "one.log"})
-    assert "geheim" not in (pair.directory / "one.log").read_text()
+    log = pair.directory / "one.log"
+    for options, variable, is_shown in (
+        ([], "", True),
+        (["--redact"], "", False),
+        ([], "1", False),
+        (["--no-redact"], "1", True),
+    ):
+        variables = {"INSPECT_TRACE_FILE": log.name, "INSPECT_TRACE_REDACT": variable}
+        pair.end((*RUN, "--level", "INFO", *options), script, env=variables)
+        assert "geheim0" not in log.read_text()
+        assert ("geheim1" in log.read_text()) == is_shown
+        log.unlink()
 
 
 MULTIPROCESSING = """
@@ -281,8 +287,9 @@ def test_tracing_that_cannot_begin(pair: Pair) -> None:
 
 def test_what_is_handed_over() -> None:
     """What was chosen, and the path of the program, are read as they were told."""
-    choice = Choice("INFO", is_redacted=True, sources=("http", "subprocess"))
-    assert vars(Choice.read(str(choice))) == vars(choice)
+    for redact in (None, True, False):
+        choice = Choice("INFO", redact=redact, sources=("http", "subprocess"))
+        assert vars(Choice.read(str(choice))) == vars(choice)
     assert vars(Choice.read(str(Choice()))) == vars(Choice())
     assert environment_for(choice, {"PYTHONPATH": "a"})["PYTHONPATH"] == f"{site_directory()}:a"
     assert environment_for(choice, {"PYTHONPATH": ""})["PYTHONPATH"] == site_directory()

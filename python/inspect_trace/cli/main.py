@@ -22,11 +22,7 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-<<<<<<< HEAD
-COMMANDS = ("anomalies", "dump", "http", "list", "run", "status", "verify")
-=======
-COMMANDS = ("anomalies", "dump", "export", "http", "list", "sql", "status", "tree", "verify")
->>>>>>> main
+COMMANDS = ("anomalies", "dump", "export", "http", "list", "run", "sql", "status", "tree", "verify")
 """Each is the function `<name>_command` of the module `inspect_trace.cli.<name>`."""
 
 

@@ -73,10 +73,10 @@ def _level(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
     help="Trace also what the program logs, from LEVEL on (TRACE, HTTP, INFO, ...).",
 )
 @click.option(
-    "--redact",
-    is_flag=True,
-    help="Write no keys, tokens and passwords, also in what the program logs. "
-    "What sources write never has any.",
+    "--redact/--no-redact",
+    default=None,
+    help="Write no keys, tokens and passwords, or do, in what the program itself logs; default: "
+    "INSPECT_TRACE_REDACT. What sources write never has any.",
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="")
 def run_command(
@@ -84,7 +84,7 @@ def run_command(
     module: str | None,
     sources: tuple[str, ...],
     level: str | None,
-    redact: bool,
+    redact: bool | None,
     words: tuple[str, ...],
 ) -> None:
     """Run a Python program as it is, and trace what it does.
@@ -97,7 +97,7 @@ def run_command(
     flags = interpreter_flags(sys.orig_argv)
     _refuse_what_keeps_us_out()
     environment = environment_for(
-        Choice(level, is_redacted=redact, sources=sources), _environment_of_program()
+        Choice(level, redact=redact, sources=sources), _environment_of_program()
     )
     try:
         os.execve(sys.executable, [sys.executable, *flags, *target], environment)  # noqa: S606

@@ -40,16 +40,10 @@ class OpenAction:
         self.detail = detail
         self._extra = extra
         self._outside = _current.get()
-<<<<<<< HEAD
         self._span: ActionSpan | None = None
-        if is_traced_already(action):
-            return
-        adapter = logging.LoggerAdapter(LOGGER, self._extra)
-        self._span = start_action(trace_action(adapter, action, "%s", detail))
-=======
-        self._span: ActionSpan | None = start_action(trace_action(LOGGER, action, "%s", detail))
+        if not is_traced_already(action):
+            self._span = start_action(trace_action(LOGGER, action, "%s", detail))
         self._entered = self._span
->>>>>>> main
         if self._span is not None:
             with _saying(extra):
                 self._span.enter()

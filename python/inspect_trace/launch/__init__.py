@@ -18,31 +18,40 @@ HANDED_OVER = "INSPECT_TRACE_START"
 """The variable in which `sitecustomize` is told what was chosen. It takes it away at once."""
 
 
+_SAID = {None: "", True: "redact", False: "no-redact"}
+_MEANT = {said: meant for meant, said in _SAID.items()}
+
+
 class Choice:
     """What `inspect-trace run` was asked for.
 
     Args:
         level: From which level on all records of the program are traced; None: none are.
-        is_redacted: Whether secrets are taken out of everything that is written.
+        redact: Whether secrets are taken out of everything that is written; None leaves it to the
+            environment.
         sources: What is to be traced; none means all that apply.
     """
 
     def __init__(
-        self, level: str | None = None, *, is_redacted: bool = False, sources: tuple[str, ...] = ()
+        self,
+        level: str | None = None,
+        *,
+        redact: bool | None = None,
+        sources: tuple[str, ...] = (),
     ) -> None:
         self.level = level
-        self.is_redacted = is_redacted
+        self.redact = redact
         self.sources = sources
 
     def __str__(self) -> str:
         """In a form that `read` reads."""
-        return ";".join((self.level or "", "redact" if self.is_redacted else "", *self.sources))
+        return ";".join((self.level or "", _SAID[self.redact], *self.sources))
 
     @classmethod
     def read(cls, text: str) -> Choice:
         """What `str` has made of it."""
         level, redact, *sources = text.split(";")
-        return cls(level or None, is_redacted=bool(redact), sources=tuple(sources))
+        return cls(level or None, redact=_MEANT.get(redact), sources=tuple(sources))
 
 
 def site_directory() -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class _Everything:
     """Tracing on the root logger, but for the time in which the program sets logging up."""
 
-    def __init__(self, level: str, *, redact: bool) -> None:
+    def __init__(self, level: str, *, redact: bool | None) -> None:
         self._level = level
         self._redact = redact
         self._tracing: Tracing | None = None
@@ -48,7 +48,7 @@ class _Everything:
             self._begin()
 
 
-def trace_everything(level: str, *, redact: bool) -> None:
+def trace_everything(level: str, *, redact: bool | None) -> None:
     """Traces all records of that level and above, as far as the program's own levels let it."""
     everything = _Everything(level, redact=redact)
     Source(

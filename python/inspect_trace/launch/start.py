@@ -46,7 +46,7 @@ def begin(choice: Choice) -> None:
     register_levels()
     level = level_from_environment()
     with _low_descriptors_taken():
-        handler = TraceHandler(level=level, redact=choice.is_redacted)
+        handler = TraceHandler(level=level, redact=choice.redact)
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level)
     LOGGER.propagate = False
@@ -55,7 +55,7 @@ def begin(choice: Choice) -> None:
     if choice.level is not None:
         from .everything import trace_everything
 
-        trace_everything(choice.level, redact=choice.is_redacted)
+        trace_everything(choice.level, redact=choice.redact)
     instrument.enable(*choice.sources)
     Source("multiprocessing", {"multiprocessing.spawn": _Children(choice).patch}).enable()
 
