@@ -67,9 +67,12 @@ def test_a_hung_process_of_a_killed_program(pair: Pair, inspect_trace: Run) -> N
 def test_the_log_is_the_process_own(pair: Pair, trace_dir: Path) -> None:
     """The program keeps the pid of the command, and its log is named after it."""
     pids = []
-    script = pair.write("program.py", f"{RUNS_ECHO}; import os; print(os.getpid())")
+    script = pair.write(
+        "program.py", f"{RUNS_ECHO}; import os; print(os.getpid(), *sorted(os.environ))"
+    )
     ended = pair.end(RUN, script, meanwhile=lambda process: pids.append(process.pid))
-    assert ended.output == f"x\n{pids[0]}\n"
+    names = sorted([*pair.environment, "INSPECT_TRACE_RUN"])
+    assert ended.output == f"x\n{pids[0]} {' '.join(names)}\n"
     assert actions(records_of(trace_dir / f"trace-{pids[0]}.log")) == ECHO
 
 
