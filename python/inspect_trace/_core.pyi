@@ -42,18 +42,21 @@ __all__ = [
     "list_report",
     "list_trace_files",
     "new_trace_id",
+    "open_action_ids",
     "redact",
     "resolve_trace_file",
     "resolve_trace_files",
     "scan",
     "spawn_housekeeping",
     "start_action",
+    "stop_watching",
     "terminal_safe",
     "trace_action",
     "trace_message",
     "tree_report",
     "use_fast_path",
     "verify_report",
+    "watch_after_fork",
 ]
 
 __version__: str
@@ -131,6 +134,8 @@ class ActionSpan:
         """
     def leave(self) -> None:
         """Ends such an action."""
+    def open_ids(self) -> list[str]:
+        """The ids of this action and those around it, as far as they are open, innermost first."""
     @property
     def parent_id(self) -> str | None:
         """The trace id of the enclosing action."""
@@ -214,7 +219,11 @@ class LogWriter:
 
     @staticmethod
     def create_in(
-        directory: str, run_id: str, is_child: bool, options: _WriterOptions | None = None
+        directory: str,
+        run_id: str,
+        is_child: bool,
+        options: _WriterOptions | None = None,
+        stall_s: float = 0.0,
     ) -> LogWriter:
         """This process's own log, `trace-<pid>.log`, in a trace directory.
 
@@ -223,6 +232,8 @@ class LogWriter:
             run_id: The run that the process belongs to.
             is_child: Whether the run was started by another process.
             options: How to write it; None means the defaults of `TraceHandler`.
+            stall_s: When an action has been open for so long, the log is told where it waits; 0:
+                never.
 
         Raises:
             OSError: The log cannot be created.
@@ -230,12 +241,14 @@ class LogWriter:
         """
 
     @staticmethod
-    def open(path: str, options: _WriterOptions | None = None) -> LogWriter:
+    def open(path: str, options: _WriterOptions | None = None, stall_s: float = 0.0) -> LogWriter:
         """A log at a path of the caller's choice, appended to; processes may share it.
 
         Args:
             path: The file; created (0600), with its parent directories, where it is missing.
             options: How to write it; None means the defaults of `TraceHandler`.
+            stall_s: When an action has been open for so long, the log is told where it waits; 0:
+                never.
 
         Raises:
             OSError: The log cannot be opened.
@@ -283,6 +296,18 @@ class LogWriter:
 
     def close(self) -> None:
         """Closes the log. Closing again does nothing; records written later are counted."""
+
+def open_action_ids(holder: object, /) -> list[str]:
+    """The trace ids of the open actions that an object stands for.
+
+    That is a `trace_action` whose block is open, or an `ActionSpan`; anything else stands for none.
+    """
+
+def stop_watching() -> None:
+    """Nobody looks any more where actions wait, for the rest of the process's life."""
+
+def watch_after_fork() -> None:
+    """Forgets the open actions, which are the parent's: to be called in a forked child."""
 
 def format_record(record: logging.LogRecord) -> str:
     """The line of a log record, without its newline.

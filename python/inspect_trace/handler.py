@@ -7,8 +7,10 @@ from the program.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
+import math
 import operator
 import os
 import re
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 DIRECTORY_VARIABLE: Final = "INSPECT_TRACE_DIR"
 FILE_VARIABLE: Final = "INSPECT_TRACE_FILE"
 RUN_VARIABLE: Final = "INSPECT_TRACE_RUN"
+STALL_VARIABLE: Final = "INSPECT_TRACE_STALL_S"
 REDACT_VARIABLE: Final = "INSPECT_TRACE_REDACT"
 DEFAULT_KEEP_RUNS: Final = 10
 DEFAULT_BUFFER_BYTES: Final = 4 * 1024 * 1024
+DEFAULT_STALL_S: Final = 60.0
 
 OnFull: TypeAlias = Literal["block", "drop"]
 Durability: TypeAlias = Literal["process", "fsync"]
@@ -86,6 +90,7 @@ def _after_fork_in_child() -> None:
     """Gives the child its own hold on each inherited log, and locks that nobody holds."""
     global _opening
     _opening = threading.RLock()
+    _core.watch_after_fork()
     for log in list(_open_logs.values()):
         try:
             log.writer.after_fork_in_child()
@@ -113,6 +118,8 @@ def _finish_logs() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+# A thread that waits for an interpreter which is gone would wait for ever.
+atexit.register(_core.stop_watching)
 
 
 class TraceHandler(logging.Handler):
@@ -160,6 +167,10 @@ class TraceHandler(logging.Handler):
         redact: Whether secrets are taken out of everything that is written, as
             `inspect_trace.redact` does; of all that goes into a log, from when one of its handlers
             asks for it. None means the environment variable `INSPECT_TRACE_REDACT`: `1`, or unset.
+        stall_s: When an action has been open for so many seconds, the log is told where it waits,
+            and again when it has been open for twice as long, four times as long, and so on. 0:
+            never. None means what the environment variable `INSPECT_TRACE_STALL_S` says, and
+            otherwise 60. Of handlers that share a log the first one's choice counts.
 
     Raises:
         ValueError: There is no such level, or no such choice.
@@ -177,10 +188,12 @@ class TraceHandler(logging.Handler):
         durability: Durability = "process",
         max_bytes: int | None = None,
         redact: bool | None = None,
+        stall_s: float | None = None,
     ) -> None:
         register_levels()
         super().__init__(check_level(level))
         _check_choices(buffer_bytes, on_full, durability, max_bytes)
+        self._stall_s = _stall_s_from_environment() if stall_s is None else _check_stall_s(stall_s)
         self._keep_runs = keep_runs
         redacts = _redacts_by_environment() if redact is None else redact
         self._options = (buffer_bytes, on_full, durability, max_bytes, redacts)
@@ -345,8 +358,10 @@ class TraceHandler(logging.Handler):
         return True
 
     def _open_file(self, file: str) -> _Log:
-        options = self._options
-        log = _shared(file, lambda: _core.LogWriter.open(file, options), in_trace_dir=False)
+        options, stall_s = self._options, self._stall_s
+        log = _shared(
+            file, lambda: _core.LogWriter.open(file, options, stall_s), in_trace_dir=False
+        )
         _redact_if_asked(log, options)
         return log
 
@@ -365,7 +380,7 @@ class TraceHandler(logging.Handler):
 
         try:
             with _opening:
-                self._log = _open_in(directory, self._keep_runs, self._options)
+                self._log = _open_in(directory, self._keep_runs, self._options, self._stall_s)
         except OSError as error:
             self._directory = _default_trace_dir()
             value = os.environ.get(DIRECTORY_VARIABLE)
@@ -379,7 +394,7 @@ class TraceHandler(logging.Handler):
         try:
             if self._file is not None:
                 return self._open_file(self._file)
-            return _open_in(self._directory or "", self._keep_runs, self._options)
+            return _open_in(self._directory or "", self._keep_runs, self._options, self._stall_s)
         except Exception as error:
             self._retry_at_s = monotonic() + _RETRY_AFTER_S
             sentence = _sentence(error, self.path)
@@ -450,6 +465,26 @@ def _check_choices(buffer_bytes: int, on_full: str, durability: str, max_bytes: 
         raise ValueError(f"durability={durability!r}: it can be 'process' or 'fsync'")
 
 
+def _check_stall_s(stall_s: float) -> float:
+    if not stall_s >= 0:  # no number neither
+        raise ValueError(f"stall_s={stall_s!r}: give a number of seconds, or 0 for never")
+    return stall_s if math.isfinite(stall_s) else 0.0
+
+
+def _stall_s_from_environment() -> float:
+    value = os.environ.get(STALL_VARIABLE)
+    if not value:
+        return DEFAULT_STALL_S
+    try:
+        return _check_stall_s(float(value))
+    except ValueError:
+        warn(
+            f"{STALL_VARIABLE}={value}: it has to be a number of seconds, or 0 for never; "
+            f"using {DEFAULT_STALL_S:g}"
+        )
+        return DEFAULT_STALL_S
+
+
 def _directory(directory: str | os.PathLike[str] | None) -> str:
     if directory is None:
         from .store import find_trace_dir  # only here: it may import platformdirs
@@ -484,7 +519,7 @@ def _redacts_by_environment() -> bool:
     return True
 
 
-def _open_in(directory: str, keep_runs: int, options: _Options) -> _Log:
+def _open_in(directory: str, keep_runs: int, options: _Options, stall_s: float) -> _Log:
     """This process's log in a trace directory (call with `_opening` held)."""
     opened_now = False
 
@@ -492,7 +527,7 @@ def _open_in(directory: str, keep_runs: int, options: _Options) -> _Log:
         nonlocal opened_now
         opened_now = True
         run_id, is_child = _run()
-        writer = _core.LogWriter.create_in(directory, run_id, is_child, options)
+        writer = _core.LogWriter.create_in(directory, run_id, is_child, options, stall_s)
         _publish_run(run_id, is_child=is_child)
         return writer
 

@@ -163,6 +163,7 @@ def init_tracing(
     durability: Durability = "process",
     max_bytes: int | None = None,
     redact: bool | None = None,
+    stall_s: float | None = None,
 ) -> Tracing:
     """Sets the program up for tracing: a `TraceHandler` on the root logger, and levels to match.
 
@@ -187,6 +188,8 @@ def init_tracing(
         max_bytes: The size at which a new file is begun.
         redact: Whether secrets are taken out; see `TraceHandler`. None honours
             `INSPECT_TRACE_REDACT`.
+        stall_s: After how many seconds the log is told where an action waits; see `TraceHandler`.
+            None honours `INSPECT_TRACE_STALL_S`.
 
     Returns:
         What was set up; its `close` takes it back.
@@ -206,6 +209,7 @@ def init_tracing(
         "durability": None if durability == "process" else durability,
         "max_bytes": max_bytes,
         "redact": redact or None,
+        "stall_s": stall_s,
     }
     with _lock:
         if _active is not None and _active.in_place:
@@ -240,6 +244,7 @@ def init_tracing(
             durability=durability,
             max_bytes=max_bytes,
             redact=redact,
+            stall_s=stall_s,
         )
         _active = Tracing(handler, asked, levels)
         return _active

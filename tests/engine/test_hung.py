@@ -29,6 +29,7 @@ def hang_and_kill(home: Home, bucket: Bucket, verb: str) -> int:
         EVALUATION_HANGS="1",
         STAND_IN_HANGS=verb,
         STAND_IN_HUNG=str(hung),
+        INSPECT_TRACE_STALL_S="0.2",
     )
     try:
         deadline_s = time.monotonic() + DEADLINE_S
@@ -36,6 +37,8 @@ def hang_and_kill(home: Home, bucket: Bucket, verb: str) -> int:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline_s
             time.sleep(0.01)  # another process makes it, and nothing tells when
+        while not home.command("anomalies", f"trace-{process.pid}.log")["running"][0].get("stack"):
+            assert time.monotonic() < deadline_s
         process.kill()
         process.wait()
     finally:
@@ -76,10 +79,16 @@ def test_a_tool_call_that_hangs_in_the_stand_in_for_docker(home: Home, bucket: B
         *(outer["action"] for outer in around),
     ]
 
+    functions = [frame["function"].rpartition(".")[2] for frame in hung["stack"]]
+    assert functions.index("execute") < functions.index("exec")  # and on in inspect_ai
+
     lines = table(home, home.log_of(pid))
     at = lines.index("    of task six_kinds, sample second, epoch 1")
     assert "default hang" in lines[at - 1]
     assert lines[at + 1] == "    in Tool Call: look(command='hang')"
+    waits = lines[at + 1 + len(around) :]
+    assert waits[0].startswith("    at ")
+    assert any(line.startswith("    from look.<locals>.execute (") for line in waits)
     assert "Interrupted Actions" in lines
 
 

@@ -110,6 +110,15 @@ def action_lines(draw: st.DrawFn) -> str:
     return json.dumps(record, ensure_ascii=draw(st.booleans()))
 
 
+def stall_fields(trace_id: str) -> dict[str, Any]:
+    """What a record has that tells where an open action waits."""
+    stack = [{"file": "a.py", "line": 1, "function": "f", "awaits": "task 't'"}]
+    return {"event": "stall", "trace_id": trace_id, "duration": 60.5, "stack": stack}
+
+
+STALLS = st.none() | st.builds(stall_fields, st.sampled_from(["a", "b", "c", "d"]))
+
+
 @st.composite
 def plain_lines(draw: st.DrawFn) -> str:
     """One line without an action."""
@@ -118,6 +127,7 @@ def plain_lines(draw: st.DrawFn) -> str:
         "level": draw(st.sampled_from(["TRACE", "HTTP", "INFO", "ERROR"])),
         "message": draw(TEXTS),
         **draw(st.dictionaries(st.sampled_from(["task", "epoch", "x"]), st.none() | TEXTS)),
+        **(draw(STALLS) or {}),
     }
     return json.dumps(record, ensure_ascii=draw(st.booleans()))
 

@@ -108,6 +108,32 @@ def test_live_killed_and_compressed(home: Home, program: subprocess.Popen[str]) 
     check(home, log.with_name(log.name + ".gz"), OPEN)
 
 
+def test_told_where_it_waits(home: Home) -> None:
+    """The reference finds the same open actions whether the log was told where they wait or not."""
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "traced_program.py")],
+        env=home.environment | {"INSPECT_TRACE_STALL_S": "0.05"},
+        cwd=home.path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as program:
+        log = home.traces / f"trace-{program.pid}.log"
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not log.exists() or log.read_bytes().count(b'"stall"') < 4:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)  # another process writes it, and nothing tells when
+        program.kill()
+    answer = theirs(home, "anomalies", log.name, "--json")
+    found = {name: [(row["action"], row["detail"]) for row in answer[name]] for name in BUCKETS}
+    assert found == {"running": OPEN, **ENDED}
+    messages = [record["message"] for record in theirs(home, "dump", log.name)]
+    told = [message for message in messages if message.startswith("[inspect-trace] Outer: open")]
+    assert told
+    assert told[0].endswith(" s, in main")
+    ours = json.loads(home.ours("anomalies", log.name, "--json").stdout)["running"]
+    assert [row["stack"][-1]["function"] for row in ours] == ["main", "main"]
+
+
 def test_closed(home: Home, program: subprocess.Popen[str]) -> None:
     """The reference reads the log of a program which ended well, as the newest one there is."""
     program.communicate("")

@@ -1,6 +1,7 @@
 //! `trace_action` and `trace_message`.
 
 use inspect_trace_core::clock;
+use inspect_trace_core::id::TraceId;
 use inspect_trace_core::write::action::encode_message;
 use inspect_trace_core::write::encode::with_line_buffer;
 use pyo3::exceptions::{PyException, PyTypeError};
@@ -143,6 +144,18 @@ impl TraceAction {
 }
 
 impl TraceAction {
+    /// The ids of the actions whose blocks are open.
+    pub(crate) fn open_ids(slf: &Bound<'_, Self>) -> Vec<TraceId> {
+        let entered = slf.get().entered.hold(slf.py());
+        let blocks = std::iter::once(&entered.innermost).chain(&entered.around);
+        blocks
+            .filter_map(|block| match block {
+                Block::Traced(span) => Some(span.get().trace_id),
+                Block::None | Block::Untraced => None,
+            })
+            .collect()
+    }
+
     fn start<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, ActionSpan>>> {
         let (arguments, named) = match &*self.call.hold(py) {
             Some(call) => {

@@ -126,8 +126,14 @@ impl ActionSpan {
             context::add_to(py, line, None)?;
             line.push(b'\n');
             for sink in way.sinks() {
-                if let Err(error) = append_line(py, sink.writer.get().core(), line) {
+                let writer = sink.writer.get();
+                if let Err(error) = append_line(py, writer.core(), line) {
                     handle::write_failed(&sink.handler, error, None)?;
+                }
+                let watched = writer.watched();
+                match outcome {
+                    None => watched.open(py, &self.trace_id, self.started_s(), &words.action),
+                    Some(_) => watched.close(py, &self.trace_id),
                 }
             }
             Ok(true)

@@ -1,6 +1,7 @@
 //! `TraceHandler.handle` for the handlers that are nothing but that, and what `logging` does with a
 //! record that filters have to see.
 
+use inspect_trace_core::clock;
 use inspect_trace_core::write::encode::with_line_buffer;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -104,10 +105,13 @@ pub(crate) fn write_record(
     record: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     with_line_buffer(|line| {
-        let interrupt = encode_record(record, line)?;
+        let (interrupt, step) = encode_record(record, line)?;
         context::add_to(py, line, Some(record))?;
         line.push(b'\n');
         let written = append_line(py, writer.core(), line);
+        if let Some(step) = step {
+            writer.watched().follow(&step);
+        }
         interrupt.map_or(written, Err)
     })
 }
@@ -126,6 +130,12 @@ fn write_known<'py>(
         context::add_to(py, line, Some(record))?;
         line.push(b'\n');
         let written = append_line(py, writer.core(), line);
+        let (watched, id) = (writer.watched(), known.line.trace_id);
+        if known.is_enter {
+            watched.open(py, id, clock::monotonic_s(), known.action.as_unbound());
+        } else {
+            watched.close(py, id);
+        }
         encoding.take_interrupt().map_or(written, Err)
     })
 }

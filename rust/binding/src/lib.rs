@@ -36,6 +36,7 @@ mod sites;
 mod span;
 mod store;
 mod value;
+mod watch;
 mod words;
 mod writer;
 
@@ -77,6 +78,8 @@ mod _core {
         HousekeepingReport, TraceFile, housekeep, list_trace_files, resolve_trace_file,
         resolve_trace_files, spawn_housekeeping,
     };
+    #[pymodule_export]
+    use super::watch::{open_action_ids, stop_watching, watch_after_fork};
     #[pymodule_export]
     use super::writer::LogWriter;
 

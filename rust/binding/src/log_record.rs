@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use crate::native_record::has_task_name;
 use crate::plain_record::PlainRecord;
 use crate::value::{Encoding, PyValue, unprintable};
+use crate::watch::ActionStep;
 
 static LOG_RECORD_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static FORMAT_EXCEPTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -183,27 +184,31 @@ impl<'py> PyLogRecord<'_, 'py> {
 }
 
 /// Appends the line of `record`, without newline, to `line`. An interrupt that came while user
-/// code printed a value is handed back: the line is whole all the same.
-pub(crate) fn encode_record(
-    record: &Bound<'_, PyAny>,
+/// code printed a value is handed back: the line is whole all the same. So is what the record tells of
+/// an action.
+pub(crate) fn encode_record<'py>(
+    record: &Bound<'py, PyAny>,
     line: &mut Vec<u8>,
-) -> PyResult<Option<PyErr>> {
+) -> PyResult<(Option<PyErr>, Option<ActionStep<'py>>)> {
     let encoding = Encoding::default();
-    if let Some(plain) = PlainRecord::new(record, &encoding) {
+    let step = if let Some(plain) = PlainRecord::new(record, &encoding) {
         encode(&plain, line);
+        ActionStep::of(|name| plain.attribute(name).cloned())
     } else {
-        encode(&PyLogRecord::new(record, &encoding)?, line);
-    }
-    Ok(encoding.take_interrupt())
+        let record = PyLogRecord::new(record, &encoding)?;
+        encode(&record, line);
+        ActionStep::of(|name| record.attribute(name))
+    };
+    Ok((encoding.take_interrupt(), step))
 }
 
 /// The line of a log record, without its newline.
 #[pyfunction]
 pub(crate) fn format_record(record: &Bound<'_, PyAny>) -> PyResult<String> {
     with_line_buffer(|line| match encode_record(record, line)? {
-        Some(interrupt) => Err(interrupt),
+        (Some(interrupt), _) => Err(interrupt),
         // The encoder writes ASCII only.
-        None => Ok(String::from_utf8_lossy(line).into_owned()),
+        (None, _) => Ok(String::from_utf8_lossy(line).into_owned()),
     })
 }
 

@@ -92,7 +92,7 @@ impl<'a, 'py> PlainRecord<'a, 'py> {
     }
 
     #[inline]
-    fn attribute(&self, name: &str) -> Option<&Bound<'py, PyAny>> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&Bound<'py, PyAny>> {
         let index = STANDARD_NAMES
             .iter()
             .position(|known| *known == name)

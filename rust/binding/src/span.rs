@@ -13,6 +13,7 @@ use crate::guarded::Guarded;
 use crate::helpers::Helpers;
 use crate::native_record::process_id;
 use crate::raw;
+use crate::watch;
 use crate::words::{Detail, Outcome, Words, merge};
 
 /// One run of an action, and, while it is current, what encloses the actions that start.
@@ -161,6 +162,11 @@ impl ActionSpan {
         }
     }
 
+    /// Its id; None: it has ended.
+    pub(crate) fn open_id(&self) -> Option<TraceId> {
+        (!self.closed.load(Ordering::Relaxed)).then_some(self.trace_id)
+    }
+
     fn outer<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Self>> {
         self.outer.hold(py).as_ref().map(|outer| outer.bind(py).clone())
     }
@@ -194,6 +200,17 @@ impl ActionSpan {
         self.pid
     }
 
+    /// The ids of this action and those around it, as far as they are open, the innermost first.
+    fn open_ids(slf: &Bound<'_, Self>) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut span = Some(slf.clone());
+        while let Some(inner) = span {
+            ids.extend(inner.get().open_id().map(|id| id.as_str().to_owned()));
+            span = inner.get().outer(slf.py());
+        }
+        ids
+    }
+
     /// Ends, for a wrapper.
     fn finish(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         Self::finish_at(slf, error, 1)
@@ -220,6 +237,15 @@ impl ActionSpan {
         let outer = self.outer.hold_for_collector().and_then(|mut outer| outer.take());
         let words = self.said.hold_for_collector().and_then(|mut said| said.take());
         drop((outer, words));
+    }
+}
+
+impl Drop for ActionSpan {
+    fn drop(&mut self) {
+        // One that ended has no words left. Nobody can have hold of what is about to go.
+        if self.said.hold_for_collector().is_some_and(|said| said.is_some()) {
+            watch::forget_action(&self.trace_id);
+        }
     }
 }
 

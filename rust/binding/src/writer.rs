@@ -1,6 +1,7 @@
 //! `LogWriter`: a record is encoded with the interpreter, and written without.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use inspect_trace_core::error::reason;
@@ -14,52 +15,59 @@ use crate::error::{io_to_python, os_error, to_python};
 use crate::handle::write_record;
 use crate::native_record::prepare;
 use crate::value::path_text;
+use crate::watch::WatchedLog;
 
 /// An open trace log.
 #[pyclass(frozen, module = "inspect_trace._core")]
-pub(crate) struct LogWriter(CoreWriter);
+pub(crate) struct LogWriter(Arc<WatchedLog>);
 
 #[pymethods]
 impl LogWriter {
     #[staticmethod]
-    #[pyo3(signature = (directory, run_id, is_child, options=None))]
+    #[pyo3(signature = (directory, run_id, is_child, options=None, stall_s=0.0))]
     fn create_in(
         py: Python<'_>,
         directory: PathBuf,
         run_id: String,
         is_child: bool,
         options: Option<Options>,
+        stall_s: f64,
     ) -> PyResult<Self> {
         prepare(py);
         let run = RunInfo { run_id, is_child };
         let options = options.map(to_core).transpose()?.unwrap_or_default();
         py.detach(|| CoreWriter::create_in_with(&directory, &run, options))
-            .map(Self)
+            .map(|core| Self(WatchedLog::new(py, core, stall_s)))
             .map_err(|error| to_python(&error))
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, options=None))]
-    fn open(py: Python<'_>, path: PathBuf, options: Option<Options>) -> PyResult<Self> {
+    #[pyo3(signature = (path, options=None, stall_s=0.0))]
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        options: Option<Options>,
+        stall_s: f64,
+    ) -> PyResult<Self> {
         prepare(py);
         let options = options.map(to_core).transpose()?.unwrap_or_default();
         py.detach(|| CoreWriter::open_with(&path, options))
-            .map(Self)
+            .map(|core| Self(WatchedLog::new(py, core, stall_s)))
             .map_err(|error| to_python(&error))
     }
 
     #[getter]
     fn path<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        path_text(py, self.0.path())
+        path_text(py, self.core().path())
     }
 
     #[getter]
     fn dropped(&self) -> u64 {
-        self.0.dropped()
+        self.core().dropped()
     }
 
     fn redact(&self) {
-        self.0.redact();
+        self.core().redact();
     }
 
     fn write_record(&self, py: Python<'_>, record: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -69,9 +77,9 @@ impl LogWriter {
     /// Raises, as writing a record does, only for the first failure of a cause: a program that
     /// flushes often, or whose end flushes once more, is told once.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        match py.detach(|| self.0.flush()) {
-            Err(error) if self.0.take_unreported() => {
-                let path = self.0.path().display();
+        match py.detach(|| self.core().flush()) {
+            Err(error) if self.core().take_unreported() => {
+                let path = self.core().path().display();
                 Err(io_to_python(&error, format!("cannot write to {path}: {}", reason(&error))))
             }
             _ => Ok(()),
@@ -79,25 +87,33 @@ impl LogWriter {
     }
 
     fn finish(&self, py: Python<'_>) {
-        py.detach(|| self.0.finish());
+        py.detach(|| self.core().finish());
     }
 
     fn before_fork(&self, py: Python<'_>) {
-        py.detach(|| self.0.flush_before_fork());
+        py.detach(|| self.core().flush_before_fork());
     }
 
     fn after_fork_in_child(&self) {
-        self.0.after_fork_in_child();
+        self.core().after_fork_in_child();
     }
 
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.0.close());
+        self.0.forget(py);
+        py.detach(|| self.core().close());
     }
 }
 
 impl LogWriter {
     /// The core's.
+    #[inline]
     pub(crate) fn core(&self) -> &CoreWriter {
+        self.0.core()
+    }
+
+    /// The open actions of the log.
+    #[inline]
+    pub(crate) fn watched(&self) -> &WatchedLog {
         &self.0
     }
 }
@@ -145,6 +161,20 @@ pub(crate) fn append_line(py: Python<'_>, writer: &CoreWriter, line: &[u8]) -> P
     match outcome {
         Some(Err(error)) if error.first => Err(append_error(writer, &error)),
         _ => Ok(()),
+    }
+}
+
+/// [`append_line`] for a line that nobody waits for: where there is no room for long it is given up.
+pub(crate) fn append_line_soon(py: Python<'_>, writer: &CoreWriter, line: &[u8]) -> PyResult<()> {
+    let outcome =
+        writer.try_append(line).or_else(|| py.detach(|| writer.append_within(line, PATIENCE)));
+    match outcome {
+        Some(Err(error)) if error.first => Err(append_error(writer, &error)),
+        Some(_) => Ok(()),
+        None => {
+            writer.give_up();
+            Ok(())
+        }
     }
 }
 

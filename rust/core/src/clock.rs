@@ -30,6 +30,11 @@ pub fn monotonic_s() -> f64 {
     sys::time::monotonic_s()
 }
 
+/// Seconds that the calling thread has kept a processor busy.
+pub fn thread_cpu_s() -> f64 {
+    sys::time::thread_cpu_s()
+}
+
 /// A second in local time as it was last written by this thread: most records share theirs.
 #[derive(Clone, Copy)]
 struct WrittenSecond {

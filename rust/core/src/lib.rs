@@ -16,6 +16,7 @@ pub(crate) mod tail;
 pub mod timestamp;
 
 pub mod store;
+pub mod watch;
 pub mod write;
 
 pub mod analyze;

@@ -249,6 +249,27 @@ fn tables_tell_where_open_actions_are() {
     assert!(lines[at - 1].starts_with("Model"));
 }
 
+/// Last come the frames in which it was seen to wait; of an action that has ended there are none.
+#[test]
+fn tables_tell_where_open_actions_wait() {
+    let stall = |id| {
+        let stack = r#"[{"file": "m.py", "line": 7, "function": "f"}]"#;
+        format!(
+            r#"{{"timestamp": "2026-11-23T10:22:26+00:00", "level": "TRACE", "message": "m", "event": "stall", "trace_id": "{id}", "stack": {stack}}}"#
+        ) + "\n"
+    };
+    let log = Log::plain(
+        action("enter", "open", r#", "task": "t""#)
+            + &stall("open")
+            + &action("enter", "cancelled", "")
+            + &stall("cancelled")
+            + &action("cancel", "cancelled", ""),
+    );
+    let table = table_of(&log, None, false, PIPE);
+    assert_eq!(table.matches("    of task t\n    at f (m.py:7)\n").count(), 1, "{table}");
+    assert_eq!(table.matches("m.py").count(), 1, "{table}");
+}
+
 /// Interrupted actions stand among the running ones in JSON, dated to the log's last write.
 #[test]
 fn interrupted_actions_say_so_in_json() {

@@ -54,6 +54,29 @@ pub(crate) fn object_fields(line: &[u8], fields: &mut Fields) -> Result<(), Reje
     }
 }
 
+/// The elements of the array that `text` (valid UTF-8) consists of.
+pub(crate) fn array_elements(text: &[u8]) -> Scan<Vec<&[u8]>> {
+    let mut elements = Vec::new();
+    let mut scanner = Scanner::at(text, 0);
+    scanner.space();
+    scanner.expect(b'[')?;
+    scanner.space();
+    if scanner.expect(b']').is_ok() {
+        return scanner.end().map(|()| elements);
+    }
+    loop {
+        let start = scanner.position();
+        scanner.value()?;
+        elements.push(&text[start..scanner.position()]);
+        scanner.space();
+        if scanner.expect(b']').is_ok() {
+            return scanner.end().map(|()| elements);
+        }
+        scanner.expect(b',')?;
+        scanner.space();
+    }
+}
+
 /// The end of a string (the index after its closing quote) whose opening quote is at `at`, and
 /// whether it holds escapes.
 pub(crate) fn string_end(bytes: &[u8], at: usize) -> Scan<(usize, bool)> {

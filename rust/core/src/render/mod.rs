@@ -16,6 +16,7 @@ mod output;
 mod place;
 mod report;
 mod spans;
+mod stack;
 mod table;
 mod terminal;
 mod time;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::json::{Escape, Layout, write_text, write_value};
+use super::stack::stack_lines;
 use super::terminal::cell;
 use crate::analyze::{DatedAction, Diagnosis};
 use crate::read::wtf8;
@@ -31,7 +32,8 @@ impl<'d> Places<'d> {
         around
     }
 
-    /// The same as lines for people, after one with the task, the sample and the epoch.
+    /// The same as lines for people, after one with the task, the sample and the epoch, and before
+    /// those that tell where it waits.
     pub(super) fn lines(&self, inner: &DatedAction) -> Vec<String> {
         let action = &inner.action;
         let told =
@@ -48,6 +50,7 @@ impl<'d> Places<'d> {
             let (action, detail) = (&outer.action.action, outer.action.detail_or_message());
             format!("in {}: {}", cell(action), cell(detail))
         }));
+        lines.extend(action.stack.as_deref().map(stack_lines).into_iter().flatten());
         lines
     }
 }

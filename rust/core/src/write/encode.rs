@@ -125,7 +125,7 @@ pub fn encode<R: LogRecord>(record: &R, line: &mut Vec<u8>) {
 
 /// Opens the object and writes its first member. A record without a usable time is dated now rather
 /// than lost.
-pub(super) fn write_timestamp(created_s: Option<f64>, line: &mut Vec<u8>) {
+pub(crate) fn write_timestamp(created_s: Option<f64>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"timestamp\": \"");
     if !created_s.is_some_and(|s| clock::write_local_iso(line, s)) {
         clock::write_local_iso(line, clock::now_s());

@@ -36,7 +36,7 @@ pub fn any_way() -> impl Strategy<Value = ScanOptions> {
     (1_usize..5, block_bytes).prop_map(|(threads, bytes)| with_threads(threads, bytes))
 }
 
-/// An action record or another one, without its end.
+/// A record of an action, one that tells where an action waits, or another one, without its end.
 fn record() -> impl Strategy<Value = Vec<u8>> {
     let timestamp = prop::sample::select(vec![
         "2026-11-23T10:22:25.5+00:00",
@@ -71,6 +71,20 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
         ", \"event\": \"exit\"",
         ", \"trace_id\": 5",
     ]);
+    let stack = prop::sample::select(vec![
+        "[]",
+        "null",
+        "[{\"file\": \"a.py\", \"line\": 1, \"function\": \"f\"}]",
+        "[{\"file\": \"b.py\", \"line\": 2, \"function\": \"\\u0067\", \"awaits\": \"x\"}, 1]",
+    ]);
+    let stalls = prop::sample::select(vec!["stall", "stall", "stall", "st\\u0061ll", "stal"]);
+    let stall = (timestamp.clone(), id.clone(), stalls, stack).prop_map(
+        |(timestamp, id, event, stack)| {
+            format!(
+                r#"{{"timestamp": "{timestamp}", "level": "TRACE", "message": "[inspect-trace] Model: open for 60.0 s", "event": "{event}", "trace_id": "{id}", "duration": 60.0, "stack": {stack}}}"#
+            )
+        },
+    );
     let action = (timestamp.clone(), id, event, more).prop_map(|(timestamp, id, event, more)| {
         format!(
             r#"{{"timestamp": "{timestamp}", "level": "TRACE", "message": "Model: d ({event})", "action": "Model", "detail": "d", "event": "{event}", "trace_id": "{id}"{more}}}"#
@@ -86,7 +100,7 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
     let other = (timestamp, level, message).prop_map(|(timestamp, level, message)| {
         format!(r#"{{"timestamp": "{timestamp}", "level": "{level}", "message": "{message}"}}"#)
     });
-    prop_oneof![3 => action, 2 => other].prop_map(String::into_bytes)
+    prop_oneof![3 => action, 2 => other, 1 => stall].prop_map(String::into_bytes)
 }
 
 /// What may stand in a log besides records.
