@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from engine.conftest import Home
 
 TASK = """
-import subprocess
+import logging, subprocess
 from inspect_ai import Task, task
+from inspect_ai._util.trace import trace_action
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.solver import generate, solver
@@ -26,7 +27,8 @@ def works():
     async def solve(state, generate):
         await traced_by_inspect_ai(["echo", "theirs"])
         await traced_by_inspect_ai(["docker", "compose", "ls"])
-        subprocess.run(["echo", "ours"], capture_output=True, check=True)
+        with trace_action(logging.getLogger("inspect_ai.test"), "Encloses", "it"):
+            subprocess.run(["echo", "ours"], capture_output=True, check=True)
         return await generate(state)
     return solve
 
@@ -61,7 +63,7 @@ def test_an_evaluation(home: Home) -> None:
     assert [action for action in entered if action[0] == "Model"] == [
         ("Model", "generate (mockllm/model)", 1)
     ]
-    (task,) = [r for r in records if r.get("action") == "Run Task" and r["event"] == "enter"]
+    (outer,) = [r for r in records if r.get("action") == "Encloses" and r["event"] == "enter"]
     (ours,) = [r for r in records if r.get("detail") == "echo ours" and r["event"] == "enter"]
-    assert ours["parent_id"] == task["trace_id"]
+    assert ours["parent_id"] == outer["trace_id"]
     assert len(list(home.traces.glob("trace-*"))) == 1
