@@ -60,6 +60,10 @@ test: $(READY) ## Run all tests: the core's without Python, then Python's on the
 test-engine: $(READY) ## Test inside the other versions of inspect_ai in tests/engine/versions.txt
 	scripts/test-engine $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-engine
 
+.PHONY: test-litellm
+test-litellm: $(INSTALLED) ## Test the source of litellm, in an environment of its own
+	scripts/test-litellm $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-litellm
+
 .PHONY: torture
 torture: $(INSTALLED) ## Kill tracing programs TORTURE_KILLS=1000 times: is a record lost?
 	cd tests && $(BIN)/python -m torture --kills $(TORTURE_KILLS) $(TORTURE_ARGS)
@@ -105,7 +109,7 @@ property-long: $(MADE) ## Run the core's property tests long (FUZZ_CASES=20000 c
 
 .PHONY: clean
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) $(VENV)-engine dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
+	rm -rf $(VENV) $(VENV)-engine $(VENV)-litellm dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
 
 $(MADE): scripts/find-python
 	rm -rf $(VENV)

@@ -86,4 +86,4 @@ def test_named_environment_variables_are_read() -> None:
     package = (ROOT / "python" / "inspect_trace").rglob("*.py")
     read = {name for path in package for name in pattern.findall(path.read_text("utf-8"))}
     # Set by the package itself, for the processes it starts.
-    assert documented == read - {"INSPECT_TRACE_RUN"}
+    assert documented == read - {"INSPECT_TRACE_RUN", "INSPECT_TRACE_START"}

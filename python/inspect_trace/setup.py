@@ -223,7 +223,7 @@ def init_tracing(
         if _active is not None:
             _active.close()
         register_levels()
-        trace_level = _level_from_environment() if level is None else check_level(level)
+        trace_level = level_from_environment() if level is None else check_level(level)
         trace_level = max(trace_level, 1)  # on a logger, 0 means "as the parent"
         if packages is None:
             levels: dict[logging.Logger, int] = {logging.root: trace_level}
@@ -262,7 +262,8 @@ def _package_levels(
     return dict.fromkeys(packages, default)
 
 
-def _level_from_environment() -> int:
+def level_from_environment() -> int:
+    """The level that `INSPECT_TRACE_LEVEL` names, or TRACE."""
     value = os.environ.get(LEVEL_VARIABLE, "")
     if not value:
         return TRACE

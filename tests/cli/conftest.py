@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from cli.run_pair import Pair
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -59,3 +61,11 @@ def inspect_trace(environment: dict[str, str]) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def pair(tmp_path: Path, environment: dict[str, str]) -> Pair:
+    """Runs programs plainly and traced."""
+    directory = tmp_path / "programs"
+    directory.mkdir()
+    return Pair(directory, environment)

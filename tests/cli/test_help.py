@@ -29,6 +29,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "sql",
         "verify",
         "status",
+        "run",
     ):
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})
         assert (result.returncode, result.stderr) == (0, "")

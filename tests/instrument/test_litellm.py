@@ -1,8 +1,4 @@
-"""Calls of models by litellm, where that is installed.
-
-It is too large to be among the test dependencies (380 MB), and leaves sockets open: in an
-environment that has it, run this with `-o filterwarnings=default`.
-"""
+"""Calls of models by litellm, which `make test-litellm` installs for this test alone."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ import pytest
 from inspect_trace import instrument
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # nothing from the network
-litellm: Any = pytest.importorskip("litellm")
+litellm: Any = pytest.importorskip("litellm", reason="litellm has `make test-litellm`")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace import _core
+from inspect_trace._foreign import close_foreign, open_foreign
 from inspect_trace._lowering import chain_of, logger_of
 from inspect_trace._report import warn_of_exception
 from inspect_trace.handler import DEFAULT_KEEP_RUNS, TraceHandler, _Log, _open_logs
@@ -90,10 +91,12 @@ class EngineHandler(TraceHandler):
             span = _core.ActionSpan.enter_foreign(trace_id)
             if span is not None:
                 self._spans[trace_id] = span
+                open_foreign(span, fields.get("action"))
         else:
             span = self._spans.pop(trace_id, None)
             if span is not None:
                 span.leave()
+                close_foreign(span)
         if span is not None:
             for name, value in (("parent_id", span.parent_id), ("pid", span.pid)):
                 if value is not None and name not in fields:

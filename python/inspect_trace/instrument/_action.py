@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace._core import start_action, trace_action
+from inspect_trace._foreign import is_traced_already
 from inspect_trace.action import Redacted, _current
 from inspect_trace.context import trace_context
 
@@ -39,7 +40,9 @@ class OpenAction:
         self.detail = detail
         self._extra = extra
         self._outside = _current.get()
-        self._span: ActionSpan | None = start_action(trace_action(LOGGER, action, "%s", detail))
+        self._span: ActionSpan | None = None
+        if not is_traced_already(action):
+            self._span = start_action(trace_action(LOGGER, action, "%s", detail))
         self._entered = self._span
         if self._span is not None:
             with _saying(extra):
@@ -47,7 +50,7 @@ class OpenAction:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is traced, and has not ended."""
+        """Whether it is traced, and has not ended. Not traced here is what inspect_ai traces."""
         return self._span is not None
 
     def detach(self) -> None:
