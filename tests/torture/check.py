@@ -90,6 +90,8 @@ def read_as_plain(paths: Iterable[Path]) -> Found:
     found = Found()
     for path in paths:
         for file in (*_parts(path), path):
+            if file != path and _is_same(file, path):
+                continue
             for record in _json_records(_content(file)):
                 found.add(record["message"], record.get("detail"), record.get("event"))
     return found
@@ -135,6 +137,14 @@ def _parts(log: Path) -> list[Path]:
     return sorted(
         {path.with_name(path.name.removesuffix(".gz")) for path in log.parent.glob(pattern)}
     )
+
+
+def _is_same(part: Path, log: Path) -> bool:
+    """Whether a process was killed when the log had its name as a part, and still its own."""
+    try:
+        return part.samefile(log)
+    except FileNotFoundError:
+        return False
 
 
 def _content(path: Path) -> bytes:

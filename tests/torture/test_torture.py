@@ -142,3 +142,12 @@ def test_logs_count_once_compressed_or_not(tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["trace-1.log", "trace-2.log"]
     for found in (read_by_scan(paths), read_as_plain(paths)):
         assert found.numbers == {"a": [0], "b": [0]}
+
+
+def test_a_file_with_two_names_counts_once(tmp_path: Path) -> None:
+    """A log that its writer had named as a part already, when it was killed, is there once."""
+    path = tmp_path / "trace-1.log"
+    path.write_text(line("a", 0) + line("a", 1))
+    (tmp_path / "trace-1.part0001.log").hardlink_to(path)
+    for found in (read_by_scan([path]), read_as_plain([path])):
+        assert found.numbers == {"a": [0, 1]}
