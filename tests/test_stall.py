@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import json
 import logging
 import os
@@ -123,6 +124,36 @@ def test_what_ends_in_time_is_not_told(watched: Watched) -> None:
     with trace_action(watched.logger, "Next", "d"):
         watched.await_stalls("Next", 2)
     assert len(watched.stalls_of("Slow")) == told
+
+
+def test_what_the_collector_took_is_not_told(watched: Watched) -> None:
+    """An action that nobody can end any more, as it was garbage in a cycle, is not told of."""
+    logger = logging.Logger("lost", 1)
+    logger.addHandler(watched.handler)
+    first = contextvars.copy_context()
+    first.run(trace_action(logger, "Lost", "d").__enter__)
+    # What the collector takes apart first is the oldest: it comes to the action while that is whole.
+    kept: list[object] = [first.run(contextvars.copy_context)]
+    kept.append(kept)
+    vars(logger)["kept"] = kept
+    del logger, first, kept
+    gc.collect()
+    with trace_action(watched.logger, "Slow", "d"):
+        watched.await_stalls("Slow", 2)
+        assert watched.stalls_of("Lost") == []
+
+
+def test_nothing_is_imported_when_an_action_is_due(run_python: RunPython, tmp_path: Path) -> None:
+    """A fork at that moment finds no half imported module: all is there as soon as a log is open."""
+    program = """
+        import logging, sys
+        from inspect_trace import TraceHandler
+        logging.basicConfig(level=1, handlers=[TraceHandler(sys.argv[1], stall_s=float(sys.argv[2]))])
+        logging.info("x")
+        print("inspect_trace._stall" in sys.modules)
+    """
+    answers = [run_python(program, tmp_path / f"{s}.log", s).stdout for s in ("9", "0")]
+    assert answers == ["True\n", "False\n"]
 
 
 def pass_all(record: logging.LogRecord) -> bool:

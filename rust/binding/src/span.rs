@@ -236,6 +236,10 @@ impl ActionSpan {
     fn __clear__(&self) {
         let outer = self.outer.hold_for_collector().and_then(|mut outer| outer.take());
         let words = self.said.hold_for_collector().and_then(|mut said| said.take());
+        if words.is_some() {
+            // Its death will not tell any more that it was open.
+            watch::forget_action(&self.trace_id);
+        }
         drop((outer, words));
     }
 }

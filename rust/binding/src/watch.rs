@@ -50,6 +50,10 @@ impl WatchedLog {
             let mut logs = LOGS.hold(py);
             logs.retain(|log| log.strong_count() > 0);
             logs.push(Arc::downgrade(&log));
+            drop(logs);
+            // Not when it is wanted: a child that is forked in the middle of an import finds the
+            // module locked for ever. If it fails it will again, and is told then.
+            drop(py.import("inspect_trace._stall"));
         }
         log
     }
