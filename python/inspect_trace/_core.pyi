@@ -625,6 +625,35 @@ def anomalies(
     """The anomalies of the log at a path; see `inspect_trace.anomalies`."""
 
 @final
+class RemoteLogs:
+    """Logs in object stores. They can be opened by their names as long as this is kept."""
+
+    def __new__(
+        cls,
+        objects: list[tuple[str, int, float | None]],
+        read: Callable[[int, int, int], bytes],
+        *,
+        connections: int,
+        grouped: bool,
+    ) -> RemoteLogs:
+        """Makes objects known.
+
+        Args:
+            objects: The URL of each, its size in bytes, and when it was last written, in seconds
+                since the epoch, if that is known.
+            read: Called by threads of the core with the number of an object, the byte to begin at
+                and the one to end before; gives these bytes, all of them.
+            connections: How many calls there are at a time, at most.
+            grouped: Whether the parts of a log that was rotated are one log.
+        """
+    @property
+    def names(self) -> list[str]:
+        """The names of the logs, in the order of the objects."""
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """How many requests were made so far, and how many bytes came."""
+
+@final
 class Report(Iterator[bytes]):
     """The output of a command, in chunks."""
 

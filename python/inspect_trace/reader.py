@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from .filters import record_filter
 from .store import resolve_trace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
 __all__ = [
@@ -50,7 +51,8 @@ def scan(
     Every condition that is given has to hold; of several values for one, any may.
 
     Args:
-        file: A path or a name as `resolve_trace_file` takes it; default: the most recent log.
+        file: A path or a name as `resolve_trace_file` takes it, or the URL of an object
+            (`s3://bucket/trace-4242.log.gz`; needs the extra `remote`); default: the most recent log.
             Plain and gzip-compressed logs are told apart by their content.
         filter: Only records whose message contains this text, upper and lower case being equal.
         level: Only records of this level (`"WARNING"`, `"30"`) and of those above; with a `=`
@@ -86,22 +88,23 @@ def scan(
             print(record.timestamp, record.message)
         ```
     """
-    return _core.scan(
-        os.fspath(resolve_trace_file(file)),
-        filter=record_filter(
-            message=filter,
-            level=level,
-            action=action,
-            event=event,
-            since=since,
-            until=until,
-            min_duration=min_duration,
-            sample=sample,
-            task=task,
-        ),
-        tail=tail,
-        limit=limit,
-    )
+    with _found(file) as path:
+        return _core.scan(
+            path,
+            filter=record_filter(
+                message=filter,
+                level=level,
+                action=action,
+                event=event,
+                since=since,
+                until=until,
+                min_duration=min_duration,
+                sample=sample,
+                task=task,
+            ),
+            tail=tail,
+            limit=limit,
+        )
 
 
 def follow(
@@ -190,7 +193,8 @@ def anomalies(
     records that count; the others choose actions, once all is known of them.
 
     Args:
-        file: A path or a name as `resolve_trace_file` takes it; default: the most recent log.
+        file: A path or a name as `resolve_trace_file` takes it, or the URL of an object; default: the
+            most recent log.
         filter: Only records whose message contains this text, upper and lower case being equal.
         level: Only records of this level and of those above, or with a `=` of this level alone.
         action: Only these kinds of action, upper and lower case being equal.
@@ -222,19 +226,34 @@ def anomalies(
             print(action.action, action.detail, action.duration)
         ```
     """
-    return _core.anomalies(
-        os.fspath(resolve_trace_file(file)),
-        filter=record_filter(
-            message=filter,
-            level=level,
-            action=action,
-            event=event,
-            since=since,
-            until=until,
-            min_duration=min_duration,
-            sample=sample,
-            task=task,
-        ),
-        tail=tail,
-        as_of=as_of,
-    )
+    with _found(file) as path:
+        return _core.anomalies(
+            path,
+            filter=record_filter(
+                message=filter,
+                level=level,
+                action=action,
+                event=event,
+                since=since,
+                until=until,
+                min_duration=min_duration,
+                sample=sample,
+                task=task,
+            ),
+            tail=tail,
+            as_of=as_of,
+        )
+
+
+@contextlib.contextmanager
+def _found(file: str | os.PathLike[str] | None) -> Iterator[str]:
+    """The path of a log, or the name by which one elsewhere can be opened now."""
+    name = None if file is None else os.fspath(file)
+    if name is not None and "://" in name:
+        from . import remote
+
+        if remote.is_url(name):
+            with remote.opened(name) as path:
+                yield path
+            return
+    yield os.fspath(resolve_trace_file(name))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"]
 
 _reported: set[str] = set()
+_remote: list[_core.RemoteLogs] = []
 
 
 def trace_dir() -> Path:
@@ -118,8 +119,24 @@ def find_trace_file(
 def find_trace_files(names: Sequence[str]) -> list[str]:
     """The logs that the commands are to read: those of directories, too; default: the newest.
 
-    `-` is standard input.
+    `-` is standard input. The logs that URLs name can be read as long as the process runs.
     """
+    if any("://" in name for name in names):
+        return [path for name in names for path in _find_anywhere(name)]
+    return _find_here(names)
+
+
+def _find_anywhere(name: str) -> list[str]:
+    from . import remote
+
+    if not remote.is_url(name):
+        return _find_here([name])
+    paths, logs = remote.find_remote_logs([name])
+    _remote.append(logs)
+    return paths
+
+
+def _find_here(names: Sequence[str]) -> list[str]:
     return _core.resolve_trace_files(
         ["/dev/stdin" if name == "-" else name for name in names],
         find_trace_dir(),

@@ -60,6 +60,8 @@ def dump_command(
         return
     if len(paths) > 1:
         raise click.UsageError("--follow reads one log: name one file")
+    if "://" in paths[0]:
+        raise click.UsageError(f"--follow reads a log as it is written: {paths[0]} is no file")
     from inspect_trace.cli.follow import write_followed
 
     write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail, redact=redact))

@@ -30,6 +30,7 @@ mod plain_record;
 mod raw;
 mod record;
 mod redact;
+mod remote;
 mod report;
 mod route;
 mod sites;
@@ -66,6 +67,8 @@ mod _core {
     use super::record::{Records, TraceRecord, scan};
     #[pymodule_export]
     use super::redact::redact;
+    #[pymodule_export]
+    use super::remote::RemoteLogs;
     #[pymodule_export]
     use super::report::{
         Report, anomalies_report, dump_report, export_report, follow_report, http_report,

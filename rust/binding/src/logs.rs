@@ -10,6 +10,7 @@ use inspect_trace_core::record::Record;
 use pyo3::prelude::*;
 
 use crate::error::to_python;
+use crate::remote::remote_log;
 
 /// How long the core may wait before Ctrl-C is looked for.
 pub(crate) const WAIT: Duration = Duration::from_millis(50);
@@ -22,7 +23,7 @@ pub(crate) fn logs(
     wants: impl Fn(&Record<'_>) -> bool + Send + Sync + 'static,
 ) -> PyResult<Vec<Log>> {
     let Some(count) = tail else {
-        return Ok(py.detach(|| Log::all_with_parts(&paths)));
+        return Ok(py.detach(|| with_parts(&paths)));
     };
     let wants: Wants = Arc::new(wants);
     let several = paths.len() > 1;
@@ -31,11 +32,20 @@ pub(crate) fn logs(
         logs.push(match tail_of(py, &path, count, &wants)? {
             Ok(log) => log,
             // As without `tail`, one of several that cannot be read is told of where it is read.
-            Err(Error::Io { .. }) if several => Log::with_parts(&path),
+            Err(Error::Io { .. }) if several => with_parts(&[path]).remove(0),
             Err(error) => return Err(to_python(&error)),
         });
     }
     Ok(logs)
+}
+
+/// The whole of the logs at some paths, or of those names.
+pub(crate) fn with_parts(paths: &[PathBuf]) -> Vec<Log> {
+    let remote: Vec<_> = paths.iter().map(|path| remote_log(path)).collect();
+    let here: Vec<_> =
+        paths.iter().zip(&remote).filter(|(_, log)| log.is_none()).map(|(path, _)| path).collect();
+    let mut here = Log::all_with_parts(&here).into_iter();
+    remote.into_iter().filter_map(|log| log.or_else(|| here.next())).collect()
 }
 
 /// Notes on several files as one text; `None` where there are none.
@@ -50,7 +60,11 @@ fn tail_of(
     count: usize,
     wants: &Wants,
 ) -> PyResult<inspect_trace_core::Result<Log>> {
-    let mut search = match py.detach(|| TailSearch::open(path, count, Arc::clone(wants))) {
+    let open = || {
+        let log = remote_log(path).unwrap_or_else(|| Log::with_parts(path));
+        TailSearch::of_log(log, count, Arc::clone(wants))
+    };
+    let mut search = match py.detach(open) {
         Ok(search) => search,
         Err(error) => return Ok(Err(error)),
     };

@@ -18,7 +18,7 @@ use pyo3::types::PyBytes;
 
 use crate::error::{io_to_python, to_python};
 use crate::filter::Filter;
-use crate::logs::{log, logs};
+use crate::logs::{log, logs, with_parts};
 
 /// The output of a command, in chunks.
 #[pyclass(frozen, module = "inspect_trace._core")]
@@ -300,7 +300,8 @@ pub(crate) fn verify_report(
     json: bool,
     as_of: f64,
 ) -> PyResult<Report> {
-    open(py, || render::verify_report(&paths, VerifyOptions { limit, json, as_of_s: as_of }))
+    let options = VerifyOptions { limit, json, as_of_s: as_of };
+    open(py, || render::verify_report(&with_parts(&paths), options))
 }
 
 /// One chunk that is there already.

@@ -22,6 +22,7 @@ pub mod write;
 pub mod analyze;
 pub mod read;
 pub mod redact;
+pub mod remote;
 pub mod render;
 
 pub use error::{Error, Result};

@@ -137,7 +137,7 @@ fn skipped_lines_are_told_by_file() {
     assert_eq!(diagnosis.notes, expected);
     assert_eq!(diagnosis.skipped.lines_skipped(), 3);
     let options = VerifyOptions { limit: None, json: false, as_of_s: 0.0 };
-    let (text, ..) = output(render::verify_report(&[live], options).unwrap());
+    let (text, ..) = output(render::verify_report(&Log::all_with_parts(&[live]), options).unwrap());
     assert_eq!(text.matches(".part0001.log.gz:2: byte ").count(), 1, "{text}");
     assert_eq!(text.matches(".part0002.log: ").count(), 1, "{text}");
     assert_eq!(text.matches(&format!("{name}.log:4: byte ")).count(), 1, "{text}");

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::Result;
 use crate::read::{ActionSpan, Filter, Log, Progress, Skipped};
-use crate::store::{self, LogName, ProcessStatus};
+use crate::store::{self, LogFile, LogName, ProcessStatus};
 
 use super::{Action, Anomalies, AnomaliesScan, AnomaliesScanOptions};
 
@@ -200,10 +200,7 @@ impl DiagnosisScan {
     /// What was found, as of a moment (seconds since the epoch).
     pub fn finish(self, as_of_s: f64) -> Diagnosis {
         let mut newest = self.log.files.iter().rev();
-        let mtime_s = newest
-            .find_map(|file| std::fs::metadata(file.path()).ok()?.modified().ok())
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .map(|since| since.as_secs_f64());
+        let mtime_s = newest.find_map(LogFile::modified_s);
         let children = self.children.unwrap_or_default();
         let is_alive = |pid| children.get(&pid).copied().flatten();
         let notes = self.scan.notes();
@@ -219,6 +216,9 @@ impl DiagnosisScan {
 /// the log open does not make it alive.
 pub(super) fn main_process(log: &Log) -> ProcessStatus {
     let path = &log.path;
+    if log.is_remote() {
+        return store::far_process(path);
+    }
     let process = store::liveness_of_log(path, &parts(log));
     match path.file_name().and_then(LogName::parse) {
         Some(name) if process.alive == Some(true) && process.pid != Some(name.pid) => {
@@ -231,6 +231,9 @@ pub(super) fn main_process(log: &Log) -> ProcessStatus {
 /// Whether a process writes to a log: one that has not noticed yet that it was rotated writes to a
 /// part.
 pub(super) fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
+    if log.is_remote() {
+        return store::far_process(&log.path).alive;
+    }
     let parts = parts(log);
     let has_part = |part: &PathBuf| store::writer_alive(part, pid) == Some(true);
     if parts.iter().rev().any(has_part) {

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::remote::Object;
 use crate::store::LogFile;
 use crate::{Error, Result};
 
 use super::gzip::{self, GzipSource};
 use super::input::{Input, Pipe};
 use super::plain::{Link, PlainLog};
+use super::stored::Stored;
 use super::{Example, Problem, ProblemKind, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
@@ -54,10 +56,10 @@ enum Source {
 
 /// What a log is, found out when it is opened.
 pub(super) enum Opened {
-    /// Plain text in a regular file.
+    /// Plain text in a regular file, or an object.
     Plain(PlainLog),
-    /// Gzip in a regular file.
-    Gzip(File),
+    /// Gzip in a regular file, or an object.
+    Gzip(Stored),
     /// A pipe, which can be read once, from front to back.
     Pipe(File),
 }
@@ -82,7 +84,7 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     io::Seek::rewind(&mut file).map_err(|e| Error::io("read", path, e))?;
     let is_gzip = gzip::looks_compressed(path, &head[..length]);
     if is_gzip {
-        return Ok(Opened::Gzip(file));
+        return Ok(Opened::Gzip(Stored::File(file)));
     }
     PlainLog::of(file, path).map(Opened::Plain).map_err(|e| Error::io("read", path, e))
 }
@@ -94,6 +96,9 @@ const MAX_LINKS: usize = 10_000;
 /// since, what has been written behind it by now belongs to it: other processes may have put lines
 /// there that were acknowledged before anybody looked.
 pub(super) fn open_file(file: &LogFile) -> Result<Opened> {
+    if let Some(object) = file.object() {
+        return open_object(object);
+    }
     let (opened, mut is_part) = open_settled(file)?;
     if !is_part {
         return Ok(opened);
@@ -120,6 +125,24 @@ pub(super) fn open_file(file: &LogFile) -> Result<Opened> {
     }
     let failed = |source| Error::io("read", file.path(), source);
     PlainLog::chain(links).map(Opened::Plain).map_err(failed)
+}
+
+fn open_object(object: &Object) -> Result<Opened> {
+    let failed = |source| Error::io("read", object.path(), source);
+    let mut head = [0; HEAD_BYTES];
+    let stored = Stored::Object(object.clone());
+    let mut length = 0;
+    while length < head.len() {
+        match stored.read_at(&mut head[length..], length as u64).map_err(failed)? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(if gzip::looks_compressed(object.path(), &head[..length]) {
+        Opened::Gzip(stored)
+    } else {
+        Opened::Plain(PlainLog::Object(object.clone()))
+    })
 }
 
 /// Opens a file of a log, and tells whether it has become a part. What was beside it when it was opened
@@ -178,7 +201,7 @@ impl Blocks {
     pub(super) fn of(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Self {
         let source = match opened {
             Opened::Plain(log) => Source::Plain(log, 0),
-            Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::file(file, 0), 0))),
+            Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::stored(file, 0), 0))),
             Opened::Pipe(file) => Source::UnknownPipe(Pipe::new(file, stop)),
         };
         Self { stop: Arc::clone(stop), ..Self::new(path, source, 0) }
@@ -186,8 +209,8 @@ impl Blocks {
 
     /// Reads a compressed log on from byte `position` of the file, where a member begins and a line
     /// does: the one at `offset` of the decompressed log.
-    pub(super) fn resume_gzip(path: &Path, file: File, position: u64, offset: u64) -> Self {
-        let source = Source::Gzip(Box::new(GzipSource::new(Input::file(file, position), offset)));
+    pub(super) fn resume_gzip(path: &Path, file: Stored, position: u64, offset: u64) -> Self {
+        let source = Source::Gzip(Box::new(GzipSource::new(Input::stored(file, position), offset)));
         Self::new(path, source, offset)
     }
 

@@ -1,6 +1,5 @@
 //! Which part of which log is read next: the order of the work, without the threads that do it.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -14,7 +13,7 @@ use super::blocks::{self, Blocks, Opened};
 use super::members::member_length;
 use super::parallel::Log;
 use super::plain::PlainLog;
-use crate::file_io::read_at;
+use super::stored::Stored;
 
 /// So much of a member's header tells its length.
 const HEAD_BYTES: usize = 64;
@@ -53,7 +52,7 @@ pub(super) enum TaskSource {
     /// Lines of a plain log; with `from_start`, a record begins with the range.
     Range { file: Arc<PlainLog>, range: Range<u64>, from_start: bool },
     /// Members of a compressed log, one behind the other.
-    Members { file: Arc<File>, members: Vec<MemberAt> },
+    Members { file: Arc<Stored>, members: Vec<MemberAt> },
     /// The next blocks of a stream.
     Stream(Box<Blocks>),
     /// Nothing: the log cannot be read.
@@ -87,7 +86,7 @@ enum Stage {
         next: u64,
     },
     Members {
-        file: Arc<File>,
+        file: Arc<Stored>,
         length: u64,
         next: MemberAt,
     },
@@ -286,7 +285,7 @@ impl Dealer {
 
     /// Deals out a compressed log anew, as a stream, from the member of a task on, which is not what
     /// its header promised. What was dealt out behind it is void.
-    pub(super) fn restart(&mut self, ticket: Ticket, file: File, at: &MemberAt) {
+    pub(super) fn restart(&mut self, ticket: Ticket, file: Stored, at: &MemberAt) {
         let blocks =
             Blocks::resume_gzip(self.logs[ticket.log].file.path(), file, at.position, at.offset)
                 .with_gzip_chunk_bytes(self.chunk_bytes())
@@ -331,7 +330,7 @@ fn begin(
             Stage::Ranges { file: Arc::new(log), length, next: start.min(length) }
         }
         Opened::Gzip(file) => {
-            let length = file.metadata()?.len();
+            let length = file.length()?;
             match member_from(&file, 0, 0) {
                 Some(next) => Stage::Members { file: Arc::new(file), length, next },
                 None => stream(path, Opened::Gzip(file), chunk_bytes, stop),
@@ -347,16 +346,16 @@ fn stream(path: &Path, opened: Opened, chunk_bytes: usize, stop: &Arc<AtomicBool
 }
 
 /// The member at `position`, if it tells how long it is.
-fn member_from(file: &File, position: u64, offset: u64) -> Option<MemberAt> {
+fn member_from(file: &Stored, position: u64, offset: u64) -> Option<MemberAt> {
     let mut head = [0; HEAD_BYTES];
-    let read = read_at(file, &mut head, position).ok()?;
+    let read = file.read_at(&mut head, position).ok()?;
     let length = member_length(&head[..read])?;
     Some(MemberAt { position, length, offset })
 }
 
 /// How long the text of a member is, as its trailer tells.
-fn plain_length(file: &File, member: &MemberAt) -> Option<u64> {
+fn plain_length(file: &Stored, member: &MemberAt) -> Option<u64> {
     let mut bytes = [0; 4];
-    let read = read_at(file, &mut bytes, member.end().checked_sub(4)?).ok()?;
+    let read = file.read_at(&mut bytes, member.end().checked_sub(4)?).ok()?;
     (read == bytes.len()).then(|| u64::from(u32::from_le_bytes(bytes)))
 }

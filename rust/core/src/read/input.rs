@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use super::blocks::CHUNK_BYTES;
-use crate::file_io::read_at;
+use super::stored::Stored;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -66,7 +66,7 @@ impl Pipe {
 }
 
 enum Source {
-    File(File),
+    Stored(Stored),
     Pipe(Pipe),
 }
 
@@ -80,10 +80,10 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Reads `file` from byte `position` on.
-    pub(super) fn file(file: File, position: u64) -> Self {
+    /// Reads `stored` from byte `position` on.
+    pub(super) fn stored(stored: Stored, position: u64) -> Self {
         let buffer = Vec::with_capacity(BUFFER_BYTES);
-        Self { source: Source::File(file), buffer, start: position, at: 0 }
+        Self { source: Source::Stored(stored), buffer, start: position, at: 0 }
     }
 
     /// Reads `head`, and then what comes through the pipe.
@@ -116,11 +116,11 @@ impl Input {
         self.at = 0;
         while self.buffer.len() < wanted {
             let read = match &mut self.source {
-                Source::File(file) => {
+                Source::Stored(stored) => {
                     let (known, position) =
                         (self.buffer.len(), self.start + self.buffer.len() as u64);
                     self.buffer.resize(BUFFER_BYTES.max(wanted), 0);
-                    let read = read_at(file, &mut self.buffer[known..], position);
+                    let read = stored.read_at(&mut self.buffer[known..], position);
                     self.buffer.truncate(known + *read.as_ref().unwrap_or(&0));
                     read?
                 }
@@ -136,7 +136,7 @@ impl Input {
     /// Moves to another place of a file. In a pipe there is no way back: what was passed stays
     /// passed.
     pub(super) fn seek(&mut self, position: u64) {
-        if let Source::File(_) = self.source {
+        if let Source::Stored(_) = self.source {
             self.buffer.clear();
             (self.start, self.at) = (position, 0);
         }

@@ -25,6 +25,7 @@ mod problem;
 mod ranges;
 mod records;
 mod search;
+mod stored;
 pub(crate) mod skipped;
 mod tail;
 mod text;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::remote::Object;
 use crate::store::{LogFile, PartSearch};
 use crate::{Error, Result};
 
@@ -60,6 +61,11 @@ impl Log {
         Self { path: path.to_owned(), start: 0, files: vec![LogFile::at(path)] }
     }
 
+    /// The whole of an object.
+    pub fn object(object: &Object) -> Self {
+        Self { path: object.path().to_owned(), start: 0, files: vec![LogFile::of_object(object)] }
+    }
+
     /// The whole of the log at a path, with its parts: see [`crate::store::log_files`].
     pub fn with_parts(path: &Path) -> Self {
         Self::with_parts_of(path, &mut PartSearch::default())
@@ -88,6 +94,11 @@ impl Log {
         if files.is_empty() { self.clone() } else { Self { files, ..self.clone() } }
     }
 
+    /// Whether it is in no file system: nobody here can tell whether its process lives.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.files.iter().any(|file| file.object().is_some())
+    }
+
     /// Where each of its files is begun at.
     pub(crate) fn starts(&self) -> impl Iterator<Item = u64> {
         std::iter::once(self.start).chain(std::iter::repeat(0)).take(self.files.len())
@@ -95,7 +106,10 @@ impl Log {
 
     /// How much lies on the disk.
     pub(crate) fn size_bytes(&self) -> u64 {
-        let size = |file: &LogFile| std::fs::metadata(file.path()).map_or(0, |found| found.len());
+        let size = |file: &LogFile| match file.object() {
+            Some(object) => object.info().size_bytes,
+            None => std::fs::metadata(file.path()).map_or(0, |found| found.len()),
+        };
         self.files.iter().map(size).sum()
     }
 }
@@ -176,6 +190,8 @@ pub struct Scan<M: BlockMap> {
     /// Where the caller's own thread does the work.
     inline: Option<Worker<M>>,
     total_bytes: Option<u64>,
+    /// The files that are none.
+    objects: Vec<Object>,
     /// The process whose threads they are. A forked child has none of them.
     pid: u32,
 }
@@ -224,7 +240,10 @@ impl<M: BlockMap> Scan<M> {
             window: 2 * threads + 1,
         });
         let pid = std::process::id();
-        let mut scan = Self { shared, owners, workers: Vec::new(), inline: None, total_bytes, pid };
+        let files = logs.iter().flat_map(|log| &log.files);
+        let objects = files.filter_map(|file| file.object().cloned()).collect();
+        let (workers, inline) = (Vec::new(), None);
+        let mut scan = Self { shared, owners, workers, inline, total_bytes, objects, pid };
         if threads > 1 {
             for _ in 0..threads {
                 let mut worker = Worker::new(&scan.shared);
@@ -327,6 +346,10 @@ impl<M: BlockMap> Drop for Scan<M> {
             return;
         }
         self.shared.stop.store(true, Ordering::Relaxed);
+        // Whoever waits for the network may have the lock meanwhile.
+        for object in &self.objects {
+            object.interrupt();
+        }
         // Under the lock, so that nobody misses it between looking and waiting.
         drop(self.shared.lock());
         self.shared.work.notify_all();
@@ -340,6 +363,10 @@ impl<M: BlockMap> Drop for Scan<M> {
 fn total_bytes(logs: &[Log]) -> Option<u64> {
     let mut total: u64 = 0;
     for file in logs.iter().flat_map(|log| &log.files) {
+        if let Some(object) = file.object() {
+            total += object.info().size_bytes;
+            continue;
+        }
         match std::fs::metadata(file.path()) {
             Ok(metadata) if metadata.is_file() => total += metadata.len(),
             Ok(_) => return None,

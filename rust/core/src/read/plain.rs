@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::file_io;
+use crate::remote::Object;
 use crate::store;
 use crate::tail::{Snapshot, snapshot};
 
@@ -13,6 +14,8 @@ use crate::tail::{Snapshot, snapshot};
 pub(super) enum PlainLog {
     /// The file is all there is, however much it grows.
     File(File),
+    /// An object, which does not change.
+    Object(Object),
     /// So much of the file counts, and that follows it.
     WithTail(File, Snapshot),
     /// One after the other, as if they were one file: where each ends.
@@ -56,6 +59,7 @@ impl PlainLog {
     pub(super) fn length(&self) -> io::Result<u64> {
         Ok(match self {
             Self::File(file) => file.metadata()?.len(),
+            Self::Object(object) => object.info().size_bytes,
             Self::WithTail(_, Snapshot { file_bytes, tail }) => file_bytes + tail.len() as u64,
             Self::Chain(links) => links.last().map_or(0, |(end, _)| *end),
         })
@@ -65,6 +69,7 @@ impl PlainLog {
     pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         match self {
             Self::File(file) => file_io::read_at(file, buffer, position),
+            Self::Object(object) => object.read_at(buffer, position),
             Self::WithTail(file, Snapshot { file_bytes, tail }) => {
                 match position.checked_sub(*file_bytes) {
                     None => {

@@ -57,7 +57,14 @@ impl TailSearch {
     /// # Errors
     /// The log cannot be opened, or is a pipe, which cannot be read twice.
     pub fn open(path: &Path, count: usize, wants: Wants) -> Result<Self> {
-        let log = Log::with_parts(path);
+        Self::of_log(Log::with_parts(path), count, wants)
+    }
+
+    /// The same, of a log that has been looked for.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_log(log: Log, count: usize, wants: Wants) -> Result<Self> {
         let file = log.files.len() - 1;
         let source = Source::open(&log.files[file], count, &wants)?;
         Ok(Self { log, file, count, wants, source })

@@ -71,8 +71,12 @@ impl VerifyScan {
     /// # Errors
     /// There is just one log, and it cannot be opened.
     pub fn new(paths: &[impl AsRef<Path>]) -> Result<Self> {
-        let options = ScanOptions { block_bytes: BLOCK_BYTES, ..ScanOptions::default() };
-        Self::with_options(paths, options)
+        Self::with_options(paths, Self::options())
+    }
+
+    /// How logs are read by default.
+    pub fn options() -> ScanOptions {
+        ScanOptions { block_bytes: BLOCK_BYTES, ..ScanOptions::default() }
     }
 
     /// The same, reading in another way.
@@ -80,15 +84,22 @@ impl VerifyScan {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_options(paths: &[impl AsRef<Path>], options: ScanOptions) -> Result<Self> {
+        Self::of_logs(&Log::all_with_parts(paths), options)
+    }
+
+    /// The same, of logs that have been looked for.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_logs(logs: &[Log], options: ScanOptions) -> Result<Self> {
         let one_file = |file: &LogFile| Log {
             path: file.path().to_owned(),
             start: 0,
             files: vec![file.clone()],
         };
-        let logs = Log::all_with_parts(paths);
         let logs: Vec<_> = logs.iter().flat_map(|log| log.files.iter().map(one_file)).collect();
         // Before anything is read: a writer that goes away while we read finishes its line.
-        let live = |log: &Log| store::liveness(&log.path).alive == Some(true);
+        let live = |log: &Log| !log.is_remote() && store::liveness(&log.path).alive == Some(true);
         let live = logs.iter().map(live).collect();
         let scan = Scan::new(&logs, VerifyMap, options)?;
         Ok(Self { scan, logs, live, state: LogState::default() })

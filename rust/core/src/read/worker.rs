@@ -1,7 +1,6 @@
 //! The threads of a scan: what they share, and what each does.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,8 +13,8 @@ use super::members::{MemberDecoder, plain_length};
 use super::parallel::{BlockMap, Part};
 use super::plain::PlainLog;
 use super::ranges::{Lines, read_range};
+use super::stored::Stored;
 use super::{Block, Blocks, Skipped};
-use crate::file_io::read_at;
 
 /// How much of a range is worked on at a time: it is still in a near cache when it is.
 const STEP_BYTES: u64 = 512 << 10;
@@ -122,7 +121,7 @@ impl<M: BlockMap> Shared<M> {
 
     /// A member of a part has to be read as a stream, and all that follows: as the parts from `first`
     /// on, which is that part or the next.
-    fn restart(&self, ticket: Ticket, first: Ticket, file: File, at: &MemberAt) {
+    fn restart(&self, ticket: Ticket, first: Ticket, file: Stored, at: &MemberAt) {
         let mut state = self.lock();
         // Another part, further on, may have been the cause of a restart already.
         if state.dealer.is_valid(ticket) {
@@ -313,7 +312,7 @@ impl<M: BlockMap> Worker<M> {
     fn read_members(
         &mut self,
         ticket: Ticket,
-        file: &File,
+        file: &Stored,
         members: &[MemberAt],
         done: &mut Done<M::Output>,
     ) -> usize {
@@ -337,7 +336,7 @@ impl<M: BlockMap> Worker<M> {
     fn go_on_as_stream(
         &self,
         ticket: Ticket,
-        file: &File,
+        file: &Stored,
         member: &MemberAt,
         any: bool,
         mut done: Done<M::Output>,
@@ -374,13 +373,13 @@ impl<M: BlockMap> Worker<M> {
 
     /// Decompresses a member into the block; false if it is not what its header promised, or its text
     /// is not whole lines.
-    fn decode(&mut self, file: &File, member: &MemberAt, is_last: bool) -> io::Result<bool> {
+    fn decode(&mut self, file: &Stored, member: &MemberAt, is_last: bool) -> io::Result<bool> {
         let length = member.length as usize;
         self.compressed.resize(length, 0);
         let mut read = 0;
         while read < length {
             let position = member.position + read as u64;
-            match read_at(file, &mut self.compressed[read..], position)? {
+            match file.read_at(&mut self.compressed[read..], position)? {
                 0 => return Ok(false),
                 more => read += more,
             }

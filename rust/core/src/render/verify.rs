@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
@@ -38,8 +37,8 @@ pub struct VerifyOptions {
 ///
 /// # Errors
 /// The one log cannot be opened.
-pub fn verify_report(paths: &[PathBuf], options: VerifyOptions) -> Result<Box<dyn Report>> {
-    let scan = VerifyScan::new(paths)?;
+pub fn verify_report(logs: &[Log], options: VerifyOptions) -> Result<Box<dyn Report>> {
+    let scan = VerifyScan::of_logs(logs, VerifyScan::options())?;
     Ok(Box::new(VerifyReport {
         logs: scan.logs().to_vec(),
         scan,

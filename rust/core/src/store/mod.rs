@@ -31,6 +31,6 @@ pub(crate) use lock::{
     hold, hold_off_rotation, holds, is_held_by_others, lock_rotation, unlock_rotation,
 };
 pub(crate) use parts::part_after;
-pub(crate) use process::{liveness_of_log, liveness_of_open};
+pub(crate) use process::{far_process, liveness_of_log, liveness_of_open};
 pub(crate) use resolve::kind_of;
 pub(crate) use run::{closed_size_bytes, mark_closed, mark_locked, unmark_closed};

@@ -15,9 +15,11 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use super::part_name::{part_path, split_part_name};
 use crate::error::Result;
+use crate::remote::Object;
 
 /// One file of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct LogFile {
 enum Place {
     /// Where the path says.
     Fixed,
+    /// In no file system.
+    Object(Object),
     /// It has, or gets once the log is rotated, the number in the log with that path.
     Part { log: PathBuf, number: u32, is_finished: bool },
 }
@@ -38,6 +42,28 @@ impl LogFile {
     /// The file at a path, whatever it is.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), place: Place::Fixed }
+    }
+
+    /// An object, which is no file.
+    pub fn of_object(object: &Object) -> Self {
+        Self { path: object.path().to_owned(), place: Place::Object(object.clone()) }
+    }
+
+    /// The object that it is, if it is one.
+    pub(crate) fn object(&self) -> Option<&Object> {
+        match &self.place {
+            Place::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// When it was last written, seconds since the epoch.
+    pub(crate) fn modified_s(&self) -> Option<f64> {
+        if let Some(object) = self.object() {
+            return object.info().modified_s;
+        }
+        let modified = fs::metadata(&self.path).ok()?.modified().ok()?;
+        Some(modified.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
     }
 
     /// Part `number` of the log at `log`.
@@ -49,6 +75,7 @@ impl LogFile {
     pub(crate) fn is_there(&self) -> bool {
         match &self.place {
             Place::Fixed => self.path.is_file(),
+            Place::Object(_) => true,
             Place::Part { log, number, .. } => standing_part(log, *number).is_some(),
         }
     }
@@ -62,7 +89,7 @@ impl LogFile {
     /// looked for by its path alone.
     pub fn part(&self) -> Option<u32> {
         match &self.place {
-            Place::Fixed => None,
+            Place::Fixed | Place::Object(_) => None,
             Place::Part { number, .. } => Some(*number),
         }
     }

@@ -69,6 +69,12 @@ pub(crate) fn liveness_of_open(log: &File, path: &Path) -> ProcessStatus {
     }
 }
 
+/// Who writes the log of that name on a machine that cannot be asked: it is over if it is compressed.
+pub(crate) fn far_process(path: &Path) -> ProcessStatus {
+    let alive = if is_compressed_name(path) { Some(false) } else { None };
+    ProcessStatus { pid: pid_in_name(path), alive }
+}
+
 /// Whether process `pid` still writes to the log at `path`: one of several, such as a forked child.
 pub fn writer_alive(path: &Path, pid: u32) -> Option<bool> {
     let Some(log) = open_for_probe(path) else {

@@ -1,0 +1,215 @@
+"""Trace logs in object stores (S3, Google, Azure, HTTP, ...), read from where they are.
+
+A log is named by its URL, several by a pattern (`s3://bucket/traces/**/*.gz`) or by a URL that ends
+with a slash, which stands for all logs below it. `obstore` asks the store; when it is asked, and for
+what, the core decides: nothing is kept on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+from . import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+CONNECTIONS: Final = 16
+"""How many requests are made at a time."""
+MAX_RETRIES: Final = 8
+RETRY_TIMEOUT: Final = timedelta(seconds=60)
+"""How often, and for how long in all, a request is tried, with growing pauses."""
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_MAGIC: Final = re.compile(r"[*?\[]")
+_LOG_NAME: Final = re.compile(r"\.log(\.gz)?$")
+_METADATA_SERVERS: Final = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+
+
+class _Object(NamedTuple):
+    """An object as it was listed."""
+
+    url: str
+    store: Any
+    path: str
+    size_bytes: int
+    modified_s: float | None
+    e_tag: str | None
+
+
+def is_url(name: str) -> bool:
+    """Whether a name of a log is a URL, and not a path."""
+    return _URL.match(name) is not None
+
+
+def find_remote_logs(urls: Sequence[str]) -> tuple[list[str], _core.RemoteLogs]:
+    """The logs that some URLs stand for.
+
+    Args:
+        urls: Each names an object, or is a pattern, or ends with a slash.
+
+    Returns:
+        The names of the logs, by which they can be read as long as the second value is kept.
+
+    Raises:
+        OSError: A store cannot be asked, or has no such object.
+        ImportError: obstore is not installed.
+    """
+    objects = [found for url in urls for found in _find(url)]
+    read = _reader(objects)
+    listed = [(found.url, found.size_bytes, found.modified_s) for found in objects]
+    # One log named by its own URL is that object alone, as the name of a part stands for that part.
+    grouped = any(_is_pattern(url) for url in urls)
+    logs = _core.RemoteLogs(listed, read, connections=CONNECTIONS, grouped=grouped)
+    return logs.names, logs
+
+
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[str]:
+    """The name by which a log can be opened now: for one that is a URL, its one object is looked for.
+
+    Raises:
+        OSError: The store cannot be asked, or has no such object, or there are several.
+        ImportError: obstore is not installed.
+    """
+    names, logs = find_remote_logs([name])
+    if len(names) != 1:
+        raise OSError(0, f"{name} stands for {len(names)} logs: name one")
+    yield names[0]
+    del logs
+
+
+def _find(url: str) -> list[_Object]:
+    base, slash, path = url.partition("://")
+    host, _, path = path.partition("/")
+    root = f"{base}://{host}" if host or base == "file" else url
+    store = _store(root, url)
+    if not _is_pattern(url):
+        return [_head(store, url, path)]
+    pattern = path if _MAGIC.search(path) else f"{path}**"
+    before = _MAGIC.split(pattern, maxsplit=1)[0]
+    prefix = before.rpartition("/")[0]
+    matches = _matcher(pattern)
+    named = _MAGIC.search(pattern.rpartition("/")[2].replace("**", "")) is not None
+    found = []
+    with _told(url):
+        import obstore
+
+        for chunk in obstore.list(store, prefix or None):
+            for meta in chunk:
+                key = meta["path"]
+                # A pattern for directories alone means the logs in them.
+                if matches(key) and (named or _LOG_NAME.search(key)):
+                    found.append(_object(store, f"{root}/{key}", meta))
+    if not found:
+        raise FileNotFoundError(2, f"no trace log at {url}")
+    return sorted(found, key=lambda each: each.url)
+
+
+def _is_pattern(url: str) -> bool:
+    return url.endswith("/") or _MAGIC.search(url.partition("://")[2]) is not None
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a key matches: `**` stands for any number of directories, `*` stays in one."""
+    expression = ""
+    for part in re.split(r"(\*\*/|\*\*|/)", pattern):
+        if part == "**/":
+            expression += "(?:.*/)?"
+        elif part == "**":
+            expression += ".*"
+        elif part == "/":
+            expression += "/"
+        elif part:
+            # `fnmatch` lets `*` and `?` stand for slashes, too.
+            translated = fnmatch.translate(part)
+            inner = translated[translated.index(":") + 1 : translated.rindex(")")]
+            expression += inner.replace(".*", "[^/]*").replace("(?<!\\\\).", ".")
+    compiled = re.compile(expression, re.DOTALL)
+    return lambda key: compiled.fullmatch(key) is not None
+
+
+def _store(root: str, url: str) -> Any:
+    from importlib.util import find_spec
+
+    if find_spec("obstore") is None:
+        raise ImportError(f"reading {url} needs obstore: pip install 'inspect-trace[remote]'")
+    from obstore.store import LocalStore, from_url
+
+    with _told(url):
+        if root.startswith("file://"):
+            return LocalStore()
+        plain = any(value.startswith("http://") for value in _endpoints()) or root.startswith(
+            "http://"
+        )
+        return from_url(
+            root,
+            client_options={"allow_http": plain},
+            retry_config={"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT},
+        )
+
+
+def _endpoints() -> Iterator[str]:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_ENDPOINT"):
+        yield os.environ.get(name, "")
+
+
+def _head(store: Any, url: str, path: str) -> _Object:
+    with _told(url):
+        import obstore
+
+        return _object(store, url, obstore.head(store, path))
+
+
+def _object(store: Any, url: str, meta: Any) -> _Object:
+    modified = meta.get("last_modified")
+    modified_s = None if modified is None else modified.timestamp()
+    return _Object(url, store, meta["path"], meta["size"], modified_s, meta.get("e_tag"))
+
+
+def _reader(objects: Sequence[_Object]) -> Callable[[int, int, int], bytes]:
+    """Reads bytes of one of the objects, for threads of the core."""
+
+    def read(number: int, start: int, end: int) -> bytes:
+        import obstore
+
+        found = objects[number]
+        options: dict[str, Any] = {"range": (start, end)}
+        if found.e_tag is not None:
+            options["if_match"] = found.e_tag
+        with _told(None):
+            return bytes(obstore.get(found.store, found.path, options=options).bytes())
+
+    return read
+
+
+@contextlib.contextmanager
+def _told(url: str | None) -> Iterator[None]:
+    """Has what a store says become an `OSError` with one line."""
+    try:
+        yield
+    except (OSError, ImportError):
+        raise
+    except Exception as error:
+        _raise(url, error)
+
+
+def _raise(url: str | None, error: Exception) -> NoReturn:
+    kind = type(error).__name__
+    text = str(error).splitlines()[0].strip() if str(error) else kind
+    if kind == "NotFoundError" or isinstance(error, FileNotFoundError):
+        number, reason = 2, "there is no such object"
+    elif kind == "PreconditionError":
+        number, reason = 5, "it has changed since it was listed"
+    elif kind in ("PermissionDeniedError", "UnauthenticatedError"):
+        number, reason = 13, "the store refuses: the credentials are missing, or do not allow it"
+    elif any(server in str(error) for server in _METADATA_SERVERS):
+        number, reason = 13, "no credentials are known: set them in the environment"
+    else:
+        number, reason = 5, text
+    raise OSError(number, reason if url is None else f"cannot read {url}: {reason}") from None

@@ -1,0 +1,116 @@
+//! Logs in object stores: Python asks the store, the core says for what, and when.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use inspect_trace_core::read::Log;
+use inspect_trace_core::remote::{Fetch, FetchOptions, ObjectInfo, Objects, logs_of};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+/// The logs of objects by their names, as long as somebody keeps their [`RemoteLogs`].
+static BY_NAME: Mutex<Option<HashMap<PathBuf, Log>>> = Mutex::new(None);
+
+fn by_name() -> MutexGuard<'static, Option<HashMap<PathBuf, Log>>> {
+    BY_NAME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The log of that name, if that stands for an object.
+pub(crate) fn remote_log(name: &Path) -> Option<Log> {
+    by_name().as_ref()?.get(name).cloned()
+}
+
+/// Logs in object stores, which can be read by their names as long as this is kept.
+#[pyclass(frozen, module = "inspect_trace._core")]
+pub(crate) struct RemoteLogs {
+    objects: Objects,
+    logs: Vec<Log>,
+}
+
+#[pymethods]
+impl RemoteLogs {
+    #[new]
+    #[pyo3(signature = (objects, read, *, connections, grouped))]
+    fn new(
+        objects: Vec<(String, u64, Option<f64>)>,
+        read: Py<PyAny>,
+        connections: usize,
+        grouped: bool,
+    ) -> Self {
+        let info = |(name, size_bytes, modified_s)| ObjectInfo { name, size_bytes, modified_s };
+        let infos = objects.into_iter().map(info).collect();
+        let options = FetchOptions {
+            connections,
+            max_chunks: 2 * connections,
+            ..FetchOptions::default()
+        };
+        let objects = Objects::new(infos, Read(read), options);
+        let logs: Vec<_> = if grouped {
+            logs_of(objects.iter())
+        } else {
+            objects.iter().map(|object| Log::object(&object)).collect()
+        };
+        let mut names = by_name();
+        let names = names.get_or_insert_default();
+        names.extend(logs.iter().map(|log| (log.path.clone(), log.clone())));
+        Self { objects, logs }
+    }
+
+    /// The names of the logs, in the order of the objects.
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        self.logs.iter().map(|log| log.path.to_string_lossy().into_owned()).collect()
+    }
+
+    /// How many requests were made, and how many bytes came.
+    #[getter]
+    fn traffic(&self) -> (u64, u64) {
+        self.objects.traffic()
+    }
+}
+
+impl Drop for RemoteLogs {
+    fn drop(&mut self) {
+        self.objects.close();
+        if let Some(names) = &mut *by_name() {
+            for log in &self.logs {
+                // Another may be known by that name by now.
+                if names.get(&log.path) == Some(log) {
+                    names.remove(&log.path);
+                }
+            }
+        }
+    }
+}
+
+/// A function that is given an object's number, and where to begin and end.
+struct Read(Py<PyAny>);
+
+impl Fetch for Read {
+    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let read = |py: Python<'_>| {
+            let bytes = self.0.call1(py, (object, range.start, range.end))?;
+            bytes.extract::<PyBackedBytes>(py).map(|bytes| bytes.to_vec()).map_err(PyErr::from)
+        };
+        // None at the end of the interpreter.
+        match Python::try_attach(|py| read(py).map_err(|error| to_io(py, &error))) {
+            Some(outcome) => outcome,
+            None => Err(io::Error::other("the interpreter has ended")),
+        }
+    }
+}
+
+/// An error of Python's with its message; of an `OSError` without the number.
+fn to_io(py: Python<'_>, error: &PyErr) -> io::Error {
+    let value = error.value(py);
+    let text = if error.is_instance_of::<PyOSError>(py) {
+        value.getattr("strerror").ok().and_then(|text| text.extract::<String>().ok())
+    } else {
+        None
+    };
+    io::Error::other(text.unwrap_or_else(|| value.to_string()))
+}

@@ -1,0 +1,221 @@
+//! The threads that fetch chunks of objects, and those who wait for them.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::queue::{Found, Key, Queue};
+use super::{Fetch, Object, ObjectInfo};
+
+/// So much is fetched by one request, at most.
+pub const CHUNK_BYTES: u64 = 4 << 20;
+
+/// How objects are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// How many requests are made at a time.
+    pub connections: usize,
+    /// How much a request asks for, at most.
+    pub chunk_bytes: u64,
+    /// How many chunks are kept, or on their way.
+    pub max_chunks: usize,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self { connections: 16, chunk_bytes: CHUNK_BYTES, max_chunks: 32 }
+    }
+}
+
+/// Objects that are read in this order, more or less: what comes next is fetched ahead.
+#[derive(Clone)]
+pub struct Objects(Arc<Shared>);
+
+pub(super) struct Shared {
+    fetch: Box<dyn Fetch>,
+    infos: Vec<ObjectInfo>,
+    options: FetchOptions,
+    state: Mutex<State>,
+    /// A chunk has come, or somebody is to wait no longer.
+    changed: Condvar,
+    requests: AtomicU64,
+    fetched_bytes: AtomicU64,
+}
+
+struct State {
+    queue: Queue,
+    /// How many threads fetch. They end when nothing is wanted.
+    threads: usize,
+    /// Of each object, how often those who waited for it were told not to.
+    interrupts: Vec<u32>,
+}
+
+impl Objects {
+    /// Objects that `fetch` gets.
+    pub fn new(infos: Vec<ObjectInfo>, fetch: impl Fetch, options: FetchOptions) -> Self {
+        let state = State {
+            // At least what is waited for, and what comes next.
+            queue: Queue::new(options.max_chunks.max(2)),
+            threads: 0,
+            interrupts: vec![0; infos.len()],
+        };
+        Self(Arc::new(Shared {
+            fetch: Box::new(fetch),
+            infos,
+            options: FetchOptions {
+                connections: options.connections.max(1),
+                chunk_bytes: options.chunk_bytes.max(1),
+                ..options
+            },
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            requests: AtomicU64::new(0),
+            fetched_bytes: AtomicU64::new(0),
+        }))
+    }
+
+    /// What they are.
+    pub fn infos(&self) -> &[ObjectInfo] {
+        &self.0.infos
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Object> + '_ {
+        (0..self.0.infos.len()).map(|number| Object { objects: self.clone(), number })
+    }
+
+    /// How many requests were made so far, and how many bytes came.
+    pub fn traffic(&self) -> (u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.0.requests), load(&self.0.fetched_bytes))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    pub(super) fn read_at(
+        &self,
+        object: usize,
+        buffer: &mut [u8],
+        position: u64,
+    ) -> io::Result<usize> {
+        let Shared { infos, options, changed, .. } = &*self.0;
+        if position >= infos[object].size_bytes || buffer.is_empty() {
+            return Ok(0);
+        }
+        let key = (object, position / options.chunk_bytes);
+        let mut state = self.0.lock();
+        let interrupts = state.interrupts[object];
+        let bytes = loop {
+            match state.queue.look(key) {
+                Found::Ready(bytes) => break bytes,
+                Found::Failed(error) => return Err(error),
+                Found::NotYet { asked } => {
+                    if !asked {
+                        state.queue.want_now(key);
+                        self.fetch_ahead(&mut state, key);
+                    }
+                    if state.threads == 0 {
+                        // There are none to be had.
+                        state.threads += 1;
+                        drop(state);
+                        self.0.fetch_wanted();
+                        state = self.0.lock();
+                        continue;
+                    }
+                    state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    if state.interrupts[object] != interrupts {
+                        return Err(io::Error::other("reading was stopped"));
+                    }
+                }
+            }
+        };
+        self.fetch_ahead(&mut state, key);
+        drop(state);
+        let start = usize::try_from(position - key.1 * options.chunk_bytes).unwrap_or(usize::MAX);
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    pub(super) fn interrupt(&self, object: usize) {
+        self.0.lock().interrupts[object] += 1;
+        self.0.changed.notify_all();
+    }
+
+    /// Nobody wants anything any more: what is not on its way yet is not fetched.
+    pub fn close(&self) {
+        self.0.lock().queue.forget_wanted();
+        // Who waits for it all the same has it fetched again.
+        self.0.changed.notify_all();
+    }
+
+    /// Has what follows a chunk fetched, in this object and the next ones, as far as there is room.
+    fn fetch_ahead(&self, state: &mut State, key: Key) {
+        let mut key = key;
+        for _ in 0..self.0.options.connections {
+            let Some(next) = self.0.after(key) else { break };
+            key = next;
+            if !state.queue.want_soon(key) {
+                break;
+            }
+        }
+        let wanted = state.queue.wanted();
+        let more = wanted.min(self.0.options.connections - state.threads);
+        for _ in 0..more {
+            let shared = Arc::clone(&self.0);
+            let builder = std::thread::Builder::new().name("inspect-trace-fetch".to_owned());
+            if builder.spawn(move || shared.fetch_wanted()).is_err() {
+                break;
+            }
+            state.threads += 1;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The chunk that follows, in this object or the next one that has any.
+    fn after(&self, (object, chunk): Key) -> Option<Key> {
+        let has_more = (chunk + 1) * self.options.chunk_bytes < self.infos[object].size_bytes;
+        if has_more {
+            return Some((object, chunk + 1));
+        }
+        let next = self.infos[object + 1..].iter().position(|info| info.size_bytes > 0)?;
+        Some((object + 1 + next, 0))
+    }
+
+    /// What a thread does: fetches until nothing is wanted.
+    fn fetch_wanted(&self) {
+        let mut state = self.lock();
+        while let Some(key) = state.queue.take() {
+            drop(state);
+            let fetched = self.fetch_chunk(key);
+            state = self.lock();
+            state.queue.put(key, fetched);
+            self.changed.notify_all();
+        }
+        state.threads -= 1;
+    }
+
+    fn fetch_chunk(&self, (object, chunk): Key) -> io::Result<Vec<u8>> {
+        let start = chunk * self.options.chunk_bytes;
+        let end = self.infos[object].size_bytes.min(start + self.options.chunk_bytes);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let fetched = self.fetch.fetch(object, start..end)?;
+        self.fetched_bytes.fetch_add(fetched.len() as u64, Ordering::Relaxed);
+        if fetched.len() as u64 == end - start {
+            return Ok(fetched);
+        }
+        let (expected, came) = (end - start, fetched.len());
+        Err(io::Error::other(format!(
+            "{expected} bytes were asked for, from byte {start} on, and {came} came: it has changed \
+             since it was listed"
+        )))
+    }
+}
