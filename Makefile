@@ -39,7 +39,8 @@ DOCS_READY := $(VENV)/.docs-ready
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find rust python -type f \
-		\( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) \
+		\( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \
+		-o -name '*.js' -o -name '*.css' -o -name '*.html' \) \
 		-not -path '*/target/*' 2>/dev/null)
 
 .PHONY: help

@@ -53,6 +53,7 @@ __all__ = [
     "terminal_safe",
     "trace_action",
     "trace_message",
+    "timeline_report",
     "tree_report",
     "use_fast_path",
     "verify_report",
@@ -747,6 +748,26 @@ def tree_report(
     redact: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
+
+def timeline_report(
+    paths: Sequence[str],
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
+    as_of: float,
+    redact: bool = False,
+) -> Report:
+    """The actions of some logs over time, as an HTML page.
+
+    Args:
+        paths: The logs.
+        filter: Only these actions, and those that they are in.
+        tail: Only the last so many records of each log.
+        limit: So many actions at most; 200,000 by default.
+        as_of: Now: until when running actions last.
+        redact: Whether keys, tokens and passwords are left out.
+    """
 
 def export_report(
     paths: Sequence[str],

@@ -13,6 +13,7 @@ mod json;
 mod list;
 mod logs;
 mod output;
+mod parents;
 mod place;
 mod report;
 mod spans;
@@ -20,6 +21,7 @@ mod stack;
 mod table;
 mod terminal;
 mod time;
+mod timeline;
 mod tree;
 mod tree_rows;
 mod verify;
@@ -36,5 +38,8 @@ pub use output::Output;
 pub use report::Report;
 pub use table::TableStyle;
 pub use terminal::{shell_quote, terminal_safe};
+pub use timeline::{
+    DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_BYTES, TimelineOptions, timeline_report,
+};
 pub use tree::{TreeOptions, tree_report};
 pub use verify::{VerifyOptions, verify_report};
