@@ -57,6 +57,10 @@ test: $(READY) ## Run all tests: the core's without Python, then Python's on the
 	cargo test --locked --workspace
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: browser
+browser: ## Install the browser that tests the page of timeline, if that is possible (apt-get)
+	@scripts/install-browser
+
 .PHONY: test-engine
 test-engine: $(READY) ## Test inside the other versions of inspect_ai in tests/engine/versions.txt
 	scripts/test-engine $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-engine

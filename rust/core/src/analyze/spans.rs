@@ -309,6 +309,11 @@ impl LogEnd {
         self.process.pid
     }
 
+    /// Whether that lives, as far as it can be told.
+    pub(crate) fn is_alive(&self) -> Option<bool> {
+        self.process.alive
+    }
+
     /// Dates an open action: until now while its process lives, or may live, and else until the last
     /// record of that. (A forked child is asked for after the log was read: what it ended in the
     /// moment before its death may be shown as interrupted.)

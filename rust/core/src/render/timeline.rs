@@ -197,6 +197,7 @@ impl TimelineReport {
         self.logs.push(LogTold {
             path: self.scan.logs()[log].path.as_os_str().as_encoded_bytes().into(),
             pid: self.pids[log],
+            is_alive: end.is_alive(),
             by_time: self.parents.by_time(log),
         });
     }

@@ -63,7 +63,18 @@ const labelOf = (i) => {
 };
 const oneLine = (text) => text.replace(/\s*\n\s*/g, " ↵ ");
 
-/** The moments that the first action begins and the last one ends. */
+/**
+ * The moments between which everything is. Where it is not known whether a process lives (of a log that
+ * was copied, say), its open actions last until now, which may be months after all that is recorded:
+ * no room is lost for these, and the actions go on beyond the edge.
+ */
 const firstTime = 0;
+let lastRecorded = 1;
 let lastTime = 1;
-for (let i = 0; i < count; i++) if (end[i] > lastTime) lastTime = end[i];
+for (let i = 0; i < count; i++) {
+  lastRecorded = Math.max(lastRecorded, isOpen(i) ? start[i] : end[i]);
+  lastTime = Math.max(lastTime, end[i]);
+}
+const isLive = facts.logs.some((each) => each.alive === true);
+const goesOn = !isLive && lastTime > 2 * lastRecorded;
+if (goesOn) lastTime = 1.1 * lastRecorded;

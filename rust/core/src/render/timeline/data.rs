@@ -197,7 +197,9 @@ impl Data {
                 Some(pid) => write_number(out, f64::from(pid)),
                 None => out.extend_from_slice(b"null"),
             }
-            out.extend_from_slice(format!(",\"by_time\":{}}}", log.by_time).as_bytes());
+            let alive = log.is_alive.map_or("null", |alive| if alive { "true" } else { "false" });
+            let facts = format!(",\"alive\":{alive},\"by_time\":{}}}", log.by_time);
+            out.extend_from_slice(facts.as_bytes());
         }
         out.push(b']');
     }

@@ -75,18 +75,17 @@ function drawChart() {
 
 /** Calls for each lane in view with the height at which it begins. */
 function forLanesInView(each) {
-  const from = Math.max(0, laneAt(stage.scrollTop));
-  for (let lane = from; lane < layout.lanes.length; lane++) {
-    const top = AXIS - stage.scrollTop + laneTop[lane];
+  for (let at = Math.max(0, laneAt(stage.scrollTop)); at < shownLanes.length; at++) {
+    const top = AXIS - stage.scrollTop + laneTop[shownLanes[at]];
     if (top > view.height) break;
-    each(lane, top);
+    each(shownLanes[at], top, at);
   }
 }
 
 function drawBands() {
-  forLanesInView((lane, top) => {
+  forLanesInView((lane, top, at) => {
     const height = layout.lanes[lane].rows * ROW + LANE_GAP;
-    if (lane % 2 === 0) {
+    if (at % 2 === 0) {
       pen.fillStyle = colours.band;
       pen.fillRect(0, top - LANE_GAP / 2, view.width, height);
     }
@@ -230,10 +229,10 @@ function drawGutter() {
   pen.fillStyle = colours.page;
   pen.fillRect(0, AXIS, view.gutter, view.height);
   pen.textBaseline = "middle";
-  forLanesInView((lane, top) => {
+  forLanesInView((lane, top, at) => {
     const { title, note, rows } = layout.lanes[lane];
     const height = rows * ROW;
-    if (lane % 2 === 0) {
+    if (at % 2 === 0) {
       pen.fillStyle = colours.band;
       pen.fillRect(0, Math.max(AXIS, top - LANE_GAP / 2), view.gutter, height + LANE_GAP - Math.max(0, AXIS - top + LANE_GAP / 2));
     }

@@ -121,6 +121,7 @@ function stepInRow(by) {
   if (next >= layout.rowFrom[row] && next < layout.rowFrom[row + 1]) select(layout.inRow[next]);
 }
 function switchLanes(by) {
+  if (by === "sample" && !hasSamples) return;
   const old = selected;
   document.getElementById("lanes-by").value = by;
   useLanes(by);

@@ -36,6 +36,8 @@ pub(super) struct Action {
 pub(super) struct LogTold {
     pub(super) path: Box<[u8]>,
     pub(super) pid: Option<u32>,
+    /// Whether its process lives, as far as it can be told.
+    pub(super) is_alive: Option<bool>,
     /// Whether its actions are nested by sample and time.
     pub(super) by_time: bool,
 }

@@ -9,6 +9,7 @@ const laneNames = {
 };
 
 const hasSamples = sampleText.some((text) => text > 0) || taskText.some((text) => text > 0);
+document.querySelector("#lanes-by option[value=sample]").disabled = !hasSamples;
 const isMixed = (list) => list.length > 0 && list.some((value) => value !== list[0]);
 const hasTasks = isMixed(taskText.filter((_, i) => sampleText[i] > 0));
 const hasEpochs = isMixed(epochText.filter((_, i) => sampleText[i] > 0));
@@ -23,7 +24,8 @@ function laneLabel(by, i) {
   if (sampleText[i] === 0) return [task === "" ? "No sample" : task, of.join(" · ")];
   const epoch = hasEpochs && epochText[i] > 0 ? ` · epoch ${texts[epochText[i]]}` : "";
   const more = hasTasks && task !== "" ? [task, ...of] : of;
-  return [`${texts[sampleText[i]]}${epoch}`, more.join(" · ")];
+  const sample = texts[sampleText[i]];
+  return [`${/^\d+$/.test(sample) ? "Sample " : ""}${sample}${epoch}`, more.join(" · ")];
 }
 
 /** Puts children, or outermost actions, into rows; gives how many rows they need. */
@@ -53,10 +55,11 @@ function layOut(by) {
       lane = lanes.length;
       byName.set(name, lane);
       const [title, note] = laneLabel(by, i);
-      lanes.push({ title, note, first: -1, rows: 0, row: 0, count: 0 });
+      lanes.push({ title, note, first: -1, rows: 0, row: 0, count: 0, from: start[i], to: end[i], chosen: true });
     }
     laneOf[i] = lane;
     lanes[lane].count++;
+    lanes[lane].to = Math.max(lanes[lane].to, end[i]);
   }
   const around = (i) => (parent[i] >= 0 && laneOf[parent[i]] === laneOf[i] ? parent[i] : -1);
   const first = new Int32Array(count).fill(-1);

@@ -13,6 +13,7 @@ function tellSource() {
     notes.push(`${whole(missing)} actions are not on this page (--limit): ${which}${bad > 0 && bad < missing ? `, ${whole(bad)} did not end well` : ""}.`);
   }
   if (undated > 0) notes.push(`${whole(undated)} actions without any time are not on this page.`);
+  if (goesOn) notes.push("It is not known whether the process still runs: what is open goes on beyond the right edge.");
   if (facts.filtered) notes.push("Only what the filters chose is on this page, and what that is part of.");
   if (facts.logs.some((each) => each.by_time)) {
     notes.push("No action of the log names the one that it is part of: they are nested by sample and time, as far as that is certain.");
@@ -29,7 +30,7 @@ fillLegend();
 const lanesBy = document.getElementById("lanes-by");
 lanesBy.value = hasSamples ? "sample" : "process";
 useLanes(lanesBy.value);
-search("");
+tellHits();
 
 new ResizeObserver(fit).observe(stage);
 for (const media of ["(prefers-color-scheme: dark)", "(resolution)"]) {
@@ -43,6 +44,7 @@ window.inspectTraceTimeline = {
   /** What is shown now; times are seconds since 1970. */
   state: () => ({
     actions: count,
+    shownLanes: shownLanes.length,
     lanesBy: layout.by,
     lanes: layout.lanes.map(({ title, note, rows, count: actions }) => ({ title, note, rows, actions })),
     from: (origin + view.from) / 1e6,

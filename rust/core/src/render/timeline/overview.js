@@ -67,9 +67,11 @@ function drawOverview() {
   strip.font = `11.5px ${colours.font}`;
   strip.textBaseline = "middle";
   strip.fillStyle = colours.quiet;
-  strip.fillText(`at most ${whole(density.most)} open`, 12, STRIP_HEIGHT / 2 - 8);
-  const span = durationWords(view.to - view.from);
-  strip.fillText(isAllShown() ? durationWords(lastTime - firstTime) : `${span} in view`, 12, STRIP_HEIGHT / 2 + 9);
+  const span = isAllShown() ? durationWords(lastTime - firstTime) : `${durationWords(view.to - view.from)} in view`;
+  const lanes = `${whole(shownLanes.length)} of ${whole(layout.lanes.length)} lanes`;
+  [span, `at most ${whole(density.most)} open`, layout.lanes.length > 1 ? lanes : ""].forEach((words, line) => {
+    strip.fillText(words, 12, STRIP_HEIGHT / 2 + (line - 1) * 15);
+  });
   strip.fillStyle = colours.line;
   strip.fillRect(view.gutter - 1, 0, 1, STRIP_HEIGHT);
 }

@@ -41,8 +41,9 @@ function applyEmphasis() {
   }
   if (hits !== null) for (const i of hits) emphasis[i] = SHOWN;
   density = null;
+  chooseLanes();
   tellHits();
-  redraw();
+  arrange();
 }
 
 function tellHits() {

@@ -9,7 +9,9 @@ const LEAST_SPAN = 20; // microseconds
 
 const view = { from: 0, to: 1, width: 0, height: 0, gutter: 200 };
 let layout;
-let laneTop = []; // of each lane, below the axis
+// The lanes that have something in view, and of each lane where it begins below the axis; -1 if it has not.
+let shownLanes = [];
+let laneTop = new Float64Array(0);
 let contentHeight = 0;
 
 const paddedRange = () => {
@@ -29,7 +31,7 @@ function show(from, to) {
   const begin = Math.min(Math.max(middle - span / 2, first), last - span);
   view.from = begin;
   view.to = begin + span;
-  redraw();
+  arrange();
 }
 const showAll = () => show(...paddedRange());
 const isAllShown = () => view.to - view.from >= (paddedRange()[1] - paddedRange()[0]) * 0.999;
@@ -49,13 +51,44 @@ function pan(pixels) {
 /** Gives the actions their places, anew. */
 function useLanes(by) {
   layout = layOut(by);
-  laneTop = [];
-  contentHeight = LANE_GAP / 2;
-  for (const lane of layout.lanes) {
-    laneTop.push(contentHeight);
-    contentHeight += lane.rows * ROW + LANE_GAP;
-  }
+  laneTop = new Float64Array(layout.lanes.length).fill(-1);
+  shownLanes = [];
+  chooseLanes();
   fit();
+}
+
+/** Leaves out lanes in which nothing is to be seen, as it is hidden or not what is sought. */
+function chooseLanes() {
+  const isChosen = hits !== null || shownOutcomes.includes(false);
+  for (const lane of layout.lanes) lane.chosen = !isChosen;
+  if (isChosen) for (let i = 0; i < count; i++) if (emphasis[i] === SHOWN) layout.lanes[layout.laneOf[i]].chosen = true;
+}
+
+/**
+ * Puts lanes below each other that have something at the time in view: what is beside each other in time is
+ * beside each other on the screen. The lane below the pointer, or the uppermost, stays where it is.
+ */
+function arrange() {
+  const anchorAt = stage.scrollTop + Math.max(0, (pointer?.y ?? AXIS) - AXIS);
+  const anchor = shownLanes[laneAt(anchorAt)] ?? -1;
+  const anchorTop = anchor >= 0 ? laneTop[anchor] : 0;
+  const kept = selected >= 0 ? layout.laneOf[selected] : -1;
+  shownLanes = [];
+  contentHeight = LANE_GAP / 2;
+  let moved = null;
+  layout.lanes.forEach((lane, index) => {
+    const isShown = lane.chosen && lane.from <= view.to && lane.to >= view.from;
+    if (moved === null && index >= anchor && anchor >= 0) moved = contentHeight - anchorTop;
+    laneTop[index] = -1;
+    if (!isShown && index !== kept) return;
+    laneTop[index] = contentHeight;
+    shownLanes.push(index);
+    contentHeight += lane.rows * ROW + LANE_GAP;
+  });
+  const scrolled = stage.scrollTop;
+  spacer.style.height = `${Math.max(0, contentHeight + AXIS - view.height)}px`;
+  if (moved !== null && moved !== 0) stage.scrollTop = scrolled + moved;
+  redraw();
 }
 
 /** Takes the size of the window over. */
@@ -63,26 +96,23 @@ function fit() {
   view.width = stage.clientWidth;
   view.height = stage.clientHeight;
   view.gutter = view.width < 640 ? 96 : 190;
-  spacer.style.height = `${Math.max(0, contentHeight + AXIS - view.height)}px`;
-  // The bar for scrolling may have come or gone.
-  view.width = stage.clientWidth;
   const scale = window.devicePixelRatio || 1;
   chart.width = Math.round(view.width * scale);
   chart.height = Math.round(view.height * scale);
   chart.style.width = `${view.width}px`;
   chart.style.height = `${view.height}px`;
-  redraw();
+  arrange();
 }
 
 const canScroll = () => contentHeight + AXIS > view.height;
 const rowTop = (row, lane) => laneTop[lane] + (row - layout.lanes[lane].row) * ROW;
 
-/** The lane at a height below the axis, scrolling included: the last that begins above it. */
+/** Where in `shownLanes` that is which is at a height below the axis, scrolling included. */
 function laneAt(y) {
-  let low = 0, high = laneTop.length;
+  let low = 0, high = shownLanes.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (laneTop[middle] <= y) low = middle + 1;
+    if (laneTop[shownLanes[middle]] <= y) low = middle + 1;
     else high = middle;
   }
   return low - 1;
@@ -99,10 +129,10 @@ function rectangleOf(i) {
 function actionAt(x, y) {
   if (y < AXIS || x < view.gutter) return null;
   const height = y - AXIS + stage.scrollTop;
-  const lane = laneAt(height);
-  if (lane < 0) return null;
+  const lane = shownLanes[laneAt(height)];
+  if (lane === undefined) return null;
   const row = Math.floor((height - laneTop[lane]) / ROW);
-  if (row >= layout.lanes[lane].rows) return null;
+  if (row < 0 || row >= layout.lanes[lane].rows) return null;
   const [from, to] = [timeAt(x - 1.5), timeAt(x + 1.5)];
   const here = layout.lanes[lane].row + row;
   let found = -1, others = -1;
@@ -119,11 +149,6 @@ function actionAt(x, y) {
 
 /** Scrolls and moves until an action is in view, and zooms in if it is too small to see. */
 function reveal(i) {
-  const top = rowTop(layout.row[i], layout.laneOf[i]);
-  const visible = view.height - AXIS;
-  if (top < stage.scrollTop || top + ROW > stage.scrollTop + visible) {
-    stage.scrollTop = Math.max(0, top - visible / 3);
-  }
   const duration = end[i] - start[i];
   const span = view.to - view.from;
   const pixels = (duration / span) * plotWidth();
@@ -133,6 +158,12 @@ function reveal(i) {
   } else if (start[i] > view.to - span * 0.05 || end[i] < view.from + span * 0.05 || (start[i] < view.from && duration < span)) {
     show(start[i] - span * 0.3, start[i] + span * 0.7);
   } else {
-    redraw();
+    arrange();
   }
+  const top = rowTop(layout.row[i], layout.laneOf[i]);
+  const visible = view.height - AXIS;
+  if (top < stage.scrollTop || top + ROW > stage.scrollTop + visible) {
+    stage.scrollTop = Math.max(0, top - visible / 3);
+  }
+  redraw();
 }
