@@ -90,7 +90,7 @@ function fillDetails(i) {
   };
   tell("Duration", durationTold(i));
   tell("Start", `${momentWords(start[i])} (+${durationWords(start[i])})`);
-  tell(outcome[i] === RUNNING ? "Seen" : outcome[i] === INTERRUPTED ? "Last seen" : "End", momentWords(end[i]));
+  tell(outcome[i] === RUNNING ? "Seen running" : outcome[i] === INTERRUPTED ? "Process ended" : "End", momentWords(end[i]));
   tell("Task", texts[taskText[i]]);
   tell("Sample", texts[sampleText[i]]);
   tell("Epoch", texts[epochText[i]]);

@@ -160,7 +160,10 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-document.getElementById("lanes-by").addEventListener("change", (event) => switchLanes(event.target.value));
+document.getElementById("lanes-by").addEventListener("change", (event) => {
+  switchLanes(event.target.value);
+  chart.focus(); // so that keys mean what they mean there
+});
 document.getElementById("zoom-in").addEventListener("click", () => zoom(0.5));
 document.getElementById("zoom-out").addEventListener("click", () => zoom(2));
 document.getElementById("zoom-all").addEventListener("click", showAll);
