@@ -283,6 +283,20 @@ def test_search(nested: Timeline) -> None:
     assert nested.state["shownLanes"] == 3
 
 
+def test_rows_can_be_low(nested: Timeline) -> None:
+    """Rows are low where many are to be seen at once, and high for names to be read."""
+    assert nested.state["labels"] == 5
+    nested.keys("r")
+    assert nested.state["labels"] == 0
+    numbers = nested.actions()
+    low = nested.rectangle(numbers["tool of s-2"])
+    assert nested.colour(low["x"] + 5, low["y"] + 1) == nested.style("interrupted")
+    nested.pointer(("move", low["x"] + 5, low["y"] + 2))
+    assert "tool of s-2" in nested.text("tooltip")
+    nested.keys("r")
+    assert nested.state["labels"] == 5
+
+
 def test_outcomes_can_be_hidden(mixed: Timeline) -> None:
     """A click on an outcome hides the actions that ended so, and shows them again."""
     before = mixed.state["rectangles"]
@@ -397,6 +411,20 @@ def test_a_hundred_thousand_actions(open_timeline: Open, tmp_path: Path) -> None
     shown = timeline.rectangle(timeline.state["selected"])
     assert shown["width"] > 8
     assert 0 < shown["x"] < 1280
+
+
+def test_a_deep_chain_and_a_crowd(open_timeline: Open, tmp_path: Path) -> None:
+    """Thousands of actions in each other, and as many at the same time, are laid out, too."""
+    chain = [
+        action("Deep", f"{n}", "enter", f"d{n}", **({"parent_id": f"d{n - 1}"} if n else {}))
+        for n in range(5000)
+    ]
+    crowd = [action("Wide", f"{n}", "enter", f"w{n}", parent_id="d0") for n in range(5000)]
+    timeline = open_timeline(str(write_log(tmp_path / "app.log", *chain, *crowd)))
+    state = timeline.state
+    assert state["actions"] == 10_000
+    assert state["lanes"][0]["rows"] == 10_000, "no two that are open at once share a row"
+    assert 0 < state["rectangles"] < 300
 
 
 def test_what_is_left_out_is_told(open_timeline: Open, tmp_path: Path) -> None:

@@ -304,8 +304,7 @@ pub(crate) fn timeline_report(
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let limit = limit.unwrap_or(render::DEFAULT_TIMELINE_LIMIT);
-    let options =
-        TimelineOptions { limit, redact, as_of_s: as_of, ..TimelineOptions::default() };
+    let options = TimelineOptions { limit, redact, as_of_s: as_of, ..TimelineOptions::default() };
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::timeline_report(&logs, &filter, &options))

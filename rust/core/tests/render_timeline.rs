@@ -205,7 +205,8 @@ fn hostile_texts_are_harmless() {
         record[name] = hostile.into();
     }
     record["trace_id"] = hostile.into();
-    let (page, _) = page(&(record.to_string() + "\n"), &Filter::default(), &TimelineOptions::default());
+    let (page, _) =
+        page(&(record.to_string() + "\n"), &Filter::default(), &TimelineOptions::default());
     let data = page.split_once(DATA).unwrap().1;
     let end = data.find("</script>").unwrap();
     assert!(!data[..end].contains(['<', '>', '&', '\u{202e}', '\0']), "{data}");

@@ -38,8 +38,6 @@ pub use output::Output;
 pub use report::Report;
 pub use table::TableStyle;
 pub use terminal::{shell_quote, terminal_safe};
-pub use timeline::{
-    DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_BYTES, TimelineOptions, timeline_report,
-};
+pub use timeline::{DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_BYTES, TimelineOptions, timeline_report};
 pub use tree::{TreeOptions, tree_report};
 pub use verify::{VerifyOptions, verify_report};

@@ -75,6 +75,7 @@ for (let i = 0; i < count; i++) {
   lastRecorded = Math.max(lastRecorded, isOpen(i) ? start[i] : end[i]);
   lastTime = Math.max(lastTime, end[i]);
 }
+const hasRunning = outcome.includes(RUNNING);
 const isLive = facts.logs.some((each) => each.alive === true);
 const goesOn = !isLive && lastTime > 2 * lastRecorded;
 if (goesOn) lastTime = 1.1 * lastRecorded;

@@ -99,12 +99,7 @@ impl Texts {
 }
 
 impl Data {
-    pub(super) fn new(
-        kept: Kept,
-        logs: Vec<LogTold>,
-        is_filtered: bool,
-        as_of_s: f64,
-    ) -> Self {
+    pub(super) fn new(kept: Kept, logs: Vec<LogTold>, is_filtered: bool, as_of_s: f64) -> Self {
         let left_out = kept.left_out();
         let mut actions = kept.into_actions();
         let (mut texts, mut columns) = (Texts::new(), Columns::default());
@@ -123,16 +118,7 @@ impl Data {
             before_us = start_us;
         }
         columns.start.insert_str(0, &format!("{origin_us},"));
-        Self {
-            actions,
-            texts,
-            columns,
-            logs,
-            left_out,
-            is_filtered,
-            as_of_s,
-            part: Part::Head,
-        }
+        Self { actions, texts, columns, logs, left_out, is_filtered, as_of_s, part: Part::Head }
     }
 
     /// Writes the next part of the page; false if that was the last one.

@@ -130,6 +130,7 @@ function detailTools(i) {
 function zoomTo(i) {
   const padding = Math.max((end[i] - start[i]) * 0.1, LEAST_SPAN / 2);
   show(start[i] - padding, end[i] + padding);
+  scrollTo(i);
 }
 
 /** What is in an action, the worst first. */

@@ -41,7 +41,7 @@ function drawChart() {
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.fillStyle = colours.page;
   pen.fillRect(0, 0, view.width, view.height);
-  const step = stepFor(((view.to - view.from) / plotWidth()) * 110);
+  const step = stepFor(((view.to - view.from) / plotWidth()) * 92);
   const marks = ticks(view.from, view.to, step);
   drawBands();
   pen.fillStyle = colours.grid;
@@ -52,9 +52,9 @@ function drawChart() {
   pen.clip();
   forLanesInView((lane, top) => {
     const rows = layout.lanes[lane];
-    const first = Math.max(0, Math.floor((AXIS - top) / ROW));
-    for (let row = first; row < rows.rows && top + row * ROW < view.height; row++) {
-      drawRow(rows.row + row, top + row * ROW + 1);
+    const first = Math.max(0, Math.floor((AXIS - top) / view.row));
+    for (let row = first; row < rows.rows && top + row * view.row < view.height; row++) {
+      drawRow(rows.row + row, top + row * view.row + 1);
     }
   });
   drawNow();
@@ -84,7 +84,7 @@ function forLanesInView(each) {
 
 function drawBands() {
   forLanesInView((lane, top, at) => {
-    const height = layout.lanes[lane].rows * ROW + LANE_GAP;
+    const height = laneHeight(lane) + LANE_GAP;
     if (at % 2 === 0) {
       pen.fillStyle = colours.band;
       pen.fillRect(0, top - LANE_GAP / 2, view.width, height);
@@ -144,7 +144,7 @@ function bar(x, y, width, rank) {
   pen.globalAlpha = rank >> 3 === QUIET ? 0.2 : 1;
   pen.fillStyle = colours.outcomes[rank & 7];
   // A line of the background between neighbours.
-  pen.fillRect(x, y, Math.max(width - (width > 4 ? 1 : 0), 1), BAR);
+  pen.fillRect(x, y, Math.max(width - (width > 4 ? 1 : 0), 1), view.row - 2);
   pen.globalAlpha = 1;
   stats.rectangles++;
 }
@@ -155,13 +155,13 @@ function decorate(i, x, y, width) {
   if (isOpen(i) && width > 10) drawOpenEdge(i, x, y, width);
   const left = Math.max(x, view.gutter) + 4;
   const room = Math.min(x + width, view.width) - left - 4;
-  if (room < 12 || quiet) return;
+  if (room < 12 || quiet || view.row < HIGH) return;
   const { mark } = OUTCOMES[outcome[i]];
   const text = fitText(oneLine(`${mark === "" ? "" : `${mark} `}${labelOf(i)}`), room);
   if (text === "") return;
   pen.fillStyle = colours["on-bar"];
   pen.textBaseline = "middle";
-  pen.fillText(text, left, y + BAR / 2 + 0.5);
+  pen.fillText(text, left, y + view.row / 2 - 0.5);
   stats.labels++;
 }
 
@@ -171,14 +171,15 @@ function drawOpenEdge(i, x, y, width) {
   const from = Math.max(x, to - 14);
   pen.save();
   pen.beginPath();
-  pen.rect(from, y, to - from, BAR);
+  const height = view.row - 2;
+  pen.rect(from, y, to - from, height);
   pen.clip();
   pen.strokeStyle = colours.page;
   pen.lineWidth = 2;
   pen.beginPath();
-  for (let at = from - BAR; at < to; at += 5) {
-    pen.moveTo(at, y + BAR);
-    pen.lineTo(at + BAR, y);
+  for (let at = from - height; at < to; at += 5) {
+    pen.moveTo(at, y + height);
+    pen.lineTo(at + height, y);
   }
   pen.stroke();
   pen.restore();
@@ -218,7 +219,7 @@ function outline(i) {
 }
 
 function drawNow() {
-  if (!outcome.includes(RUNNING)) return;
+  if (!hasRunning) return;
   const x = xOf(asOf);
   if (x < view.gutter || x > view.width) return;
   pen.fillStyle = colours.quiet;
@@ -230,20 +231,20 @@ function drawGutter() {
   pen.fillRect(0, AXIS, view.gutter, view.height);
   pen.textBaseline = "middle";
   forLanesInView((lane, top, at) => {
-    const { title, note, rows } = layout.lanes[lane];
-    const height = rows * ROW;
+    const { title, note } = layout.lanes[lane];
+    const height = laneHeight(lane);
     if (at % 2 === 0) {
       pen.fillStyle = colours.band;
       pen.fillRect(0, Math.max(AXIS, top - LANE_GAP / 2), view.gutter, height + LANE_GAP - Math.max(0, AXIS - top + LANE_GAP / 2));
     }
     // The name stays in view as long as its lane is.
-    const y = Math.min(Math.max(top, AXIS + 2), top + height - ROW);
-    if (y + ROW < AXIS) return;
+    const y = Math.min(Math.max(top, AXIS + 2), top + height - NAME);
+    if (y + NAME < AXIS) return;
     pen.fillStyle = colours.text;
-    pen.fillText(fitText(oneLine(title), view.gutter - 20), 12, y + ROW / 2);
-    if (note !== "" && rows > 1 && y + 2 * ROW <= top + height + 1) {
+    pen.fillText(fitText(oneLine(title), view.gutter - 20), 12, y + NAME / 2);
+    if (note !== "" && y + 2 * NAME <= top + height + 1) {
       pen.fillStyle = colours.quiet;
-      pen.fillText(fitText(oneLine(note), view.gutter - 20), 12, y + ROW * 1.5);
+      pen.fillText(fitText(oneLine(note), view.gutter - 20), 12, y + NAME * 1.5);
     }
   });
   pen.fillStyle = colours.line;
@@ -263,7 +264,7 @@ function drawAxis(marks, step) {
   const withZone = `${date} ${zoneWords(view.from)}`;
   pen.fillText(textWidth(withZone) < view.gutter - 16 ? withZone : date, 12, AXIS / 2);
   const room = view.width - 4;
-  const now = outcome.includes(RUNNING) ? xOf(asOf) : Infinity;
+  const now = hasRunning ? xOf(asOf) : Infinity;
   const nowWidth = textWidth("now") + 10;
   for (const tick of marks) {
     const x = Math.round(xOf(tick));

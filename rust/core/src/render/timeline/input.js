@@ -13,6 +13,7 @@ const KEYS = [
   ["/", "search; Enter and Shift+Enter go from hit to hit"],
   ["n Shift+n", "next, previous hit"],
   ["l", "lanes by sample, or by process"],
+  ["r", "rows low, or high enough for names"],
   ["Esc", "close what is told of an action"],
 ];
 for (const [keys, words] of KEYS) {
@@ -132,9 +133,9 @@ function switchLanes(by) {
 const isBad = (i) => outcome[i] > INTERRUPTED;
 const ON_KEY = {
   ArrowLeft: () => pan(-plotWidth() / 8), ArrowRight: () => pan(plotWidth() / 8),
-  ArrowUp: () => { stage.scrollTop -= 3 * ROW; }, ArrowDown: () => { stage.scrollTop += 3 * ROW; },
-  PageUp: () => { stage.scrollTop -= view.height - AXIS - ROW; },
-  PageDown: () => { stage.scrollTop += view.height - AXIS - ROW; },
+  ArrowUp: () => { stage.scrollTop -= 3 * HIGH; }, ArrowDown: () => { stage.scrollTop += 3 * HIGH; },
+  PageUp: () => { stage.scrollTop -= view.height - AXIS - HIGH; },
+  PageDown: () => { stage.scrollTop += view.height - AXIS - HIGH; },
   Home: () => show(paddedRange()[0], paddedRange()[0] + view.to - view.from),
   End: () => show(paddedRange()[1] - (view.to - view.from), paddedRange()[1]),
   "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: showAll,
@@ -146,6 +147,10 @@ const ON_KEY = {
   "/": () => { query.focus(); query.select(); },
   n: () => goToHit(1), N: () => goToHit(-1),
   l: () => switchLanes(layout.by === "sample" ? "process" : "sample"),
+  r: () => {
+    rowHeight.value = view.row === LOW ? "high" : "low";
+    arrange();
+  },
   "?": () => help.showModal(),
   Escape: () => select(-1),
 };
@@ -163,6 +168,10 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("lanes-by").addEventListener("change", (event) => {
   switchLanes(event.target.value);
   chart.focus(); // so that keys mean what they mean there
+});
+rowHeight.addEventListener("change", () => {
+  arrange();
+  chart.focus();
 });
 document.getElementById("zoom-in").addEventListener("click", () => zoom(0.5));
 document.getElementById("zoom-out").addEventListener("click", () => zoom(2));

@@ -58,18 +58,20 @@ pub(super) struct LeftOut {
 impl LeftOut {
     /// In words, for standard error.
     pub(super) fn note(self) -> Option<String> {
+        let are = |count| {
+            if count == 1 { "1 action is".to_owned() } else { format!("{count} actions are") }
+        };
         let mut parts = Vec::new();
         if self.count > 0 {
-            let which = match (self.bad, self.count - self.bad) {
-                (0, _) => "shorter ones that ended well".to_owned(),
-                (bad, 0) => format!("{bad} that did not end well"),
-                (bad, _) => format!("shorter ones, and {bad} that did not end well"),
+            let which = match (self.count, self.bad) {
+                (1, 0) => "a shorter one that ended well".to_owned(),
+                (_, 0) => "shorter ones that ended well".to_owned(),
+                (_, bad) => format!("{bad} of them did not end well"),
             };
-            let count = self.count;
-            parts.push(format!("{count} actions are not on the page ({which}): see --limit"));
+            parts.push(format!("{} not on the page ({which}): see --limit", are(self.count)));
         }
         if self.undated > 0 {
-            parts.push(format!("{} actions without any time are not on the page", self.undated));
+            parts.push(format!("{} not on the page, as nothing dates them", are(self.undated)));
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }

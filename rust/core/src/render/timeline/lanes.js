@@ -1,7 +1,10 @@
 // Which lane an action is in, and which row of that: below the one that it is part of, and beside none
 // that was open at the same time.
 
+// So that no log makes it take long: beyond so many rows the first ones are not looked at again, and what is
+// in more actions than so many is beside them.
 const ROWS_LOOKED_AT = 400;
+const MAX_DEPTH = 100;
 
 const laneNames = {
   sample: (i) => `${log[i]} ${taskText[i]} ${sampleText[i]} ${epochText[i]}`,
@@ -61,7 +64,14 @@ function layOut(by) {
     lanes[lane].count++;
     lanes[lane].to = Math.max(lanes[lane].to, end[i]);
   }
-  const around = (i) => (parent[i] >= 0 && laneOf[parent[i]] === laneOf[i] ? parent[i] : -1);
+  const around = new Int32Array(count).fill(-1);
+  const depth = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const outer = parent[i];
+    if (outer < 0 || laneOf[outer] !== laneOf[i] || depth[outer] >= MAX_DEPTH) continue;
+    around[i] = outer;
+    depth[i] = depth[outer] + 1;
+  }
   const first = new Int32Array(count).fill(-1);
   const next = new Int32Array(count).fill(-1);
   const height = new Int32Array(count);
@@ -70,7 +80,7 @@ function layOut(by) {
   // What an action is in comes before it: backwards, all that is in it has its rows already.
   for (let i = count - 1; i >= 0; i--) {
     height[i] = 1 + pack(first[i], next, height, until, offset);
-    const outer = around(i);
+    const outer = around[i];
     if (outer >= 0) {
       next[i] = first[outer];
       first[outer] = i;
@@ -89,7 +99,7 @@ function layOut(by) {
   const row = new Int32Array(count);
   const rowFrom = new Int32Array(rows + 1);
   for (let i = 0; i < count; i++) {
-    const outer = around(i);
+    const outer = around[i];
     row[i] = offset[i] + (outer >= 0 ? row[outer] + 1 : lanes[laneOf[i]].row);
     rowFrom[row[i] + 1]++;
   }

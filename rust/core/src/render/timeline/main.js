@@ -8,11 +8,14 @@ function tellSource() {
   if (names.length > 0) document.title = `${names.map(fileName).slice(0, 3).join(", ")} – timeline`;
   const notes = [];
   const { count: missing, bad, longest_us: longest, undated } = facts.left_out;
+  const are = (number) => (number === 1 ? "1 action is" : `${whole(number)} actions are`);
   if (missing > 0) {
-    const which = bad === missing ? "none of which ended well" : `the longest that ended well took ${durationWords(longest)}`;
-    notes.push(`${whole(missing)} actions are not on this page (--limit): ${which}${bad > 0 && bad < missing ? `, ${whole(bad)} did not end well` : ""}.`);
+    const which = [];
+    if (bad < missing) which.push(`the longest that ended well took ${durationWords(longest)}`);
+    if (bad > 0) which.push(`${whole(bad)} did not end well`);
+    notes.push(`${are(missing)} not on this page (--limit): ${which.join("; ")}.`);
   }
-  if (undated > 0) notes.push(`${whole(undated)} actions without any time are not on this page.`);
+  if (undated > 0) notes.push(`${are(undated)} not on this page, as nothing dates them.`);
   if (goesOn) notes.push("It is not known whether the process still runs: what is open goes on beyond the right edge.");
   if (facts.filtered) notes.push("Only what the filters chose is on this page, and what that is part of.");
   if (facts.logs.some((each) => each.by_time)) {
@@ -45,6 +48,7 @@ window.inspectTraceTimeline = {
   state: () => ({
     actions: count,
     shownLanes: shownLanes.length,
+    rowHeight: view.row,
     lanesBy: layout.by,
     lanes: layout.lanes.map(({ title, note, rows, count: actions }) => ({ title, note, rows, actions })),
     from: (origin + view.from) / 1e6,

@@ -67,13 +67,22 @@ function drawOverview() {
   strip.font = `11.5px ${colours.font}`;
   strip.textBaseline = "middle";
   strip.fillStyle = colours.quiet;
-  const span = isAllShown() ? durationWords(lastTime - firstTime) : `${durationWords(view.to - view.from)} in view`;
-  const lanes = `${whole(shownLanes.length)} of ${whole(layout.lanes.length)} lanes`;
-  [span, `at most ${whole(density.most)} open`, layout.lanes.length > 1 ? lanes : ""].forEach((words, line) => {
-    strip.fillText(words, 12, STRIP_HEIGHT / 2 + (line - 1) * 15);
-  });
+  tellNumbers();
   strip.fillStyle = colours.line;
   strip.fillRect(view.gutter - 1, 0, 1, STRIP_HEIGHT);
+}
+
+/** How long, how many: beside the strip. */
+function tellNumbers() {
+  const isWide = view.gutter > 150;
+  const span = durationWords(isAllShown() ? lastTime - firstTime : view.to - view.from);
+  const [shown, all] = [whole(shownLanes.length), whole(layout.lanes.length)];
+  const lines = [
+    isAllShown() || !isWide ? span : `${span} in view`,
+    `${isWide ? "at most" : "≤"} ${whole(density.most)} open`,
+    isWide ? `${shown} of ${all} lanes` : `${shown} lanes`,
+  ];
+  lines.forEach((words, line) => strip.fillText(words, 12, STRIP_HEIGHT / 2 + (line - 1) * 15));
 }
 
 // What was taken hold of: the window, one of its edges, or nothing, for a new one.

@@ -4,10 +4,13 @@ const stage = document.getElementById("stage");
 const chart = document.getElementById("chart");
 const spacer = document.getElementById("spacer");
 
-const AXIS = 28, ROW = 18, BAR = 16, LANE_GAP = 8;
+const AXIS = 28, LANE_GAP = 8, NAME = 18;
+const HIGH = 18, LOW = 6; // of rows; names of actions are on high ones only
+const MANY_ROWS = 600;
 const LEAST_SPAN = 20; // microseconds
 
-const view = { from: 0, to: 1, width: 0, height: 0, gutter: 200 };
+const view = { from: 0, to: 1, width: 0, height: 0, gutter: 200, row: HIGH };
+const rowHeight = document.getElementById("row-height");
 let layout;
 // The lanes that have something in view, and of each lane where it begins below the axis; -1 if it has not.
 let shownLanes = [];
@@ -64,27 +67,41 @@ function chooseLanes() {
   if (isChosen) for (let i = 0; i < count; i++) if (emphasis[i] === SHOWN) layout.lanes[layout.laneOf[i]].chosen = true;
 }
 
+const laneHeight = (lane) => Math.max(layout.lanes[lane].rows * view.row, NAME);
+
+/** The lane that is to stay where it is: that below the pointer, or of the selected action, or the first. */
+function anchorLane(kept) {
+  const isInView = (lane) => laneTop[lane] >= stage.scrollTop && laneTop[lane] < stage.scrollTop + view.height - AXIS;
+  if (pointer === null && kept >= 0 && laneTop[kept] >= 0 && isInView(kept)) return kept;
+  return shownLanes[laneAt(stage.scrollTop + Math.max(0, (pointer?.y ?? AXIS) - AXIS))] ?? -1;
+}
+
 /**
  * Puts lanes below each other that have something at the time in view: what is beside each other in time is
- * beside each other on the screen. The lane below the pointer, or the uppermost, stays where it is.
+ * beside each other on the screen.
  */
 function arrange() {
-  const anchorAt = stage.scrollTop + Math.max(0, (pointer?.y ?? AXIS) - AXIS);
-  const anchor = shownLanes[laneAt(anchorAt)] ?? -1;
-  const anchorTop = anchor >= 0 ? laneTop[anchor] : 0;
   const kept = selected >= 0 ? layout.laneOf[selected] : -1;
+  const anchor = anchorLane(kept);
+  const anchorTop = anchor >= 0 ? laneTop[anchor] : 0;
   shownLanes = [];
-  contentHeight = LANE_GAP / 2;
-  let moved = null;
+  let rows = 0;
   layout.lanes.forEach((lane, index) => {
     const isShown = lane.chosen && lane.from <= view.to && lane.to >= view.from;
-    if (moved === null && index >= anchor && anchor >= 0) moved = contentHeight - anchorTop;
-    laneTop[index] = -1;
     if (!isShown && index !== kept) return;
-    laneTop[index] = contentHeight;
     shownLanes.push(index);
-    contentHeight += lane.rows * ROW + LANE_GAP;
+    rows += lane.rows;
   });
+  const isLow = rowHeight.value === "low" || (rowHeight.value === "auto" && rows > MANY_ROWS);
+  view.row = isLow ? LOW : HIGH;
+  laneTop.fill(-1);
+  contentHeight = LANE_GAP / 2;
+  let moved = null;
+  for (const lane of shownLanes) {
+    if (moved === null && lane >= anchor && anchor >= 0) moved = contentHeight - anchorTop;
+    laneTop[lane] = contentHeight;
+    contentHeight += laneHeight(lane) + LANE_GAP;
+  }
   const scrolled = stage.scrollTop;
   spacer.style.height = `${Math.max(0, contentHeight + AXIS - view.height)}px`;
   if (moved !== null && moved !== 0) stage.scrollTop = scrolled + moved;
@@ -105,7 +122,7 @@ function fit() {
 }
 
 const canScroll = () => contentHeight + AXIS > view.height;
-const rowTop = (row, lane) => laneTop[lane] + (row - layout.lanes[lane].row) * ROW;
+const rowTop = (row, lane) => laneTop[lane] + (row - layout.lanes[lane].row) * view.row;
 
 /** Where in `shownLanes` that is which is at a height below the axis, scrolling included. */
 function laneAt(y) {
@@ -122,7 +139,7 @@ function laneAt(y) {
 function rectangleOf(i) {
   const x = xOf(start[i]);
   const top = AXIS - stage.scrollTop + rowTop(layout.row[i], layout.laneOf[i]) + 1;
-  return { x, y: top, width: Math.max(xOf(end[i]) - x, 1), height: BAR };
+  return { x, y: top, width: Math.max(xOf(end[i]) - x, 1), height: view.row - 2 };
 }
 
 /** The worst action at a place of the chart, and how many others share it. */
@@ -131,7 +148,7 @@ function actionAt(x, y) {
   const height = y - AXIS + stage.scrollTop;
   const lane = shownLanes[laneAt(height)];
   if (lane === undefined) return null;
-  const row = Math.floor((height - laneTop[lane]) / ROW);
+  const row = Math.floor((height - laneTop[lane]) / view.row);
   if (row < 0 || row >= layout.lanes[lane].rows) return null;
   const [from, to] = [timeAt(x - 1.5), timeAt(x + 1.5)];
   const here = layout.lanes[lane].row + row;
@@ -160,9 +177,13 @@ function reveal(i) {
   } else {
     arrange();
   }
+  scrollTo(i);
+}
+
+function scrollTo(i) {
   const top = rowTop(layout.row[i], layout.laneOf[i]);
   const visible = view.height - AXIS;
-  if (top < stage.scrollTop || top + ROW > stage.scrollTop + visible) {
+  if (top < stage.scrollTop || top + view.row > stage.scrollTop + visible) {
     stage.scrollTop = Math.max(0, top - visible / 3);
   }
   redraw();
