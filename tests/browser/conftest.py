@@ -14,9 +14,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 
-from cli.conftest import environment as environment  # noqa: PLC0414 - a fixture
-from cli.conftest import inspect_trace as inspect_trace  # noqa: PLC0414
-from cli.conftest import trace_dir as trace_dir  # noqa: PLC0414
+from cli.conftest import environment as environment
+from cli.conftest import inspect_trace as inspect_trace
+from cli.conftest import trace_dir as trace_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,9 @@ class Timeline:
 
     def action(self, number: int) -> dict[str, Any]:
         """What the page knows of an action."""
-        action: dict[str, Any] = self.run("return inspectTraceTimeline.action(arguments[0])", number)
+        action: dict[str, Any] = self.run(
+            "return inspectTraceTimeline.action(arguments[0])", number
+        )
         return action
 
     def rectangle(self, number: int) -> dict[str, float]:
@@ -147,9 +149,7 @@ class Timeline:
         corner = self.element(within).rect
         builder = ActionBuilder(self.driver, duration=0)
         for what, x, y in steps:
-            builder.pointer_action.move_to_location(
-                round(corner["x"] + x), round(corner["y"] + y)
-            )
+            builder.pointer_action.move_to_location(round(corner["x"] + x), round(corner["y"] + y))
             if what == "press":
                 builder.pointer_action.pointer_down()
             elif what == "release":

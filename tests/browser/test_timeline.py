@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -70,7 +70,7 @@ def middle(timeline: Timeline, number: int) -> tuple[float, float]:
 
 
 def test_loads_nothing_and_complains_of_nothing(mixed: Timeline) -> None:
-    """The page asks for nothing but itself, and the console stays empty, whatever is done with it."""
+    """The page asks for nothing but itself, and the console stays empty, whatever one does."""
     mixed.settle()
     for keys in ("e", "+", "0", "l", "?", Keys.ESCAPE, "/bad\n", Keys.ESCAPE):
         mixed.keys(keys)
@@ -208,9 +208,7 @@ def test_pan(nested: Timeline) -> None:
 def test_overview_chooses_a_range(nested: Timeline) -> None:
     """A range dragged on the strip at the top is what is shown then; dragging it moves it."""
     whole = nested.state
-    nested.pointer(
-        ("press", 400, 20), ("move", 500, 20), ("release", 600, 20), within="overview"
-    )
+    nested.pointer(("press", 400, 20), ("move", 500, 20), ("release", 600, 20), within="overview")
     part = nested.state
     assert whole["from"] < part["from"] < part["to"] < whole["to"]
     nested.pointer(("press", 500, 20), ("release", 600, 20), within="overview")
@@ -259,7 +257,7 @@ def test_where_it_waits(nested: Timeline) -> None:
 
 
 def test_search(nested: Timeline) -> None:
-    """What is sought stands out and is counted; Enter and n go from hit to hit, lanes without any go."""
+    """What is sought stands out, is counted and gone through; lanes without a hit are left out."""
     nested.keys("/tool")
     assert nested.text("hits") == "2 hits"
     assert nested.state["shownLanes"] == 2
@@ -335,8 +333,16 @@ def test_hostile_texts_are_texts(open_timeline: Open, tmp_path: Path) -> None:
     """Markup in a log is shown letter by letter, and so is what would reorder or hide text."""
     hostile = "</script><img src=x onerror='window.ran=1'><b>\u202egpj\x1b[31m"
     lines = action(
-        hostile, hostile, "error", hostile, second=3, error=hostile, error_type=hostile,
-        stacktrace=hostile, sample_id=hostile, task=hostile,
+        hostile,
+        hostile,
+        "error",
+        hostile,
+        second=3,
+        error=hostile,
+        error_type=hostile,
+        stacktrace=hostile,
+        sample_id=hostile,
+        task=hostile,
     )
     timeline = open_timeline(str(write_log(tmp_path / "app.log", lines)))
     timeline.keys("e")
@@ -379,17 +385,14 @@ def many_lines() -> Iterator[str]:
     for number in range(MANY):
         sample = number // 500
         start = STARTED + sample * 5 + (number % 500) * 0.01
-        failed = {"error": "no"} if number % 1000 == 7 else {}
-        event = "error" if failed else "exit"
-        fields = {"sample_id": f"s-{sample}", "task": "t"}
+        event = "error" if number % 1000 == 7 else "exit"
+        fields: dict[str, Any] = {"sample_id": f"s-{sample}", "task": "t"}
         yield action("Tool", f"call {number}", "enter", f"{number}", start_time=start, **fields)
-        yield action(
-            "Tool", f"call {number}", event, f"{number}", duration=0.01, **fields, **failed
-        )
+        yield action("Tool", f"call {number}", event, f"{number}", duration=0.01, **fields)
 
 
 def test_a_hundred_thousand_actions(open_timeline: Open, tmp_path: Path) -> None:
-    """However many actions there are, a frame draws no more than there are pixels; all are found."""
+    """However many actions there are, a frame draws no more than the pixels; all are found."""
     timeline = open_timeline(str(write_log(tmp_path / "app.log", *many_lines())))
     state = timeline.state
     assert state["actions"] == MANY
@@ -415,10 +418,7 @@ def test_a_hundred_thousand_actions(open_timeline: Open, tmp_path: Path) -> None
 
 def test_a_deep_chain_and_a_crowd(open_timeline: Open, tmp_path: Path) -> None:
     """Thousands of actions in each other, and as many at the same time, are laid out, too."""
-    chain = [
-        action("Deep", f"{n}", "enter", f"d{n}", **({"parent_id": f"d{n - 1}"} if n else {}))
-        for n in range(5000)
-    ]
+    chain = [action("Deep", f"{n}", "enter", f"d{n}", parent_id=f"d{n - 1}") for n in range(5000)]
     crowd = [action("Wide", f"{n}", "enter", f"w{n}", parent_id="d0") for n in range(5000)]
     timeline = open_timeline(str(write_log(tmp_path / "app.log", *chain, *crowd)))
     state = timeline.state

@@ -1,4 +1,4 @@
-"""`inspect-trace timeline`: the file that is written. What a browser makes of it is in tests/browser."""
+"""`inspect-trace timeline`: the file that is written; tests/browser looks at it."""
 
 from __future__ import annotations
 

@@ -23,12 +23,18 @@ pub(crate) struct Nested {
     pub(crate) by_time: bool,
     /// Whether the filter selects it.
     pub(crate) wanted: bool,
-    /// Whether it has one in it that the filter selects.
-    pub(crate) leads_to_wanted: bool,
-    /// Whether it has one in it that did not end well, or not at all.
-    pub(crate) leads_to_bad: bool,
+    pub(crate) leads: Leads,
     /// Where it was last seen to wait, as JSON text.
     pub(crate) frames: Option<Box<[u8]>>,
+}
+
+/// Of what kinds there are actions in an action.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Leads {
+    /// One that the filter selects.
+    pub(crate) to_wanted: bool,
+    /// One of these that did not end well, or not at all.
+    pub(crate) to_bad: bool,
 }
 
 /// The open actions of one log.
@@ -47,8 +53,7 @@ struct Open {
     by_time: bool,
     /// Whether one of its records is wanted.
     matches: bool,
-    leads_to_wanted: bool,
-    leads_to_bad: bool,
+    leads: Leads,
     frames: Option<Box<[u8]>>,
 }
 
@@ -175,8 +180,8 @@ impl Nesting {
         let wanted = open.matches && self.filter.selects(&open.span.span());
         let is_bad = open.span.event != Event::Exit;
         if let Some(around) = open.parent.and_then(|parent| self.open.get_mut(&parent)) {
-            around.leads_to_wanted |= wanted || open.leads_to_wanted;
-            around.leads_to_bad |= (wanted && is_bad) || open.leads_to_bad;
+            around.leads.to_wanted |= wanted || open.leads.to_wanted;
+            around.leads.to_bad |= (wanted && is_bad) || open.leads.to_bad;
         }
         Nested {
             span: open.span,
@@ -184,8 +189,7 @@ impl Nesting {
             parent: open.parent,
             by_time: open.by_time,
             wanted,
-            leads_to_wanted: open.leads_to_wanted,
-            leads_to_bad: open.leads_to_bad,
+            leads: open.leads,
             frames: open.frames,
         }
     }
@@ -193,14 +197,6 @@ impl Nesting {
 
 impl Open {
     fn new(matches: bool, parent: Option<usize>, span: Span) -> Self {
-        Self {
-            span,
-            parent,
-            by_time: false,
-            matches,
-            leads_to_wanted: false,
-            leads_to_bad: false,
-            frames: None,
-        }
+        Self { span, parent, by_time: false, matches, leads: Leads::default(), frames: None }
     }
 }

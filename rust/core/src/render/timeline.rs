@@ -182,8 +182,8 @@ impl TimelineReport {
     }
 
     fn keep(&mut self, log: usize, ended: Nested) {
-        if ended.wanted || ended.leads_to_wanted {
-            self.kept.add(Action::of(ended, log, self.pids[log]));
+        if ended.wanted || ended.leads.to_wanted {
+            self.kept.add(Box::new(Action::of(ended, log, self.pids[log])));
         }
     }
 

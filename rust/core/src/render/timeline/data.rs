@@ -21,7 +21,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// The page, to be written.
 pub(super) struct Data {
-    actions: Vec<Box<Action>>,
+    actions: Vec<Action>,
     texts: Texts,
     columns: Columns,
     logs: Vec<LogTold>,
@@ -250,9 +250,11 @@ impl Columns {
             (&mut self.error, span.error.take()),
             (&mut self.error_type, span.error_type.take()),
             (&mut self.stack, span.stacktrace.take()),
-            (&mut self.frames, frames.map(|frames| frames.into_bytes().into())),
+            (&mut self.frames, frames.map(|frames| Box::<[u8]>::from(frames.into_bytes()))),
         ] {
-            if let Some(text) = text.filter(|text: &Box<[u8]>| !text.is_empty()) {
+            if let Some(text) = text
+                && !text.is_empty()
+            {
                 put(column, row);
                 put(column, texts.place(text));
             }

@@ -89,28 +89,27 @@ pub(super) struct Kept {
 }
 
 impl Action {
-    pub(super) fn of(nested: Nested, log: usize, log_pid: Option<u32>) -> Box<Self> {
+    pub(super) fn of(nested: Nested, log: usize, log_pid: Option<u32>) -> Self {
         let mut span = nested.span;
         cut_end(&mut span.detail, MAX_DETAIL_BYTES);
         span.error.iter_mut().for_each(|error| cut_end(error, MAX_ERROR_BYTES));
         span.stacktrace.iter_mut().for_each(|stack| cut_start(stack, MAX_STACK_BYTES));
-        let (start_s, end_s) = (span.start_s.or(span.end_s), span.end_s.or(span.start_s));
-        let start_us = start_s.map(microseconds);
-        let end_us = end_s.map(microseconds);
-        let duration_us = end_us.unwrap_or(0).saturating_sub(start_us.unwrap_or(0)).max(0);
-        Box::new(Self {
+        let start_us = span.start_s.or(span.end_s).map(microseconds);
+        let until_us = span.end_s.or(span.start_s).map(microseconds);
+        let duration_us = until_us.unwrap_or(0).saturating_sub(start_us.unwrap_or(0)).max(0);
+        Self {
             number: nested.number,
             parent: nested.parent,
             by_time: nested.by_time,
             around: !nested.wanted,
-            leads_to_bad: nested.leads_to_bad,
+            leads_to_bad: nested.leads.to_bad,
             log,
             pid: span.pid.or(log_pid),
             start_us,
             duration_us,
             frames: nested.frames,
             span,
-        })
+        }
     }
 
     fn is_bad(&self) -> bool {
@@ -164,8 +163,8 @@ impl Kept {
     }
 
     /// All that are kept, by their beginnings; what an action is in comes before it, and begins no later.
-    pub(super) fn into_actions(self) -> Vec<Box<Action>> {
-        let mut actions: Vec<_> = self.heap.into_iter().map(|ranked| ranked.0).collect();
+    pub(super) fn into_actions(self) -> Vec<Action> {
+        let mut actions: Vec<_> = self.heap.into_iter().map(|ranked| *ranked.0).collect();
         actions.sort_unstable_by_key(|action| action.number);
         for at in 0..actions.len() {
             // Clocks that are set must not make an action begin before what it is in.
