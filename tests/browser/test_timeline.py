@@ -146,6 +146,7 @@ def test_actions_are_in_what_they_are_part_of(nested: Timeline) -> None:
     lanes = nested.state["lanes"]
     assert [lane["title"] for lane in lanes] == ["t", "s-1", "s-2"]
     assert [lane["rows"] for lane in lanes] == [1, 2, 2]
+    assert nested.state["mostOpen"] == 5
     for sample in ("s-1", "s-2"):
         outer, inner = numbers[sample], numbers[f"tool of {sample}"]
         assert nested.action(inner)["parent"] == outer
@@ -401,6 +402,7 @@ def test_a_hundred_thousand_actions(open_timeline: Open, tmp_path: Path) -> None
     timeline.element("lanes-by").find_element(By.CSS_SELECTOR, "[value=process]").click()
     state = timeline.state
     assert len(state["lanes"]) == 1
+    assert state["mostOpen"] == 1, "each begins as the one before it ends"
     assert 0 < state["rectangles"] <= 1280 * 2, "a row has no more than its pixels"
     # A failure among hundreds in a pixel is seen.
     timeline.keys("0")

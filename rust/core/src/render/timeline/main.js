@@ -49,6 +49,7 @@ window.inspectTraceTimeline = {
     actions: count,
     shownLanes: shownLanes.length,
     rowHeight: view.row,
+    mostOpen: mostOpen(),
     lanesBy: layout.by,
     lanes: layout.lanes.map(({ title, note, rows, count: actions }) => ({ title, note, rows, actions })),
     from: (origin + view.from) / 1e6,

@@ -16,6 +16,19 @@ const stripTime = (x) => {
   return first + ((x - view.gutter) / stripWidth()) * (last - first);
 };
 
+/** How many of the actions that are shown were open at the same time, at most. */
+function mostOpen() {
+  const ends = end.filter((_, i) => emphasis[i] === SHOWN).sort();
+  let most = 0, begun = 0, ended = 0;
+  for (let i = 0; i < count; i++) {
+    if (emphasis[i] !== SHOWN) continue;
+    begun++;
+    while (ends[ended] <= start[i] && ended < begun - 1) ended++;
+    most = Math.max(most, begun - ended);
+  }
+  return most;
+}
+
 /** Of each pixel, how many actions are open in it, and the worst outcome that they come to in it. */
 function countDensity() {
   const width = Math.ceil(stripWidth());
@@ -32,7 +45,7 @@ function countDensity() {
   let most = 1;
   for (let at = 1; at < width; at++) open[at] += open[at - 1];
   for (let at = 0; at < width; at++) most = Math.max(most, open[at]);
-  density = { width, open, worst, most, gutter: view.gutter };
+  density = { width, open, worst, most, atOnce: mostOpen(), gutter: view.gutter };
 }
 
 function drawOverview() {
@@ -79,7 +92,7 @@ function tellNumbers() {
   const [shown, all] = [whole(shownLanes.length), whole(layout.lanes.length)];
   const lines = [
     isAllShown() || !isWide ? span : `${span} in view`,
-    `${isWide ? "at most" : "≤"} ${whole(density.most)} open`,
+    `${isWide ? "at most" : "≤"} ${whole(density.atOnce)} open`,
     isWide ? `${shown} of ${all} lanes` : `${shown} lanes`,
   ];
   lines.forEach((words, line) => strip.fillText(words, 12, STRIP_HEIGHT / 2 + (line - 1) * 15));
