@@ -42,7 +42,7 @@ NESTED = (
     action("Tool", "tool of s-1", "exit", "s-1-t", second=8, task="t", sample_id="s-1"),
     action("Sample", "s-1", "exit", "s-1", second=10, task="t", sample_id="s-1"),
     record("[inspect-trace] waits", second=10, event="stall", trace_id="s-2-t", stack=STACK),
-    record("last words", second=20),
+    record("last words", second=25),
 )
 MANY = 100_000
 
@@ -123,10 +123,11 @@ def test_open_actions_last_until_their_process_ended(nested: Timeline) -> None:
     shown = nested.action(numbers["tool of s-2"])
     assert shown["outcome"] == "interrupted"
     assert shown["start"] == pytest.approx(STARTED)
-    assert shown["duration"] == pytest.approx(20)
+    assert shown["duration"] == pytest.approx(25)
+    assert not nested.element("notice").is_displayed()
     assert nested.action(numbers["tool of s-1"])["duration"] == pytest.approx(8)
     ended, still_open = (nested.rectangle(numbers[f"tool of s-{n}"]) for n in (1, 2))
-    assert still_open["width"] == pytest.approx(ended["width"] * 2.5, rel=0.01)
+    assert still_open["width"] == pytest.approx(ended["width"] * 25 / 8, rel=0.01)
 
 
 def test_running_actions_last_until_now(open_timeline: Open, tmp_path: Path) -> None:
@@ -138,6 +139,9 @@ def test_running_actions_last_until_now(open_timeline: Open, tmp_path: Path) -> 
     made = timeline.path.stat().st_mtime
     assert shown["start"] + shown["duration"] == pytest.approx(made, abs=60)
     assert "goes on beyond the right edge" in timeline.text("notice")
+    timeline.keys("o")
+    assert "Running" in timeline.text("details")
+    assert "so far" in timeline.text("details")
 
 
 def test_actions_are_in_what_they_are_part_of(nested: Timeline) -> None:
@@ -248,7 +252,10 @@ def test_where_it_waits(nested: Timeline) -> None:
     """Of an open action it is told where it waits, and what it is part of, which can be gone to."""
     nested.keys("/tool of s-2\n")
     told = nested.text("details")
-    assert "Where it waits\nat wait_for_answer (wait.py:7)\nfrom main (main.py:3)" in told
+    assert (
+        "Where it was last seen to wait\nat wait_for_answer (wait.py:7)\nfrom main (main.py:3)"
+        in told
+    )
     assert "Sample\ns-2" in told
     around = nested.element("details").find_elements(By.CSS_SELECTOR, ".link")
     assert [each.text.split(" (")[0] for each in around] == ["▪ Sample: s-2", "▪ Eval: all"]

@@ -72,10 +72,10 @@ const firstTime = 0;
 let lastRecorded = 1;
 let lastTime = 1;
 for (let i = 0; i < count; i++) {
-  lastRecorded = Math.max(lastRecorded, isOpen(i) ? start[i] : end[i]);
+  lastRecorded = Math.max(lastRecorded, outcome[i] === RUNNING ? start[i] : end[i]);
   lastTime = Math.max(lastTime, end[i]);
 }
 const hasRunning = outcome.includes(RUNNING);
 const isLive = facts.logs.some((each) => each.alive === true);
-const goesOn = !isLive && lastTime > 2 * lastRecorded;
+const goesOn = hasRunning && !isLive && lastTime > 2 * lastRecorded;
 if (goesOn) lastTime = 1.1 * lastRecorded;

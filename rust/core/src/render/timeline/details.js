@@ -19,7 +19,7 @@ function button(words, className, act) {
   return made;
 }
 
-const durationTold = (i) => `${durationWords(end[i] - start[i])}${isOpen(i) ? " so far" : ""}`;
+const durationTold = (i) => `${durationWords(end[i] - start[i])}${outcome[i] === RUNNING ? " so far" : outcome[i] === INTERRUPTED ? ", then its process ended" : ""}`;
 const errorTold = (i) => {
   const parts = [texts[errorTypeText.get(i) ?? 0], texts[errorText.get(i) ?? 0]];
   return parts.filter((part) => part !== "").join(": ");
@@ -90,7 +90,7 @@ function fillDetails(i) {
   };
   tell("Duration", durationTold(i));
   tell("Start", `${momentWords(start[i])} (+${durationWords(start[i])})`);
-  tell(outcome[i] === RUNNING ? "Seen running" : outcome[i] === INTERRUPTED ? "Process ended" : "End", momentWords(end[i]));
+  tell(outcome[i] === RUNNING ? "Seen running" : outcome[i] === INTERRUPTED ? "Last record" : "End", momentWords(end[i]));
   tell("Task", texts[taskText[i]]);
   tell("Sample", texts[sampleText[i]]);
   tell("Epoch", texts[epochText[i]]);
@@ -101,7 +101,7 @@ function fillDetails(i) {
   const section = (name, ...inside) => parts.push(element("h3", "", name), ...inside);
   if (errorTold(i) !== "") section("Error", element("pre", "error", errorTold(i)));
   if (waitsText.has(i)) {
-    const words = isOpen(i) ? "Where it waits" : "Where it was last seen to wait";
+    const words = outcome[i] === RUNNING ? "Where it waits" : "Where it was last seen to wait";
     section(words, element("pre", "waits", texts[waitsText.get(i)]));
   }
   if (stackText.has(i)) section("Stack trace", element("pre", "stack", texts[stackText.get(i)]));
