@@ -51,6 +51,7 @@ __all__ = [
     "start_action",
     "stop_watching",
     "terminal_safe",
+    "timeline_report",
     "trace_action",
     "trace_message",
     "tree_report",
@@ -747,6 +748,26 @@ def tree_report(
     redact: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
+
+def timeline_report(
+    paths: Sequence[str],
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
+    as_of: float,
+    redact: bool = False,
+) -> Report:
+    """The actions of some logs over time, as an HTML page.
+
+    Args:
+        paths: The logs.
+        filter: Only these actions, and those that they are in.
+        tail: Only the last so many records of each log.
+        limit: So many actions at most; 200,000 by default.
+        as_of: Now: until when running actions last.
+        redact: Whether keys, tokens and passwords are left out.
+    """
 
 def export_report(
     paths: Sequence[str],

@@ -9,7 +9,7 @@ use inspect_trace_core::analyze::http_request;
 use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::render::{
     self, AnomaliesOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions, HttpOptions,
-    Output, TableStyle, TreeOptions, VerifyOptions,
+    Output, TableStyle, TimelineOptions, TreeOptions, VerifyOptions,
 };
 use inspect_trace_core::{Result, store};
 use pyo3::exceptions::PyValueError;
@@ -288,6 +288,26 @@ pub(crate) fn export_report(
     let logs = logs(py, paths, tail, move |record| !shows_records || wants.matches(record))?;
     let options = ExportOptions { format, as_of_s: as_of, redact, scan: ScanOptions::default() };
     open(py, || render::export_report(&logs, &filter, &options))
+}
+
+/// The actions of some logs over time, as an HTML page.
+#[pyfunction]
+#[pyo3(signature = (paths, *, filter = None, tail = None, limit = None, as_of, redact = false))]
+pub(crate) fn timeline_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    as_of: f64,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let limit = limit.unwrap_or(render::DEFAULT_TIMELINE_LIMIT);
+    let options = TimelineOptions { limit, redact, as_of_s: as_of, ..TimelineOptions::default() };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::timeline_report(&logs, &filter, &options))
 }
 
 /// What is wrong with some logs, as lines or as JSON.

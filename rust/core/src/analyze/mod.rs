@@ -10,6 +10,7 @@ pub mod diagnoses;
 pub mod diagnosis;
 pub mod http;
 pub(crate) mod ids;
+pub(crate) mod nesting;
 pub(crate) mod spans;
 pub(crate) mod tree;
 mod tree_guess;

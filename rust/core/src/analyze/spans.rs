@@ -168,7 +168,29 @@ impl Span {
 #[derive(Debug, Default)]
 pub(crate) struct ActionRecords {
     pub(crate) records: Vec<ActionRecord>,
+    /// Only if they are to be shown.
+    pub(crate) stalls: Vec<Stall>,
     pub(crate) times: Times,
+}
+
+/// What a record tells of where an action waits.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    /// How many of the action records come before it.
+    pub(crate) at: usize,
+    pub(crate) hash: u64,
+    pub(crate) trace_id: Box<[u8]>,
+    /// The JSON text of a list of frames.
+    pub(crate) frames: Box<[u8]>,
+}
+
+impl Stall {
+    fn of(record: &Record<'_>, at: usize, shown: Shown) -> Option<Self> {
+        let trace_id: Box<[u8]> = Box::from(&*record.trace_id()?);
+        let frames = record.get(b"stack").filter(|frames| frames.kind() == Kind::Array)?;
+        let frames = Box::from(&*shown.json(frames.raw()));
+        Some(Self { at, hash: hash_id(&trace_id), trace_id, frames })
+    }
 }
 
 /// Picks the action records out of a block.
@@ -184,6 +206,8 @@ pub(crate) struct SpanMap {
 pub(crate) struct Shown {
     /// Stack traces too.
     pub(crate) stacks: bool,
+    /// Where actions wait, too.
+    pub(crate) stalls: bool,
     /// No keys, tokens and passwords.
     pub(crate) redact: bool,
 }
@@ -221,7 +245,12 @@ impl BlockMap for SpanMap {
                 continue;
             }
             found.times.observe(&record);
-            let Some(event) = record.event() else { continue };
+            let Some(event) = record.event() else {
+                if self.shown.stalls && record.is_stall() {
+                    found.stalls.extend(Stall::of(&record, found.records.len(), self.shown));
+                }
+                continue;
+            };
             let matches = self.filter.matches_action_record(&record);
             found.records.extend(ActionRecord::of(&record, event, matches, self.shown));
         }
@@ -278,6 +307,11 @@ impl LogEnd {
     /// The process that the log is named after, or that has it open.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.pid
+    }
+
+    /// Whether that lives, as far as it can be told.
+    pub(crate) fn is_alive(&self) -> Option<bool> {
+        self.process.alive
     }
 
     /// Dates an open action: until now while its process lives, or may live, and else until the last

@@ -93,7 +93,8 @@ fn spans_report(
     format: impl SpanFormat + 'static,
 ) -> Result<Box<dyn Report>> {
     // Stack traces are large, and only some formats have a place for them.
-    let shown = Shown { stacks: options.format == ExportFormat::Otlp, redact: options.redact };
+    let stacks = options.format == ExportFormat::Otlp;
+    let shown = Shown { stacks, stalls: false, redact: options.redact };
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     let pids = scan.pids();
     Ok(Box::new(SpansReport {
@@ -148,7 +149,7 @@ impl<F: SpanFormat> Report for SpansReport<F> {
             State::End => return Ok(None),
         }
         match self.scan.next()? {
-            SpanNext::Records { log, records } => {
+            SpanNext::Records { log, records, .. } => {
                 if self.log != Some(log) {
                     self.log = Some(log);
                     self.format.begin_log(&mut out, &self.scan.logs()[log], self.pids[log]);
