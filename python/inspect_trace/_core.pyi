@@ -49,6 +49,7 @@ __all__ = [
     "scan",
     "spawn_housekeeping",
     "start_action",
+    "stats_report",
     "stop_watching",
     "terminal_safe",
     "trace_action",
@@ -747,6 +748,40 @@ def tree_report(
     redact: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
+
+def stats_report(
+    paths: Sequence[str],
+    *,
+    by: str,
+    filter: Filter | None = None,
+    slowest: int = 0,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """What the actions of some logs amount to, as tables or as JSON.
+
+    Args:
+        paths: The logs.
+        by: What actions are grouped by: `action`, `task`, `sample`, `detail`, `model` or `host`.
+        filter: Only these actions and HTTP requests.
+        slowest: So many of the slowest actions are told.
+        tail: Only the last so many records of each log.
+        limit: No more than so many groups.
+        json: JSON instead of tables.
+        as_of: Now, in seconds since the epoch: until when running actions last.
+        width: The columns of the terminal.
+        color: Whether headings are set off.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log cannot be read.
+        ValueError: There is no such group.
+    """
 
 def export_report(
     paths: Sequence[str],

@@ -25,6 +25,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "http",
         "anomalies",
         "tree",
+        "stats",
         "export",
         "sql",
         "verify",

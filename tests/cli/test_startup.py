@@ -30,7 +30,9 @@ finally:
 SLOW = {"logging", "pathlib", "platformdirs", "importlib.metadata", "asyncio", "inspect_ai"}
 
 
-@pytest.mark.parametrize("command", ["list", "dump", "http", "anomalies", "tree", "verify"])
+@pytest.mark.parametrize(
+    "command", ["list", "dump", "http", "anomalies", "tree", "stats", "verify"]
+)
 def test_a_command_loads_only_what_it_needs(
     command: str, environment: dict[str, str], trace_dir: Path
 ) -> None:

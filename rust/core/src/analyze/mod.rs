@@ -9,9 +9,13 @@ mod anomalies_partial;
 pub mod diagnoses;
 pub mod diagnosis;
 pub mod durations;
+pub mod groups;
 pub mod http;
 pub(crate) mod ids;
+pub mod over_time;
+pub mod slowest;
 pub(crate) mod spans;
+pub mod stats;
 pub(crate) mod tree;
 mod tree_guess;
 
@@ -23,7 +27,11 @@ pub use anomalies_partial::AnomaliesPartial;
 pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use durations::Durations;
+pub use groups::{Group, Tally};
 pub use http::{HttpRequest, http_request};
+pub use over_time::OverTime;
+pub use slowest::SlowAction;
+pub use stats::{By, HttpTallies, HttpTally, Stats, StatsOptions, StatsPartial};
 pub use tree::MAX_HELD_BYTES;
 
 pub use crate::timestamp;

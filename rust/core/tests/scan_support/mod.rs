@@ -17,7 +17,7 @@ use inspect_trace_core::write::gzip::compress;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-pub use read_support::Log as TempLog;
+pub use read_support::{Log as TempLog, print};
 
 /// On so many threads, for however small a log.
 pub fn with_threads(threads: usize, block_bytes: u64) -> ScanOptions {
