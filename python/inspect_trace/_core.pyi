@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "anomalies",
     "anomalies_report",
+    "diff_report",
     "dump_report",
     "export_report",
     "follow",
@@ -780,6 +781,40 @@ def stats_report(
 
     Raises:
         OSError: The one log cannot be read.
+        ValueError: There is no such group.
+    """
+
+def diff_report(
+    before: Sequence[str],
+    after: Sequence[str],
+    *,
+    by: str,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """What has changed from the actions of some logs to those of others.
+
+    Args:
+        before: The logs of the one run.
+        after: The logs of the other.
+        by: What actions are grouped by, as in `stats_report`.
+        filter: Only these actions and HTTP requests.
+        tail: Only the last so many records of each log.
+        limit: No more than so many groups.
+        json: JSON instead of tables.
+        as_of: Now, in seconds since the epoch: until when running actions last.
+        width: The columns of the terminal.
+        color: Whether headings are set off.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log of a run cannot be read.
         ValueError: There is no such group.
     """
 

@@ -26,6 +26,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "anomalies",
         "tree",
         "stats",
+        "diff",
         "export",
         "sql",
         "verify",

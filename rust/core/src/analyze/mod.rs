@@ -6,6 +6,8 @@
 pub mod anomalies;
 mod anomalies_block;
 mod anomalies_partial;
+pub mod by;
+pub mod changes;
 pub mod diagnoses;
 pub mod diagnosis;
 pub mod durations;
@@ -24,6 +26,8 @@ pub use anomalies::{
     scan_anomalies_with,
 };
 pub use anomalies_partial::AnomaliesPartial;
+pub use by::By;
+pub use changes::{Change, changes};
 pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use durations::Durations;
@@ -31,7 +35,7 @@ pub use groups::{Group, Tally};
 pub use http::{HttpRequest, http_request};
 pub use over_time::OverTime;
 pub use slowest::SlowAction;
-pub use stats::{By, HttpTallies, HttpTally, Stats, StatsOptions, StatsPartial};
+pub use stats::{HttpTallies, HttpTally, Stats, StatsOptions, StatsPartial};
 pub use tree::MAX_HELD_BYTES;
 
 pub use crate::timestamp;

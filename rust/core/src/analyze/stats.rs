@@ -5,16 +5,16 @@
 //! counted where it ended, in the group that its closing record names; what began and has not ended by
 //! the end of its log is open, as in [`super::Anomalies`].
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::read::{ActionSpan, Block, BlockMap, Filter, Kind, LineCursor, Log, Skipped};
-use crate::record::{Event, Name, RawValue, Record};
+use crate::read::{ActionSpan, Block, BlockMap, Filter, LineCursor, Log, Skipped};
+use crate::record::{Event, Record};
 use crate::redact::redact;
 use crate::timestamp;
 
 use super::Partial;
 use super::anomalies_partial::Times;
+use super::by::{By, Named};
 use super::groups::{Group, GroupAt, Groups, Tally};
 use super::http::http_outcome;
 use super::ids::{IdList, IdMap, hash_id};
@@ -23,96 +23,6 @@ use super::spans::LogEnd;
 
 /// So many groups are told apart; those that come later are counted together.
 pub const MAX_GROUPS: usize = 10_000;
-
-/// What actions are grouped by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum By {
-    /// Their kind.
-    #[default]
-    Action,
-    /// The evaluation task.
-    Task,
-    /// The sample.
-    Sample,
-    /// What they are at, in words.
-    Detail,
-    /// The model: only actions of the kind `Model` count.
-    Model,
-    /// The machine, where a field `host` of the records tells.
-    Host,
-}
-
-impl By {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Action, Self::Task, Self::Sample, Self::Detail, Self::Model, Self::Host];
-
-    /// The one of that name.
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.as_str() == name)
-    }
-
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Action => "action",
-            Self::Task => "task",
-            Self::Sample => "sample",
-            Self::Detail => "detail",
-            Self::Model => "model",
-            Self::Host => "host",
-        }
-    }
-
-    /// What the record says.
-    fn named<'r>(self, record: &'r Record<'_>) -> Named<'r> {
-        let key = match self {
-            Self::Action => record.action(),
-            Self::Detail => record.detail(),
-            Self::Task => record.value(Name::Task).and_then(as_text),
-            Self::Sample => record.value(Name::SampleId).and_then(as_text),
-            Self::Host => record.get(b"host").and_then(as_text),
-            Self::Model => {
-                if record.action().is_none_or(|action| *action != *b"Model") {
-                    return Named::CountsNot;
-                }
-                record.detail().map(model_in)
-            }
-        };
-        key.map_or(Named::Nothing, Named::Key)
-    }
-}
-
-/// The group that a record names.
-enum Named<'r> {
-    Key(Cow<'r, [u8]>),
-    /// It does not say.
-    Nothing,
-    /// Its action does not count.
-    CountsNot,
-}
-
-/// A string by what it says, anything else but null by its JSON text.
-fn as_text(value: RawValue<'_>) -> Option<Cow<'_, [u8]>> {
-    match value.kind() {
-        Kind::Null => None,
-        Kind::String { .. } => value.text(),
-        _ => Some(Cow::Borrowed(value.raw())),
-    }
-}
-
-/// The model in `generate (openai/gpt-5)`; else the whole detail.
-fn model_in(detail: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let inside = |text: &[u8]| {
-        let start = text.iter().position(|&byte| byte == b'(')? + 1;
-        (text.last() == Some(&b')') && start < text.len() - 1).then(|| start..text.len() - 1)
-    };
-    match (inside(&detail), detail) {
-        (Some(range), Cow::Borrowed(text)) => Cow::Borrowed(&text[range]),
-        (Some(range), Cow::Owned(text)) => Cow::Owned(text[range].to_vec()),
-        (None, detail) => detail,
-    }
-}
 
 /// What is counted, and how.
 #[derive(Debug, Clone)]
@@ -374,7 +284,7 @@ mod tests {
     }
 
     /// All that a state knows, in an order of its own.
-    fn known(partial: StatsPartial) -> (Stats, Vec<(Box<[u8]>, Option<Box<[u8]>>)>, usize) {
+    fn known(partial: StatsPartial) -> impl PartialEq + std::fmt::Debug {
         let (groups, _) = partial.groups.clone().into_parts();
         let group = |open: Open| groups.get(open.group.place()).and_then(|group| group.key.clone());
         let mut open: Vec<_> =
@@ -391,8 +301,8 @@ mod tests {
         fn merging_is_associative(lines in vec(line(), 0..30), cuts in (0..30_usize, 0..30_usize)) {
             let options = StatsOptions { slowest: 3, ..StatsOptions::default() };
             let of = |from: usize, to: usize, mut partial: StatsPartial| {
-                for at in from..to {
-                    let record = parse_record(lines[at].as_bytes()).expect("a record");
+                for (at, line) in lines.iter().enumerate().take(to).skip(from) {
+                    let record = parse_record(line.as_bytes()).expect("a record");
                     partial.observe(&record, at as u64);
                 }
                 partial

@@ -89,6 +89,26 @@ impl<'o> Members<'o> {
         out.push(b']');
     }
 
+    /// A list of texts.
+    pub(super) fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t [u8]>) {
+        let depth = self.depth;
+        let out = self.key(name);
+        out.push(b'[');
+        let mut is_empty = true;
+        for text in texts {
+            if !is_empty {
+                out.push(b',');
+            }
+            is_empty = false;
+            new_line(out, depth + 1);
+            write_text(out, text);
+        }
+        if !is_empty {
+            new_line(out, depth);
+        }
+        out.push(b']');
+    }
+
     /// An object, or null.
     pub(super) fn object(&mut self, name: &str, write: Option<impl FnOnce(&mut Members<'_>)>) {
         let depth = self.depth;

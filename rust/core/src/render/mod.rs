@@ -1,6 +1,8 @@
 //! What commands print: records and findings become JSON or text, as a stream of chunks.
 
 mod anomalies;
+mod diff;
+mod diff_table;
 mod dump;
 mod export;
 mod export_csv;
@@ -31,6 +33,7 @@ mod verify;
 pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
 };
+pub use diff::{DiffOptions, diff_report};
 pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_record};
 pub use export::{ExportFormat, ExportOptions, export_report};
 pub use follow::follow_report;

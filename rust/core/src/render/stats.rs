@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::Result;
 use crate::analyze::durations::RELATIVE_ERROR;
-use crate::analyze::stats::{By, MAX_GROUPS, Stats, StatsOptions};
-use crate::analyze::{SlowAction, Tally};
+use crate::analyze::stats::{MAX_GROUPS, Stats, StatsOptions};
+use crate::analyze::{By, SlowAction, Tally};
 use crate::read::{Filter, Log, Progress, ScanOptions};
 use crate::store::LogFile;
 
@@ -194,8 +194,7 @@ pub(super) fn file_of<'l>(logs: &'l [Log], action: &SlowAction) -> Option<&'l Pa
     logs.iter().flat_map(|log| &log.files).nth(action.file).map(LogFile::path)
 }
 
-/// What is told before the actions.
-pub(super) fn write_head(members: &mut Members<'_>, logs: &[Log], as_of_s: f64, by: &str) {
+fn write_head(members: &mut Members<'_>, logs: &[Log], as_of_s: f64, by: &str) {
     members.raw(|out| write_trace_files(out, true, logs));
     members.number("as_of", Some(as_of_s));
     members.text("by", Some(by.as_bytes()));

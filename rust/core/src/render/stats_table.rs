@@ -75,6 +75,15 @@ pub(super) fn logs_name(logs: &[Log]) -> String {
     }
 }
 
+/// What requests with an outcome are called.
+pub(super) fn http_name(status: Option<u16>, retry: bool) -> String {
+    match (status, retry) {
+        (Some(status), _) => status.to_string(),
+        (None, true) => "retries".to_owned(),
+        (None, false) => "no status".to_owned(),
+    }
+}
+
 /// How a table has to be laid out to fit.
 struct Fitted {
     figures: Vec<usize>,
@@ -234,11 +243,7 @@ fn push_http(text: &mut String, http: &HttpTallies, style: TableStyle) {
     }
     let mut rows = vec![["HTTP".to_owned(), "requests".to_owned(), "failed".to_owned()].to_vec()];
     for (&(status, retry), tally) in http {
-        let name = match (status, retry) {
-            (Some(status), _) => status.to_string(),
-            (None, true) => "retries".to_owned(),
-            (None, false) => "no status".to_owned(),
-        };
+        let name = http_name(status, retry);
         // A retry is no request of its own, and always follows a failure.
         let failed = if retry { String::new() } else { count(tally.failed) };
         rows.push(vec![name, tally.count.to_string(), failed]);
