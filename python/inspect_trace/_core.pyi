@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "anomalies",
     "anomalies_report",
+    "diff_report",
     "dump_report",
     "export_report",
     "follow",
@@ -49,6 +50,7 @@ __all__ = [
     "scan",
     "spawn_housekeeping",
     "start_action",
+    "stats_report",
     "stop_watching",
     "terminal_safe",
     "timeline_report",
@@ -767,6 +769,74 @@ def timeline_report(
         limit: So many actions at most; 200,000 by default.
         as_of: Now: until when running actions last.
         redact: Whether keys, tokens and passwords are left out.
+    """
+
+def stats_report(
+    paths: Sequence[str],
+    *,
+    by: str,
+    filter: Filter | None = None,
+    slowest: int = 0,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """What the actions of some logs amount to, as tables or as JSON.
+
+    Args:
+        paths: The logs.
+        by: What actions are grouped by: `action`, `task`, `sample`, `detail`, `model` or `host`.
+        filter: Only these actions and HTTP requests.
+        slowest: So many of the slowest actions are told.
+        tail: Only the last so many records of each log.
+        limit: No more than so many groups.
+        json: JSON instead of tables.
+        as_of: Now, in seconds since the epoch: until when running actions last.
+        width: The columns of the terminal.
+        color: Whether headings are set off.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log cannot be read.
+        ValueError: There is no such group.
+    """
+
+def diff_report(
+    before: Sequence[str],
+    after: Sequence[str],
+    *,
+    by: str,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """What has changed from the actions of some logs to those of others.
+
+    Args:
+        before: The logs of the one run.
+        after: The logs of the other.
+        by: What actions are grouped by, as in `stats_report`.
+        filter: Only these actions and HTTP requests.
+        tail: Only the last so many records of each log.
+        limit: No more than so many groups.
+        json: JSON instead of tables.
+        as_of: Now, in seconds since the epoch: until when running actions last.
+        width: The columns of the terminal.
+        color: Whether headings are set off.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log of a run cannot be read.
+        ValueError: There is no such group.
     """
 
 def export_report(

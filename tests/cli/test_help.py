@@ -25,6 +25,8 @@ def test_help_texts(inspect_trace: Run) -> None:
         "http",
         "anomalies",
         "tree",
+        "stats",
+        "diff",
         "export",
         "timeline",
         "sql",

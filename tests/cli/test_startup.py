@@ -31,7 +31,8 @@ SLOW = {"logging", "pathlib", "platformdirs", "importlib.metadata", "asyncio", "
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "dump", "http", "anomalies", "timeline -o -", "tree", "verify"]
+    "command",
+    ["list", "dump", "http", "anomalies", "timeline -o -", "tree", "stats", "verify"],
 )
 def test_a_command_loads_only_what_it_needs(
     command: str, environment: dict[str, str], trace_dir: Path

@@ -24,12 +24,14 @@ EXIT_BROKEN_PIPE = 141
 
 COMMANDS = (
     "anomalies",
+    "diff",
     "dump",
     "export",
     "http",
     "list",
     "run",
     "sql",
+    "stats",
     "status",
     "timeline",
     "tree",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 EVENTS = ("enter", "exit", "cancel", "error", "timeout")
+GROUPS = ("action", "task", "sample", "detail", "model", "host")
 
 
 def _text(
@@ -107,6 +108,17 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
 def files_argument(command: Command) -> Command:
     """Add any number of FILEs."""
     return click.argument("files", metavar="[FILE]...", nargs=-1)(command)
+
+
+def by_option(command: Command) -> Command:
+    """Add `--by`, which says what actions are grouped by."""
+    return click.option(
+        "--by",
+        type=click.Choice(GROUPS),
+        default="action",
+        show_default=True,
+        help="Group actions by their kind, task, sample, detail, model (of Model actions) or host.",
+    )(command)
 
 
 def part_options(of_each: str, limit: str) -> Callable[[Command], Command]:

@@ -68,8 +68,9 @@ mod _core {
     use super::redact::redact;
     #[pymodule_export]
     use super::report::{
-        Report, anomalies_report, dump_report, export_report, follow_report, http_report,
-        list_report, terminal_safe, timeline_report, tree_report, verify_report,
+        Report, anomalies_report, diff_report, dump_report, export_report, follow_report,
+        http_report, list_report, stats_report, terminal_safe, timeline_report, tree_report,
+        verify_report,
     };
     #[pymodule_export]
     use super::span::ActionSpan;

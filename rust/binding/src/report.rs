@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use inspect_trace_core::analyze::http_request;
+use inspect_trace_core::analyze::{By, http_request};
 use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::render::{
-    self, AnomaliesOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions, HttpOptions,
-    Output, TableStyle, TimelineOptions, TreeOptions, VerifyOptions,
+    self, AnomaliesOptions, DiffOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions,
+    HttpOptions, Output, StatsReportOptions, TableStyle, TimelineOptions, TreeOptions,
+    VerifyOptions,
 };
 use inspect_trace_core::{Result, store};
 use pyo3::exceptions::PyValueError;
@@ -261,6 +262,78 @@ pub(crate) fn tree_report(
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::tree_report(&logs, &filter, &options))
+}
+
+/// What the actions of some logs amount to, as tables or as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    paths, *, by, filter = None, slowest = 0, tail = None, limit = None, json = false, as_of,
+    width = None, color = false, redact = false
+))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
+pub(crate) fn stats_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    by: &str,
+    filter: Option<&Bound<'_, Filter>>,
+    slowest: usize,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+    width: Option<usize>,
+    color: bool,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let by = grouped_by(by)?;
+    let options = StatsReportOptions {
+        by,
+        slowest,
+        limit,
+        redact,
+        json,
+        as_of_s: as_of,
+        style: TableStyle { width, color },
+        ..StatsReportOptions::default()
+    };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::stats_report(&logs, &filter, &options))
+}
+
+/// What has changed from some logs to others, as a table or as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    before, after, *, by, filter = None, tail = None, limit = None, json = false, as_of,
+    width = None, color = false, redact = false
+))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
+pub(crate) fn diff_report(
+    py: Python<'_>,
+    before: Vec<PathBuf>,
+    after: Vec<PathBuf>,
+    by: &str,
+    filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+    width: Option<usize>,
+    color: bool,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let (by, style) = (grouped_by(by)?, TableStyle { width, color });
+    let options =
+        DiffOptions { by, limit, redact, json, as_of_s: as_of, style, ..DiffOptions::default() };
+    let before = logs(py, before, tail, |_| true)?;
+    let after = logs(py, after, tail, |_| true)?;
+    open(py, || render::diff_report(&before, &after, &filter, &options))
+}
+
+fn grouped_by(name: &str) -> PyResult<By> {
+    By::of(name).ok_or_else(|| PyValueError::new_err(format!("'{name}' is nothing to group by")))
 }
 
 /// Some logs in the format of another tool: `perfetto`, `otlp`, `csv` or `typed-csv`.

@@ -314,24 +314,34 @@ impl LogEnd {
         self.process.alive
     }
 
-    /// Dates an open action: until now while its process lives, or may live, and else until the last
-    /// record of that. (A forked child is asked for after the log was read: what it ended in the
-    /// moment before its death may be shown as interrupted.)
-    pub(crate) fn judge(&mut self, span: &mut Span) {
+    /// Until when an open action of a process lasts, and whether it was interrupted: now while the
+    /// process lives, or may live, and else its last record. (A forked child is asked for after the log
+    /// was read: what it ended in the moment before its death may be shown as interrupted.)
+    fn until(&mut self, pid: Option<u32>) -> (Option<f64>, bool) {
         let Times { last_s, last_main_s, last_by_pid, .. } = &self.times;
-        let ended_at_s = match span.pid {
+        let (alive, last_s) = match pid {
             Some(pid) if Some(pid) != self.process.pid => {
                 let log = &self.log;
                 let alive = self.children.entry(pid).or_insert_with(|| writer_alive(log, pid));
-                (*alive == Some(false)).then(|| last_by_pid.get(&pid).copied().or(*last_s))
+                (*alive, last_by_pid.get(&pid).copied().or(*last_s))
             }
-            _ => (self.process.alive == Some(false)).then(|| last_main_s.or(*last_s)),
+            _ => (self.process.alive, last_main_s.or(*last_s)),
         };
-        span.interrupted = ended_at_s.is_some();
-        span.end_s = match ended_at_s {
-            Some(ended_at_s) => ended_at_s.or(span.start_s),
-            None => Some(self.as_of_s),
-        };
+        if alive == Some(false) { (last_s, true) } else { (Some(self.as_of_s), false) }
+    }
+
+    /// What a filter selects an open action by that began then.
+    pub(crate) fn open_span(&mut self, start_s: Option<f64>, pid: Option<u32>) -> ActionSpan {
+        let (end_s, _) = self.until(pid);
+        let elapsed_s = end_s.zip(start_s).map_or(0.0, |(end_s, start_s)| end_s - start_s);
+        ActionSpan { event: Event::Enter, start_s, end_s, duration_s: elapsed_s.max(0.0) }
+    }
+
+    /// Dates an open action.
+    pub(crate) fn judge(&mut self, span: &mut Span) {
+        let (until_s, interrupted) = self.until(span.pid);
+        span.interrupted = interrupted;
+        span.end_s = if interrupted { until_s.or(span.start_s) } else { until_s };
         let elapsed_s = || Some((span.end_s? - span.start_s?).max(0.0));
         span.duration_s = span.duration_s.or_else(elapsed_s);
     }
