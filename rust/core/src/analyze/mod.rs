@@ -8,6 +8,7 @@ mod anomalies_block;
 mod anomalies_partial;
 pub mod diagnoses;
 pub mod diagnosis;
+pub mod durations;
 pub mod http;
 pub(crate) mod ids;
 pub(crate) mod spans;
@@ -21,6 +22,7 @@ pub use anomalies::{
 pub use anomalies_partial::AnomaliesPartial;
 pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
+pub use durations::Durations;
 pub use http::{HttpRequest, http_request};
 pub use tree::MAX_HELD_BYTES;
 
