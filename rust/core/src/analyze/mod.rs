@@ -11,6 +11,10 @@ pub mod diagnosis;
 pub mod durations;
 pub mod http;
 pub(crate) mod ids;
+pub mod live;
+mod live_blocks;
+mod live_log;
+mod live_snapshot;
 pub(crate) mod spans;
 pub(crate) mod tree;
 mod tree_guess;
@@ -24,6 +28,11 @@ pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use durations::Durations;
 pub use http::{HttpRequest, http_request};
+pub use live::{LiveOptions, LivePlace, LiveView};
+pub(crate) use live_log::redact_action;
+pub use live_snapshot::{
+    EndedAction, LiveAction, LiveChoice, LiveCounter, LiveLogStatus, LiveOrder, LiveSnapshot,
+};
 pub use tree::MAX_HELD_BYTES;
 
 pub use crate::timestamp;
