@@ -62,6 +62,8 @@ fn a_log_that_is_written() {
     let snapshot = check(&mut view, &[&path]);
     assert_eq!(ids(&snapshot), ["b", "a"]);
     assert_eq!(snapshot.open[0].enclosing[0].trace_id, b"a");
+    let choice = LiveChoice { innermost: true, ..LiveChoice::default() };
+    assert_eq!(ids(&view.snapshot(AS_OF_S, &choice)), ["b"]);
     assert_eq!(snapshot.open[0].pid, Some(std::process::id()));
     for number in 0..40 {
         put(entered(&format!("c{number}"), 30, ""));
@@ -214,7 +216,7 @@ fn choices() {
     let mut view = open.unwrap();
     look(&mut view);
     let mut chosen = |text: &str, limit, order| {
-        let choice = LiveChoice { text: Some(text.to_owned()), limit, order };
+        let choice = LiveChoice { text: Some(text.to_owned()), limit, order, innermost: false };
         let snapshot = view.snapshot(AS_OF_S, &choice);
         assert_eq!((snapshot.running, snapshot.counters[0].open), (3, 3));
         (ids(&snapshot).join(""), snapshot.chosen)

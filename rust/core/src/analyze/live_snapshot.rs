@@ -1,7 +1,7 @@
 //! What a live view shows at one moment.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +30,8 @@ pub struct LiveChoice {
     pub limit: Option<usize>,
     /// In which order.
     pub order: LiveOrder,
+    /// Only actions in which no other one is open.
+    pub innermost: bool,
 }
 
 /// In which order open actions are shown. Those that run come before those that were interrupted.
@@ -140,7 +142,7 @@ pub struct LiveSnapshot {
     pub running: usize,
     /// How many there are that were interrupted.
     pub interrupted: usize,
-    /// How many the text of the choice fits.
+    /// How many are chosen, however many are shown of these.
     pub chosen: usize,
     /// Actions that were open and have ended since the snapshot before, in the order of their ends.
     pub ended: Vec<EndedAction>,
@@ -169,6 +171,7 @@ impl LiveView {
         let mut rows = Vec::new();
         let (mut running, mut interrupted) = (0, 0);
         for (index, log) in self.logs.iter().enumerate() {
+            let outer = if choice.innermost { outer_ids(log) } else { HashSet::new() };
             for open in log.open.values() {
                 let dated = log.dated(&open.action, as_of_s);
                 if !self.ways.filter.selects(&dated.span(&open.action)) {
@@ -176,7 +179,10 @@ impl LiveView {
                 }
                 *if dated.interrupted { &mut interrupted } else { &mut running } += 1;
                 counters.count_open(&open.action.action);
-                if text.as_ref().is_none_or(|text| has_text(&log.path, &open.action, text)) {
+                let is_outer = outer.contains(&*open.action.trace_id);
+                if !is_outer
+                    && text.as_ref().is_none_or(|text| has_text(&log.path, &open.action, text))
+                {
                     rows.push(Row { log: index, open, dated });
                 }
             }
@@ -273,6 +279,11 @@ fn shown(log: &LiveLog, row: &Row<'_>) -> LiveAction {
         action: Arc::clone(action),
         enclosing,
     }
+}
+
+/// The ids of what open actions are in.
+fn outer_ids(log: &LiveLog) -> HashSet<&[u8]> {
+    log.open.values().filter_map(|open| open.action.parent_id.as_deref()).collect()
 }
 
 /// Whether a text, in lower case, is in what is shown of an action.

@@ -84,7 +84,7 @@ fn short(text: &[u8]) -> String {
 }
 
 /// Cuts a line to the columns of a terminal.
-fn cut(line: &mut String, columns: usize) {
+pub(super) fn cut(line: &mut String, columns: usize) {
     if line.width() <= columns {
         return;
     }

@@ -23,9 +23,14 @@ pub fn view_with(place: LivePlace, filter: &Filter, scan: ScanOptions) -> LiveVi
     LiveView::open(vec![place], filter, options).unwrap()
 }
 
+/// Reads all there is.
+pub fn read(view: &mut LiveView) {
+    while view.step(Duration::from_millis(50)).unwrap() {}
+}
+
 /// Reads all there is, and looks.
 pub fn look(view: &mut LiveView) -> LiveSnapshot {
-    while view.step(Duration::from_millis(50)).unwrap() {}
+    read(view);
     view.snapshot(AS_OF_S, &LiveChoice::default())
 }
 
