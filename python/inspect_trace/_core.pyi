@@ -763,7 +763,7 @@ class LiveAction:
         """What it is at."""
     @property
     def sample(self) -> str:
-        """Its task, sample and epoch."""
+        """Its sample, epoch and task."""
     @property
     def inside(self) -> str:
         """The action that it is in."""

@@ -27,6 +27,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "tree",
         "export",
         "sql",
+        "top",
         "verify",
         "status",
         "run",

@@ -22,7 +22,19 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-COMMANDS = ("anomalies", "dump", "export", "http", "list", "run", "sql", "status", "tree", "verify")
+COMMANDS = (
+    "anomalies",
+    "dump",
+    "export",
+    "http",
+    "list",
+    "run",
+    "sql",
+    "status",
+    "top",
+    "tree",
+    "verify",
+)
 """Each is the function `<name>_command` of the module `inspect_trace.cli.<name>`."""
 
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::Result;
 use crate::analyze::{Action, LiveAction, LiveCounter, LiveSnapshot};
 use crate::read::{Filter, FilterOptions, Log, to_str_lossy};
+use crate::record::Text;
 use crate::watch::Frame;
 
 use super::Report;
@@ -23,7 +24,7 @@ pub struct LiveCells {
     pub action: String,
     /// What it is at.
     pub detail: String,
-    /// Its task, sample and epoch, as far as there are.
+    /// Its sample, epoch and task, as far as there are.
     pub sample: String,
     /// The action that it is in.
     pub inside: String,
@@ -52,8 +53,6 @@ pub struct CounterCells {
 /// The cells of an open action.
 pub fn live_cells(snapshot: &LiveSnapshot, open: &LiveAction) -> LiveCells {
     let action = &open.action;
-    let ids = [&action.task, &action.sample_id, &action.epoch];
-    let sample: Vec<_> = ids.into_iter().flatten().map(|json| cell(&text_of(json))).collect();
     let frames = action.stack.as_deref().map(Frame::read_list).unwrap_or_default();
     let path = snapshot.logs.get(open.log).map(|log| log.path.as_path());
     let name = path.and_then(std::path::Path::file_name).unwrap_or_default();
@@ -61,12 +60,23 @@ pub fn live_cells(snapshot: &LiveSnapshot, open: &LiveAction) -> LiveCells {
         age: human_duration(open.duration_s),
         action: cell(&action.action),
         detail: cell(action.detail_or_message()),
-        sample: sample.join(" "),
+        sample: sample_cell(action),
         inside: open.enclosing.first().map(|outer| called(outer)).unwrap_or_default(),
         pid: open.pid.map(|pid| pid.to_string()).unwrap_or_default(),
         waits_in: frames.last().map(|frame| cell(&frame.function)).unwrap_or_default(),
         log: cell(name.as_encoded_bytes()),
     }
+}
+
+/// `SAMPLE/EPOCH TASK`: where there is little room, the task is what several have in common.
+fn sample_cell(action: &Action) -> String {
+    let text = |json: &Option<Text>| json.as_deref().map(|json| cell(&text_of(json)));
+    let sample = match (text(&action.sample_id), text(&action.epoch)) {
+        (Some(sample), Some(epoch)) => Some(format!("{sample}/{epoch}")),
+        (sample, epoch) => sample.or(epoch),
+    };
+    let parts: Vec<_> = [sample, text(&action.task)].into_iter().flatten().collect();
+    parts.join(" ")
 }
 
 /// The cells of a counter.

@@ -26,7 +26,7 @@ const MIN_LINES: usize = 6;
 pub fn live_frame(snapshot: &LiveSnapshot, lines: usize, style: TableStyle) -> String {
     let width = style.width.unwrap_or(DEFAULT_COLUMNS);
     let (fits, lines) = (lines, lines.max(MIN_LINES));
-    let mut head = head(snapshot);
+    let mut head = head(snapshot, width);
     let counters = counter_lines(snapshot, lines / 3);
     let room = lines.saturating_sub(head.len() + counters.len());
     head.extend(open_lines(snapshot, room, width));
@@ -56,7 +56,7 @@ fn heading(text: impl Into<String>) -> Line {
 }
 
 /// Which logs these are, and how many actions are open.
-fn head(snapshot: &LiveSnapshot) -> Vec<Line> {
+fn head(snapshot: &LiveSnapshot, width: usize) -> Vec<Line> {
     let clock = local_clock(snapshot.as_of_s).unwrap_or_default();
     let mut state = format!("{clock}  {} running", snapshot.running);
     if snapshot.interrupted > 0 {
@@ -69,7 +69,8 @@ fn head(snapshot: &LiveSnapshot) -> Vec<Line> {
                 let ended = ended.map(|clock| format!(" ended at {clock}")).unwrap_or_default();
                 let _ = write!(state, ", process {pid}{ended}");
             }
-            cell(shell_quote(&log.path.to_string_lossy()).as_bytes())
+            let path = cell(shell_quote(&log.path.to_string_lossy()).as_bytes());
+            cut_front(path, width.saturating_sub("TRACE: ".len()))
         }
         logs => {
             let live = logs.iter().filter(|log| log.is_written == Some(true)).count();
@@ -78,6 +79,17 @@ fn head(snapshot: &LiveSnapshot) -> Vec<Line> {
         }
     };
     vec![heading(format!("TRACE: {title}")), plain(state)]
+}
+
+/// Cuts a path to some columns: its end tells more than its beginning.
+fn cut_front(path: String, columns: usize) -> String {
+    if path.width() <= columns {
+        return path;
+    }
+    let fits = |at: &usize| path[*at..].width() < columns;
+    let starts = path.char_indices().map(|(at, _)| at);
+    let start = starts.into_iter().find(fits).unwrap_or(path.len());
+    format!("…{}", &path[start..])
 }
 
 /// A row, and what may stand below it.
