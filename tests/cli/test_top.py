@@ -194,8 +194,10 @@ def test_details(tmp_path: Path) -> None:
             0,
             0,
         ]
-        await pilot.press("escape")
+        # Keys of the table do nothing here.
+        await pilot.press("s", "slash", "i", "f", "escape")
         assert app.screen is app.screen_stack[0]
+        assert names(app) == ["use REDACTED", "child", "other"]
 
     drive(app, steps)
 
@@ -282,6 +284,16 @@ def test_on_a_real_terminal(tmp_path: Path, environment: dict[str, str]) -> None
         screen.send("q")
         assert screen.end() == 0
     assert screen.output.count(b"\x1b[?1049h") == screen.output.count(b"\x1b[?1049l") == 1
+
+
+def test_ctrl_c(tmp_path: Path, environment: dict[str, str]) -> None:
+    """It ends as every command does on Ctrl-C, and leaves the terminal as it was."""
+    path = str(three_actions(tmp_path))
+    with OnScreen("top", path, environment=environment, columns=120, lines=40) as screen:
+        screen.shows("3 running", "Waits in")
+        screen.send("\x03")
+        assert screen.end() == 130
+    assert screen.output.count(b"\x1b[?1049l") == 1
 
 
 def test_without_a_terminal(inspect_trace: Run, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def top_command(
         app.run()
         if app.failure is not None:
             raise app.failure
+        if app.is_interrupted:
+            raise KeyboardInterrupt
     finally:
         for line in (*view.take_notes(), *view.skipped):
             complain(line)

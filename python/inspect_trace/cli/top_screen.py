@@ -37,10 +37,10 @@ class Columns:
 
     def __init__(self, width: int, *, several_logs: bool) -> None:
         self.is_wide = width >= WIDE_COLUMNS
-        fixed = {"age": 9, "action": 14, "sample": 20 if self.is_wide else 14, "pid": 8}
+        fixed = {"age": 9, "action": 14, "sample": 18 if self.is_wide else 14, "pid": 8}
         names = ["age", "action", "detail", "sample"]
         if self.is_wide:
-            fixed |= {"inside": 24, "waits_in": 20}
+            fixed |= {"inside": 20, "waits_in": 16}
             names += ["inside", "waits_in", "pid"]
             if several_logs:
                 fixed["log"] = 18
@@ -117,6 +117,12 @@ def safe_lines(text: bytes) -> str:
     return "\n".join(terminal_safe(line) for line in lines)
 
 
+class ActionTable(DataTable[Text]):
+    """The table of open actions."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Details")]
+
+
 class TopApp(App[None]):
     """What runs, and counters."""
 
@@ -133,7 +139,6 @@ class TopApp(App[None]):
     TITLE = "inspect-trace top"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "details", "Details", priority=False),
         Binding("s", "order", "Sort"),
         Binding("slash", "search", "Find", key_display="/"),
         Binding("i", "innermost", "Innermost"),
@@ -142,6 +147,7 @@ class TopApp(App[None]):
         Binding("question_mark,h", "keys", "Help", key_display="?"),
         Binding("escape", "clear", "Clear", show=False),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "interrupt", "Quit", show=False, priority=True),
     ]
 
     def __init__(self, view: LiveView, *, interval_s: float, redact: bool) -> None:
@@ -154,6 +160,7 @@ class TopApp(App[None]):
         """
         super().__init__()
         self.failure: OSError | None = None
+        self.is_interrupted = False
         self._view = view
         self._interval_s = interval_s
         self._redact = redact
@@ -161,6 +168,7 @@ class TopApp(App[None]):
         self._text = ""
         self._innermost = False
         self._frozen = False
+        self._choice = 0  # how often something else was chosen
         self._columns: Columns | None = None
         self._shown: dict[str, tuple[str, ...]] = {}
         self._actions: dict[str, LiveAction] = {}
@@ -172,7 +180,7 @@ class TopApp(App[None]):
         yield Static(id="state", markup=False)
         yield Input(id="search", placeholder="Text in an action, a detail, a sample or a task")
         with Vertical():
-            yield DataTable[Text](id="actions", cursor_type="row", zebra_stripes=True)
+            yield ActionTable(id="actions", cursor_type="row", zebra_stripes=True)
             yield DataTable[Text](id="counters", cursor_type="none", show_cursor=False)
         yield Footer()
 
@@ -203,12 +211,18 @@ class TopApp(App[None]):
             while self._view.step(STEP_S):
                 if get_current_worker().is_cancelled:
                     return
+            choice = self._choice
             snapshot = self._take()
         except OSError as error:
             self.failure = error
             self.call_from_thread(self.exit)
             return
-        self.call_from_thread(self._show, snapshot)
+        self.call_from_thread(self._show_looked, snapshot, choice)
+
+    def _show_looked(self, snapshot: LiveSnapshot, choice: int) -> None:
+        # Made before another key was pressed, it would show for a moment what was before.
+        if choice == self._choice and not self._frozen:
+            self._show(snapshot)
 
     def show_now(self) -> None:
         """Show what is known, chosen anew."""
@@ -329,8 +343,17 @@ class TopApp(App[None]):
         if action is not None:
             self.push_screen(DetailScreen(action, redact=self._redact))
 
-    def action_details(self) -> None:
-        """Show all of the action at the cursor; the table itself answers that key."""
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What chooses among actions is of no use where all of one is shown."""
+        of_table = action in ("order", "search", "innermost", "freeze", "clear")
+        if of_table and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_interrupt(self) -> None:
+        """Leave as other commands do on Ctrl-C."""
+        self.is_interrupted = True
+        self.exit()
 
     def action_order(self) -> None:
         """Sort in the next way."""
@@ -386,6 +409,7 @@ class TopApp(App[None]):
 
     def _choose_again(self) -> None:
         # Also of a frozen screen: of what is known, as of now.
+        self._choice += 1
         self.show_now()
 
 
