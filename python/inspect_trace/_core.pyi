@@ -19,6 +19,10 @@ __all__ = [
     "Filter",
     "FollowedRecords",
     "HousekeepingReport",
+    "LiveAction",
+    "LiveCounter",
+    "LiveSnapshot",
+    "LiveView",
     "LogWriter",
     "Records",
     "Report",
@@ -626,6 +630,193 @@ def anomalies(
     as_of: float | None = None,
 ) -> Anomalies:
     """The anomalies of the log at a path; see `inspect_trace.anomalies`."""
+
+@final
+class LiveView:
+    """What some logs tell at this moment: what is there is scanned once, then what is appended."""
+
+    def __new__(
+        cls,
+        names: Sequence[str],
+        directory: str,
+        cwd: str,
+        *,
+        filter: Filter | None = None,
+        redact: bool = True,
+        min_told: str | float | None = None,
+        json: bool = False,
+    ) -> LiveView:
+        """Begins to look; nothing is read yet.
+
+        Args:
+            names: Logs, or directories whose logs are looked at as they come and go; none: the
+                most recent log.
+            directory: The trace directory.
+            cwd: The current directory.
+            filter: What is looked at, as for `anomalies`.
+            redact: Whether secrets are taken out.
+            min_told: What `changes` tells of: actions that are open for so many seconds, or for so
+                long (`"1m30s"`), or longer.
+            json: Whether `changes` are JSON.
+
+        Raises:
+            OSError: A name stands for nothing, or for what cannot be looked at again.
+            ValueError: `min_told` is no duration.
+        """
+    def step(self, duration: float) -> bool:
+        """Reads on, for about so many seconds at most.
+
+        Returns:
+            Whether there is more to read before there is something to show. After that, the next
+            step begins to look for what came since.
+
+        Raises:
+            OSError: The only log cannot be read, or a directory is gone.
+        """
+    def snapshot(
+        self,
+        as_of: float,
+        *,
+        text: str | None = None,
+        limit: int | None = None,
+        order: str = "longest",
+        innermost: bool = False,
+    ) -> LiveSnapshot:
+        """What there is to show.
+
+        Args:
+            as_of: The moment that is, in seconds since the epoch.
+            text: Only open actions with this text in their name, detail, task, sample or log.
+            limit: No more than so many open actions.
+            order: `longest` (first), `newest`, `action` or `sample`; those that run come first.
+            innermost: Only actions in which no other one is open.
+        """
+    def changes(self, as_of: float) -> bytes:
+        """Lines on what has changed since this was last asked."""
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come any more: all processes have ended."""
+    @property
+    def progress(self) -> tuple[int, int | None] | None:
+        """How far the first reading is: bytes read, and bytes there are; None once it is done."""
+    @property
+    def skipped(self) -> list[str]:
+        """Lines on what was skipped or repaired so far."""
+    def take_notes(self) -> list[str]:
+        """Lines on what has happened to the logs, each once."""
+
+@final
+class LiveSnapshot:
+    """What a live view shows at one moment."""
+
+    @property
+    def as_of(self) -> float:
+        """The moment, in seconds since the epoch."""
+    @property
+    def running(self) -> int:
+        """How many actions run."""
+    @property
+    def interrupted(self) -> int:
+        """How many actions are open whose process has ended."""
+    @property
+    def chosen(self) -> int:
+        """How many open actions were asked for, however many of these are there."""
+    @property
+    def records(self) -> int:
+        """How many records were read."""
+    @property
+    def trace_files(self) -> list[str]:
+        """The logs."""
+    @property
+    def written(self) -> int:
+        """How many of them are known to be written by a process."""
+    @property
+    def open(self) -> list[LiveAction]:
+        """The open actions that were asked for, in the order that was."""
+    @property
+    def counters(self) -> list[LiveCounter]:
+        """What there is to count, by kinds of action."""
+    def frame(self, lines: int, *, width: int | None = None, color: bool = False) -> str:
+        """All of it as a screen of so many lines at most, none wider than that."""
+
+@final
+class LiveAction:
+    """An open action. All texts are one line and safe for a terminal."""
+
+    @property
+    def number(self) -> int:
+        """Tells it from all others of the view."""
+    @property
+    def trace_id(self) -> str:
+        """What joins its records."""
+    @property
+    def duration(self) -> float:
+        """For how long it has been open, or was when its process ended, in seconds."""
+    @property
+    def interrupted(self) -> bool:
+        """Whether its process has ended."""
+    @property
+    def age(self) -> str:
+        """The duration as people read it."""
+    @property
+    def action(self) -> str:
+        """The kind of action."""
+    @property
+    def detail(self) -> str:
+        """What it is at."""
+    @property
+    def sample(self) -> str:
+        """Its sample, epoch and task."""
+    @property
+    def inside(self) -> str:
+        """The action that it is in."""
+    @property
+    def pid(self) -> str:
+        """Its process."""
+    @property
+    def waits_in(self) -> str:
+        """The innermost function where it was last seen to wait."""
+    @property
+    def log(self) -> str:
+        """The name of its log."""
+    @property
+    def details(self) -> str:
+        """All that is known of it, in lines."""
+    def records(self, *, limit: int | None = None, redact: bool = True) -> Report:
+        """Its records and those of the actions right within it, as JSON Lines.
+
+        Raises:
+            OSError: The log cannot be opened.
+        """
+
+@final
+class LiveCounter:
+    """What there is to count of one kind of action."""
+
+    @property
+    def action(self) -> str:
+        """The kind."""
+    @property
+    def open(self) -> int:
+        """How many are open."""
+    @property
+    def done(self) -> int:
+        """How many ended well."""
+    @property
+    def failed(self) -> int:
+        """How many failed or timed out."""
+    @property
+    def cancelled(self) -> int:
+        """How many were cancelled."""
+    @property
+    def rate(self) -> str:
+        """How many a second have ended since the snapshot before."""
+    @property
+    def p50(self) -> str:
+        """How long half of them took at most."""
+    @property
+    def p99(self) -> str:
+        """How long all but one in a hundred took at most."""
 
 @final
 class Report(Iterator[bytes]):

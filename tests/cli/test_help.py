@@ -30,6 +30,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "export",
         "timeline",
         "sql",
+        "top",
         "verify",
         "status",
         "run",

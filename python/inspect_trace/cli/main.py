@@ -34,6 +34,7 @@ COMMANDS = (
     "stats",
     "status",
     "timeline",
+    "top",
     "tree",
     "verify",
 )

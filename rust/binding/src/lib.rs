@@ -21,6 +21,7 @@ mod guarded;
 mod handle;
 mod helpers;
 mod known_record;
+mod live;
 mod log_record;
 mod logging;
 mod logs;
@@ -58,6 +59,8 @@ mod _core {
     use super::handle::handle_record;
     #[pymodule_export]
     use super::helpers::know_action_helpers;
+    #[pymodule_export]
+    use super::live::{LiveAction, LiveCounter, LiveSnapshot, LiveView};
     #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
     #[pymodule_export]

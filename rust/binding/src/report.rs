@@ -129,7 +129,7 @@ fn write_until(
     }
 }
 
-fn open(
+pub(crate) fn open(
     py: Python<'_>,
     make: impl FnOnce() -> Result<Box<dyn render::Report>> + Send,
 ) -> PyResult<Report> {

@@ -14,6 +14,10 @@ pub mod durations;
 pub mod groups;
 pub mod http;
 pub(crate) mod ids;
+pub mod live;
+mod live_blocks;
+mod live_log;
+mod live_snapshot;
 pub(crate) mod nesting;
 pub mod over_time;
 pub mod slowest;
@@ -34,6 +38,11 @@ pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
 pub use durations::Durations;
 pub use groups::{Group, Tally};
 pub use http::{HttpRequest, http_request};
+pub use live::{LiveOptions, LivePlace, LiveView};
+pub(crate) use live_log::redact_action;
+pub use live_snapshot::{
+    EndedAction, LiveAction, LiveChoice, LiveCounter, LiveLogStatus, LiveOrder, LiveSnapshot,
+};
 pub use over_time::OverTime;
 pub use slowest::SlowAction;
 pub use stats::{HttpTallies, HttpTally, Stats, StatsOptions, StatsPartial};

@@ -106,10 +106,11 @@ struct Entry {
     void_from: u64,
 }
 
-/// A file, and where to begin in it.
+/// A file, and where to begin and to end in it.
 struct ToRead {
     file: LogFile,
     start: u64,
+    end: Option<u64>,
 }
 
 /// Deals out the parts of some files, which are called logs here: those of all logs, one after the
@@ -128,8 +129,12 @@ impl Dealer {
         let entry =
             || Entry { stage: Stage::Unopened, part: 0, generation: 0, void_from: u64::MAX };
         let files = |log: &Log| {
-            let read = |(file, start): (&LogFile, u64)| ToRead { file: file.clone(), start };
-            log.files.iter().zip(log.starts()).map(read).collect::<Vec<_>>()
+            let read = |((file, start), end): ((&LogFile, u64), Option<u64>)| ToRead {
+                file: file.clone(),
+                start,
+                end,
+            };
+            log.files.iter().zip(log.starts()).zip(log.ends()).map(read).collect::<Vec<_>>()
         };
         let logs: Vec<_> = logs.iter().flat_map(files).collect();
         Self {
@@ -189,7 +194,7 @@ impl Dealer {
     /// Where the next part of a log comes from, and whether it is the last one.
     fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
         let chunk_bytes = self.chunk_bytes();
-        let ToRead { file, start } = &self.logs[index];
+        let ToRead { file, start, end } = &self.logs[index];
         let path = file.path();
         let entry = &mut self.entries[index];
         if let Stage::Unopened = entry.stage {
@@ -204,7 +209,7 @@ impl Dealer {
         if let Stage::Opened(_) = entry.stage
             && let Stage::Opened(opened) = std::mem::replace(&mut entry.stage, Stage::Dealt)
         {
-            match begin(path, opened, *start, chunk_bytes, &self.stop) {
+            match begin(path, opened, *start, *end, chunk_bytes, &self.stop) {
                 Ok(stage) => entry.stage = stage,
                 Err(error) => {
                     let error = Error::io("read", path, error);
@@ -322,12 +327,13 @@ fn begin(
     path: &Path,
     opened: Opened,
     start: u64,
+    end: Option<u64>,
     chunk_bytes: usize,
     stop: &Arc<AtomicBool>,
 ) -> io::Result<Stage> {
     Ok(match opened {
         Opened::Plain(log) => {
-            let length = log.length()?;
+            let length = log.length()?.min(end.unwrap_or(u64::MAX));
             Stage::Ranges { file: Arc::new(log), length, next: start.min(length) }
         }
         Opened::Gzip(file) => {

@@ -50,6 +50,9 @@ pub struct Log {
     /// Where to begin in the first of its files: the start of a record, in bytes of the (decompressed)
     /// file. What is before does not count; of plain files it is not even read.
     pub start: u64,
+    /// Where to end in the last of its files, likewise, if it is a plain one; what is behind does not
+    /// count. `None`: at its end.
+    pub end: Option<u64>,
     /// The files that are read, in this order; one at least. A log that was rotated has several.
     pub files: Vec<LogFile>,
 }
@@ -57,7 +60,7 @@ pub struct Log {
 impl Log {
     /// The whole of the one file at a path.
     pub fn whole(path: &Path) -> Self {
-        Self { path: path.to_owned(), start: 0, files: vec![LogFile::at(path)] }
+        Self { path: path.to_owned(), start: 0, end: None, files: vec![LogFile::at(path)] }
     }
 
     /// The whole of the log at a path, with its parts: see [`crate::store::log_files`].
@@ -72,7 +75,7 @@ impl Log {
     }
 
     fn with_parts_of(path: &Path, search: &mut PartSearch) -> Self {
-        Self { path: path.to_owned(), start: 0, files: search.files(path) }
+        Self { path: path.to_owned(), start: 0, end: None, files: search.files(path) }
     }
 
     /// The log with the files that it has got since these were looked for.
@@ -91,6 +94,12 @@ impl Log {
     /// Where each of its files is begun at.
     pub(crate) fn starts(&self) -> impl Iterator<Item = u64> {
         std::iter::once(self.start).chain(std::iter::repeat(0)).take(self.files.len())
+    }
+
+    /// Where each of its files is ended at.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Option<u64>> {
+        let before = self.files.len().saturating_sub(1);
+        std::iter::repeat_n(None, before).chain(std::iter::once(self.end)).take(self.files.len())
     }
 
     /// How much lies on the disk.

@@ -83,6 +83,7 @@ impl VerifyScan {
         let one_file = |file: &LogFile| Log {
             path: file.path().to_owned(),
             start: 0,
+            end: None,
             files: vec![file.clone()],
         };
         let logs = Log::all_with_parts(paths);

@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::Result;
 use crate::analyze::{
     AnomaliesScanOptions, DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan, Outcomes,
+    redact_action,
 };
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
-use crate::redact::{redact_from, redact_in};
 
 use super::Report;
 use super::http::write_trace_files;
@@ -175,20 +175,8 @@ impl AnomaliesReport {
 /// Takes the secrets out of what is shown of actions.
 fn redact_diagnosed(found: &mut Diagnosed) {
     let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
-    for DatedAction { action, .. } in [open, cancelled, errors, timeouts].into_iter().flatten() {
-        for text in [&mut action.action, &mut action.detail, &mut action.message] {
-            redact_in(text);
-        }
-        let texts = [&mut action.error, &mut action.error_type, &mut action.stacktrace];
-        for text in texts.into_iter().flatten() {
-            redact_in(text);
-        }
-        let values =
-            [&mut action.stack, &mut action.task, &mut action.sample_id, &mut action.epoch];
-        for json in values.into_iter().flatten() {
-            redact_from(json, 0);
-        }
-    }
+    let actions = [open, cancelled, errors, timeouts].into_iter().flatten();
+    actions.for_each(|dated| redact_action(&mut dated.action));
 }
 
 /// What was found in a log.

@@ -48,6 +48,11 @@ pub fn list(directory: &Path) -> Result<Vec<TraceFile>> {
     Ok(newest_first(directory)?.into_iter().map(describe).collect())
 }
 
+/// Where the logs of a directory are, the least recently written first.
+pub(crate) fn log_paths(directory: &Path) -> Result<Vec<PathBuf>> {
+    Ok(newest_first(directory)?.into_iter().rev().map(|entry| entry.path).collect())
+}
+
 /// Where a log is, and what is known of its files.
 pub(super) struct Entry {
     pub(super) path: PathBuf,

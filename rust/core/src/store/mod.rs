@@ -27,6 +27,7 @@ pub use run::RunInfo;
 
 pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
 pub(crate) use housekeep::{forget_compression_after_fork, spawn_compression};
+pub(crate) use list::log_paths;
 pub(crate) use lock::{
     hold, hold_off_rotation, holds, is_held_by_others, lock_rotation, unlock_rotation,
 };
