@@ -224,6 +224,7 @@ class LogWriter:
         is_child: bool,
         options: _WriterOptions | None = None,
         stall_s: float = 0.0,
+        command: Sequence[str] | None = None,
     ) -> LogWriter:
         """This process's own log, `trace-<pid>.log`, in a trace directory.
 
@@ -234,6 +235,7 @@ class LogWriter:
             options: How to write it; None means the defaults of `TraceHandler`.
             stall_s: When an action has been open for so long, the log is told where it waits; 0:
                 never.
+            command: The command line of the process, which is noted on the log without secrets.
 
         Raises:
             OSError: The log cannot be created.
@@ -373,6 +375,13 @@ class TraceFile:
     @property
     def is_child(self) -> bool:
         """Whether its process was started by another process of the run."""
+    @property
+    def command(self) -> list[str] | None:
+        """The words of its process's command line, without secrets; None where it is not known.
+
+        As noted on the log (long ones are cut), or of another tool's log that is being written, as
+        the system tells.
+        """
 
 def list_trace_files(directory: str) -> list[TraceFile]:
     """The trace logs of a directory, the most recently written first."""
@@ -773,9 +782,27 @@ def export_report(
     """
 
 def list_report(
-    directory: str, *, json: bool = False, width: int | None = None, color: bool = False
+    directory: str,
+    *,
+    long: bool = False,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
 ) -> Report:
-    """The trace logs of a directory, as a table or as JSON."""
+    """The trace logs of a directory, as a table or as JSON.
+
+    Args:
+        directory: The trace directory; one that does not exist has none.
+        long: Count what is in the logs, too, for which all of them is read.
+        json: A list of objects.
+        as_of: Now, in seconds since the epoch: how long live logs have been written.
+        width: The width of the terminal; None writes each log on one line, with its whole path.
+        color: Whether a terminal shows bold text.
+
+    Raises:
+        OSError: The directory cannot be read.
+    """
 
 def verify_report(
     paths: Sequence[str], *, limit: int | None = None, json: bool = False, as_of: float

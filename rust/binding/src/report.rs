@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use inspect_trace_core::Result;
 use inspect_trace_core::analyze::http_request;
 use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::render::{
     self, AnomaliesOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions, HttpOptions,
-    Output, TableStyle, TreeOptions, VerifyOptions,
+    ListOptions, Output, TableStyle, TreeOptions, VerifyOptions,
 };
-use inspect_trace_core::{Result, store};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -303,35 +303,20 @@ pub(crate) fn verify_report(
     open(py, || render::verify_report(&paths, VerifyOptions { limit, json, as_of_s: as_of }))
 }
 
-/// One chunk that is there already.
-struct Ready(Option<Vec<u8>>);
-
-impl render::Report for Ready {
-    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.take())
-    }
-
-    fn skipped(&self) -> Option<String> {
-        None
-    }
-}
-
 /// The trace logs of a directory, as a table or as JSON.
 #[pyfunction]
-#[pyo3(signature = (directory, *, json = false, width = None, color = false))]
+#[pyo3(signature = (directory, *, long = false, json = false, as_of, width = None, color = false))]
 pub(crate) fn list_report(
     py: Python<'_>,
     directory: PathBuf,
+    long: bool,
     json: bool,
+    as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
-    open(py, || {
-        let files = store::list(&directory)?;
-        let style = TableStyle { width, color };
-        let text = if json { render::list_json(&files) } else { render::list_table(&files, style) };
-        Ok(Box::new(Ready(Some(text.into_bytes()))))
-    })
+    let style = TableStyle { width, color };
+    open(py, || render::list_report(&directory, ListOptions { long, json, as_of_s: as_of, style }))
 }
 
 /// The text with everything that could steer a terminal made visible.

@@ -11,6 +11,7 @@ pub mod diagnosis;
 pub mod http;
 pub(crate) mod ids;
 pub(crate) mod spans;
+pub(crate) mod totals;
 pub(crate) mod tree;
 mod tree_guess;
 

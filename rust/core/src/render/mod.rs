@@ -11,6 +11,7 @@ mod follow;
 mod http;
 mod json;
 mod list;
+mod list_columns;
 mod logs;
 mod output;
 mod place;
@@ -31,7 +32,7 @@ pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_rec
 pub use export::{ExportFormat, ExportOptions, export_report};
 pub use follow::follow_report;
 pub use http::{HttpOptions, http_report, http_report_with};
-pub use list::{list_json, list_table};
+pub use list::{ListOptions, list_report};
 pub use output::Output;
 pub use report::Report;
 pub use table::TableStyle;
