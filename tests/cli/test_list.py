@@ -48,7 +48,7 @@ def test_table_shows_time_and_file(inspect_trace: Run, trace_dir: Path) -> None:
     result = inspect_trace("list")
     assert (result.returncode, result.stderr) == (0, "")
     header, row = result.stdout.splitlines()
-    heads = "Time|Trace File|State|PID|Started|Duration|Size|Command".split("|")
+    heads = ["Time", "Trace File", "State", "PID", "Started", "Duration", "Size", "Command"]
     assert re.split(r" {2,}", header) == heads
     assert re.split(r" {2,}", row) == [
         "14-Nov 22:13:20 UTC",
@@ -137,7 +137,7 @@ def test_command_line_is_told(
 
 
 def test_command_of_other_tools_is_asked_of_the_system(inspect_trace: Run, trace_dir: Path) -> None:
-    """Of a log that is being written, and on which no command line is noted, the process tells it."""
+    """Of a log that is being written, without a note of the command line, the process tells it."""
     with subprocess.Popen(
         [sys.executable, "-c", "import sys; sys.stdin.read()", "--password", "hunter2-hunter2"],
         stdin=subprocess.PIPE,

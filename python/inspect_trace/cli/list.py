@@ -26,7 +26,7 @@ def list_command(*, long: bool, as_json: bool) -> None:
       inspect-trace list
       inspect-trace list --long
       inspect-trace list --json | jq -r '.[] | select(.alive).file'
-    """
+    """  # noqa: D301 - click wants the character itself
     from time import time
 
     from inspect_trace import _core

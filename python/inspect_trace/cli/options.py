@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from click.shell_completion import CompletionItem
+
     Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -106,7 +108,17 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
 
 def files_argument(command: Command) -> Command:
     """Add any number of FILEs."""
-    return click.argument("files", metavar="[FILE]...", nargs=-1)(command)
+    return click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=_complete_files)(
+        command
+    )
+
+
+def _complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from inspect_trace.cli.completion import complete_files
+
+    return complete_files(ctx, param, incomplete)
 
 
 def part_options(of_each: str, limit: str) -> Callable[[Command], Command]:

@@ -174,9 +174,10 @@ mod tests {
         fn open_actions_are_those_not_ended(lines in lines()) {
             let records: Vec<serde_json::Value> =
                 lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-            let last = |id: u32| records.iter().rev().find(|record| {
-                record["trace_id"] == id.to_string() && record["event"] != "x"
-            });
+            let last = |id: u32| {
+                let id = serde_json::Value::from(id.to_string());
+                records.iter().rev().find(|r| r["trace_id"] == id && r["event"] != "x")
+            };
             let open = (0..6).filter(|&id| last(id).is_some_and(|r| r["event"] == "enter")).count();
             let count = |event: &str| records.iter().filter(|r| r["event"] == event).count() as u64;
             let found = totals(&lines);

@@ -235,16 +235,14 @@ impl ListReport {
         key(out, "duration_s");
         number(out, row.duration_s(self.options.as_of_s));
         if self.options.long {
-            let counts: [(&str, fn(&Totals) -> u64); 5] = [
-                ("records", |totals| totals.records),
-                ("open", |totals| totals.open() as u64),
-                ("failed", |totals| totals.errors + totals.timeouts),
-                ("errors", |totals| totals.errors),
-                ("timeouts", |totals| totals.timeouts),
-            ];
-            for (name, count) in counts {
+            let counts = totals.as_ref().map(|totals| {
+                let Totals { records, errors, timeouts, .. } = *totals;
+                [records, totals.open() as u64, errors + timeouts, errors, timeouts]
+            });
+            let names = ["records", "open", "failed", "errors", "timeouts"];
+            for (index, name) in names.into_iter().enumerate() {
                 key(out, name);
-                plain(out, totals.as_ref().map(|totals| count(totals).to_string()));
+                plain(out, counts.map(|counts| counts[index].to_string()));
             }
             key(out, "tasks");
             match totals {

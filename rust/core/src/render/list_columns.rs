@@ -45,8 +45,14 @@ const fn column(
     ListColumn { head, align, rank, only_if_any: false, cell }
 }
 
-const fn if_any(column: ListColumn) -> ListColumn {
-    ListColumn { only_if_any: true, ..column }
+/// A column that is left out if no row has anything to show in it.
+const fn column_if_any(
+    head: &'static str,
+    align: Column,
+    rank: u32,
+    cell: fn(&ListRow, &Shown<'_>) -> Option<String>,
+) -> ListColumn {
+    ListColumn { head, align, rank, only_if_any: true, cell }
 }
 
 /// The first two are those of the reference.
@@ -63,9 +69,9 @@ fn columns(is_long: bool) -> Vec<ListColumn> {
             row.duration_s(shown.as_of_s).map(human_duration)
         }),
         column("Size", Column::Right, 6, |row, _| Some(human_bytes(row.file.size_bytes))),
-        if_any(column("Parts", Column::Right, 9, |row, _| {
+        column_if_any("Parts", Column::Right, 9, |row, _| {
             (row.file.parts > 0).then(|| row.file.parts.to_string())
-        })),
+        }),
     ];
     if is_long {
         columns.extend([
@@ -78,7 +84,7 @@ fn columns(is_long: bool) -> Vec<ListColumn> {
             column("Failed", Column::Right, 0, |row, _| {
                 row.totals.as_ref().map(|totals| (totals.errors + totals.timeouts).to_string())
             }),
-            if_any(column("Tasks", Column::Left, 5, |row, _| row.totals.as_ref().and_then(tasks))),
+            column_if_any("Tasks", Column::Left, 5, |row, _| row.totals.as_ref().and_then(tasks)),
         ]);
     }
     columns.push(column("Command", Column::Left, 0, |row, _| command(row)));
@@ -151,7 +157,9 @@ fn fit(table: &mut Vec<(ListColumn, Vec<String>)>, terminal: usize) {
         }
         let room = room.max("Command".len());
         if let Some((_, commands)) = table.last_mut() {
-            commands.iter_mut().for_each(|command| cut(command, room));
+            for command in commands {
+                cut(command, room);
+            }
         }
         return;
     }
