@@ -679,6 +679,7 @@ def dump_report(
     tail: int | None = None,
     limit: int | None = None,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -689,13 +690,19 @@ def dump_report(
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
 def follow_report(
-    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = False
+    path: str,
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
@@ -707,6 +714,7 @@ def follow_report(
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -724,6 +732,7 @@ def http_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -739,6 +748,7 @@ def anomalies_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 
@@ -754,6 +764,7 @@ def tree_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
 
@@ -765,6 +776,7 @@ def export_report(
     tail: int | None = None,
     as_of: float,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """Some logs in the format of another tool.
 
@@ -775,6 +787,7 @@ def export_report(
         tail: Only the last so many records of each log.
         as_of: Until when running actions last, in seconds since the epoch.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The one log cannot be read.
@@ -785,6 +798,7 @@ def list_report(
     directory: str,
     *,
     long: bool = False,
+    no_detail: bool = False,
     json: bool = False,
     as_of: float,
     width: int | None = None,
@@ -795,6 +809,7 @@ def list_report(
     Args:
         directory: The trace directory; one that does not exist has none.
         long: Count what is in the logs, too, for which all of them is read.
+        no_detail: Leave out command lines, and cut names.
         json: A list of objects.
         as_of: Now, in seconds since the epoch: how long live logs have been written.
         width: The width of the terminal; None writes each log on one line, with its whole path.

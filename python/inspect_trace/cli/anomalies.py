@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspect_trace.cli.options import (
+    detail_option,
     files_argument,
     filter_options,
     json_option,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @part_options(
     "Look only at the last N records of each log.", "No more than N actions of each sort."
 )
@@ -41,6 +43,7 @@ def anomalies_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     show_all: bool,
     as_json: bool,
 ) -> None:
@@ -66,6 +69,7 @@ def anomalies_command(
             tail=tail,
             limit=limit,
             redact=redact,
+            no_detail=no_detail,
             show_all=show_all,
             json=as_json,
             as_of=time.time(),

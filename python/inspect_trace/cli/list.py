@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from inspect_trace.cli.options import json_option
+from inspect_trace.cli.options import detail_option, json_option
 from inspect_trace.cli.output import stdout_terminal, write_report
 
 
@@ -15,8 +15,9 @@ from inspect_trace.cli.output import stdout_terminal, write_report
     help="Also count the records, and the actions that are open or failed, and name the tasks: for "
     "that all of the logs is read.",
 )
+@detail_option
 @json_option("the listing")
-def list_command(*, long: bool, as_json: bool) -> None:
+def list_command(*, long: bool, no_detail: bool, as_json: bool) -> None:
     """List the trace logs, newest first.
 
     With who writes them, since when and for how long, and what was run.
@@ -37,6 +38,7 @@ def list_command(*, long: bool, as_json: bool) -> None:
         _core.list_report(
             find_trace_dir(),
             long=long,
+            no_detail=no_detail,
             json=as_json,
             as_of=time(),
             width=terminal.width,

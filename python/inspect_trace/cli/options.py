@@ -182,6 +182,16 @@ def redact_option(command: Command) -> Command:
     )(command)
 
 
+def detail_option(command: Command) -> Command:
+    """Add `--no-detail`; the command gets `no_detail`."""
+    return click.option(
+        "--no-detail",
+        is_flag=True,
+        help="Leave out what was said (details, messages, errors, stacks, commands): only what "
+        "happened when, for how long, and how it ended.",
+    )(command)
+
+
 def json_option(what: str) -> Callable[[Command], Command]:
     """Add `--json`, saying what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")

@@ -20,7 +20,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 const JSON_ARRAY: DumpOptions =
-    DumpOptions { redact: false, format: DumpFormat::JsonArray, limit: None };
+    DumpOptions { redact: false, no_detail: false, format: DumpFormat::JsonArray, limit: None };
 
 const PIPE: TableStyle = TableStyle { width: None, color: false };
 
@@ -139,6 +139,7 @@ fn diagnosed(log: &Log, alive: Option<bool>) -> [Diagnosed; 1] {
 fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
     let options = AnomaliesOptions {
         redact: false,
+        no_detail: false,
         show_all: false,
         limit: None,
         json: true,
@@ -149,8 +150,15 @@ fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
 }
 
 fn table_of(log: &Log, alive: Option<bool>, show_all: bool, style: TableStyle) -> String {
-    let options =
-        AnomaliesOptions { redact: false, show_all, limit: None, json: false, as_of_s: 0.0, style };
+    let options = AnomaliesOptions {
+        redact: false,
+        no_detail: false,
+        show_all,
+        limit: None,
+        json: false,
+        as_of_s: 0.0,
+        style,
+    };
     anomalies_table(&diagnosed(log, alive), false, &options)
 }
 
@@ -398,6 +406,7 @@ fn the_report_is_the_table_or_the_json() {
     for json in [false, true] {
         let options = AnomaliesOptions {
             redact: false,
+            no_detail: false,
             show_all: false,
             limit: None,
             json,
@@ -414,7 +423,8 @@ fn the_report_is_the_table_or_the_json() {
 
 /// What is listed of a directory.
 fn listed(directory: &Path, json: bool, style: TableStyle) -> String {
-    let options = ListOptions { long: false, json, as_of_s: 1_795_429_400.0, style };
+    let options =
+        ListOptions { long: false, no_detail: false, json, as_of_s: 1_795_429_400.0, style };
     print(list_report(directory, options).unwrap()).0
 }
 

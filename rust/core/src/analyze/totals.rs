@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use crate::metadata::short_json;
 use crate::read::{Block, BlockMap, Kind, LineCursor, Skipped};
 use crate::record::{Event, Name, Record};
 
@@ -42,6 +43,12 @@ impl Totals {
     pub(crate) fn merge_from_start(&mut self, mut later: Self) {
         let closed = std::mem::take(&mut later.closed);
         self.go_on_with(later, &closed);
+    }
+
+    /// Leaves names of tasks as they are shown without detail.
+    pub(crate) fn shorten_tasks(&mut self) {
+        let tasks = std::mem::take(&mut self.tasks);
+        self.tasks = tasks.iter().filter_map(|task| Some(Arc::from(&*short_json(task)?))).collect();
     }
 
     fn go_on_with(&mut self, later: Self, closed: &HashSet<u64>) {

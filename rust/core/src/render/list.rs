@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::analyze::totals::{Totals, TotalsMap};
+use crate::metadata::short_json;
 use crate::read::{Log, LogEnds, Progress, ScanOptions, log_ends};
 use crate::redact::redact_json;
 use crate::store::{self, TraceFile};
@@ -19,6 +20,8 @@ use super::table::TableStyle;
 pub struct ListOptions {
     /// What has to be counted, too, for which all of the logs is read.
     pub long: bool,
+    /// Without command lines, and with short names only.
+    pub no_detail: bool,
     /// JSON instead of a table.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of live logs are dated to.
@@ -40,6 +43,14 @@ pub fn list_report(directory: &Path, options: ListOptions) -> Result<Box<dyn Rep
         ends: log_ends(log),
         file,
         totals: options.long.then(Totals::default),
+    });
+    let rows = rows.map(|mut row| {
+        if options.no_detail {
+            row.file.command = None;
+            row.ends.task =
+                row.ends.task.as_deref().and_then(|task| Some(short_json(task)?.into_owned()));
+        }
+        row
     });
     let mut report = ListReport {
         directory: directory.to_owned(),
@@ -146,6 +157,10 @@ impl ListReport {
                 self.notes.extend(scan.take_notes());
                 self.notes.extend(scan.skipped());
                 self.has_failed = scan.has_failed();
+                if self.options.no_detail {
+                    let totals = self.rows.iter_mut().filter_map(|row| row.totals.as_mut());
+                    totals.for_each(Totals::shorten_tasks);
+                }
                 for (log, row) in self.rows.iter_mut().enumerate() {
                     row.totals.take_if(|_| !scan.is_whole(log));
                 }
@@ -221,10 +236,12 @@ impl ListReport {
         plain(out, Some(file.is_child.to_string()));
         key(out, "parts");
         plain(out, Some(file.parts.to_string()));
-        key(out, "command");
-        match &file.command {
-            Some(words) => write_texts(out, words.iter().map(String::as_bytes)),
-            None => plain(out, None),
+        if !self.options.no_detail {
+            key(out, "command");
+            match &file.command {
+                Some(words) => write_texts(out, words.iter().map(String::as_bytes)),
+                None => plain(out, None),
+            }
         }
         key(out, "task");
         write_task(out, ends.task.as_deref().unwrap_or(b"null"), 2);

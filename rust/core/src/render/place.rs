@@ -48,7 +48,8 @@ impl<'d> Places<'d> {
         }
         lines.extend(self.enclosing(inner).into_iter().map(|outer| {
             let (action, detail) = (&outer.action.action, outer.action.detail_or_message());
-            format!("in {}: {}", cell(action), cell(detail))
+            let colon = if detail.is_empty() { "" } else { ": " };
+            format!("in {}{colon}{}", cell(action), cell(detail))
         }));
         lines.extend(action.stack.as_deref().map(stack_lines).into_iter().flatten());
         lines
@@ -56,13 +57,20 @@ impl<'d> Places<'d> {
 }
 
 /// The actions around one as a JSON array.
-pub(super) fn write_enclosing(out: &mut Vec<u8>, around: &[&DatedAction], depth: usize) {
+pub(super) fn write_enclosing(
+    out: &mut Vec<u8>,
+    around: &[&DatedAction],
+    depth: usize,
+    no_detail: bool,
+) {
     let mut json = b"[".to_vec();
     for (index, outer) in around.iter().enumerate() {
         json.extend_from_slice(if index == 0 { b"{\"action\":" } else { b",{\"action\":" });
         write_text(&mut json, &outer.action.action);
-        json.extend_from_slice(b",\"detail\":");
-        write_text(&mut json, outer.action.detail_or_message());
+        if !no_detail {
+            json.extend_from_slice(b",\"detail\":");
+            write_text(&mut json, outer.action.detail_or_message());
+        }
         json.extend_from_slice(b",\"trace_id\":");
         write_text(&mut json, &outer.action.trace_id);
         json.push(b'}');
