@@ -192,7 +192,7 @@ def test_list_fits_the_terminal(
 ) -> None:
     """Columns make room for those that matter most, and no line is wider than the terminal."""
     for number in (4194303, 4194304):
-        fields = {"task": HOSTILE if number % 2 else "t" * 300}
+        fields: dict[str, Any] = {"task": HOSTILE if number % 2 else "t" * 300}
         write_log(trace_dir / f"trace-{number}.log", record("x", **fields), record("y", second=9))
     text = in_terminal(
         "list", *(["--long"] if long else []), environment=environment, columns=columns
