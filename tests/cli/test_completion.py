@@ -32,10 +32,10 @@ NAMES = ("trace-4194305.log", "trace-4194306.log")
 
 
 class Shell:
-    """An interactive shell in a terminal, with the script loaded."""
+    """An interactive shell in a terminal."""
 
     def __init__(self, shell: str, environment: dict[str, str]) -> None:
-        command, setup = START[shell]
+        command = START[shell][0]
         self._leader, follower = os.openpty()
         self._process = subprocess.Popen(
             command,
@@ -46,30 +46,36 @@ class Shell:
             start_new_session=True,
         )
         os.close(follower)
+        self._unread = ""
+        self._shell = shell
+
+    def load(self) -> None:
+        """Waits for the shell, and has it read the script."""
+        setup = START[self._shell][1]
         self._send(f"PS1='{PROMPT[:-1]}''{PROMPT[-1]} '\n")
         self.wait_for(PROMPT)
-        self._send(f'{setup}; eval "$(inspect-trace completion {shell})"; echo load""ed\n')
+        self._send(f'{setup}; eval "$(inspect-trace completion {self._shell})"; echo load""ed\n')
         self.wait_for("loaded")
         self.wait_for(PROMPT)
 
-    def complete(self, line: str, expected: str) -> str:
-        """Types the line and Tab, and waits for what is expected; returns all that came."""
+    def complete(self, line: str, expected: str) -> None:
+        """Types the line and Tab, and waits for what is expected."""
         self._send(f"{line}\t")
-        shown = self.wait_for(expected)
+        self.wait_for(expected)
         self._send("\x15\n")  # away with the line
         self.wait_for(PROMPT)
-        return shown
 
     def wait_for(self, expected: str) -> str:
-        shown = ""
+        """What came until that did; what came behind it is for the next to wait."""
         until = time.monotonic() + PATIENCE_S
-        while expected not in shown:
+        while expected not in self._unread:
             ready, _, _ = select.select([self._leader], [], [], max(0, until - time.monotonic()))
-            assert ready, f"no {expected!r} in {shown!r}"
-            shown += os.read(self._leader, 65536).decode(errors="replace")
+            assert ready, f"no {expected!r} in {self._unread!r}"
+            self._unread += os.read(self._leader, 65536).decode(errors="replace")
             # How zsh draws a line is its own business.
-            shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r|\x08", "", shown)
-        return shown
+            self._unread = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r|\x08", "", self._unread)
+        before, _, self._unread = self._unread.partition(expected)
+        return before
 
     def close(self) -> None:
         self._process.kill()
@@ -112,6 +118,7 @@ def shell(
     """An interactive shell."""
     need(request.param)
     with contextlib.closing(Shell(request.param, environment)) as shell:
+        shell.load()
         yield shell
 
 
