@@ -231,6 +231,7 @@ class LogWriter:
         is_child: bool,
         options: _WriterOptions | None = None,
         stall_s: float = 0.0,
+        command: Sequence[str] | None = None,
     ) -> LogWriter:
         """This process's own log, `trace-<pid>.log`, in a trace directory.
 
@@ -241,6 +242,7 @@ class LogWriter:
             options: How to write it; None means the defaults of `TraceHandler`.
             stall_s: When an action has been open for so long, the log is told where it waits; 0:
                 never.
+            command: The command line of the process, which is noted on the log without secrets.
 
         Raises:
             OSError: The log cannot be created.
@@ -380,6 +382,13 @@ class TraceFile:
     @property
     def is_child(self) -> bool:
         """Whether its process was started by another process of the run."""
+    @property
+    def command(self) -> list[str] | None:
+        """The words of its process's command line, without secrets; None where it is not known.
+
+        As noted on the log (long ones are cut), or of another tool's log that is being written, as
+        the system tells.
+        """
 
 def list_trace_files(directory: str) -> list[TraceFile]:
     """The trace logs of a directory, the most recently written first."""
@@ -864,6 +873,7 @@ def dump_report(
     tail: int | None = None,
     limit: int | None = None,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -874,13 +884,19 @@ def dump_report(
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
 def follow_report(
-    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = False
+    path: str,
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
@@ -892,6 +908,7 @@ def follow_report(
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -909,6 +926,7 @@ def http_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -924,6 +942,7 @@ def anomalies_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 
@@ -939,6 +958,7 @@ def tree_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
 
@@ -1038,6 +1058,7 @@ def export_report(
     tail: int | None = None,
     as_of: float,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """Some logs in the format of another tool.
 
@@ -1048,6 +1069,7 @@ def export_report(
         tail: Only the last so many records of each log.
         as_of: Until when running actions last, in seconds since the epoch.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The one log cannot be read.
@@ -1055,9 +1077,29 @@ def export_report(
     """
 
 def list_report(
-    directory: str, *, json: bool = False, width: int | None = None, color: bool = False
+    directory: str,
+    *,
+    long: bool = False,
+    no_detail: bool = False,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
 ) -> Report:
-    """The trace logs of a directory, as a table or as JSON."""
+    """The trace logs of a directory, as a table or as JSON.
+
+    Args:
+        directory: The trace directory; one that does not exist has none.
+        long: Count what is in the logs, too, for which all of them is read.
+        no_detail: Leave out command lines, and cut names.
+        json: A list of objects.
+        as_of: Now, in seconds since the epoch: how long live logs have been written.
+        width: The width of the terminal; None writes each log on one line, with its whole path.
+        color: Whether a terminal shows bold text.
+
+    Raises:
+        OSError: The directory cannot be read.
+    """
 
 def verify_report(
     paths: Sequence[str], *, limit: int | None = None, json: bool = False, as_of: float

@@ -34,6 +34,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "verify",
         "status",
         "run",
+        "completion",
     ):
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})
         assert (result.returncode, result.stderr) == (0, "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspect_trace.cli.options import (
+    detail_option,
     files_argument,
     filter_options,
     json_option,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @part_options(
     "Look only at the last N records of each log.", "No more than N actions of each sort."
 )
@@ -60,6 +62,7 @@ def anomalies_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     show_all: bool,
     watch: bool,
     interval_s: float,
@@ -86,7 +89,13 @@ def anomalies_command(
     if watch:
         from inspect_trace.cli.watch import watch as watch_logs
 
-        for given, name in ((tail, "--tail"), (limit, "--limit"), (show_all or None, "--all")):
+        refused = (
+            (tail, "--tail"),
+            (limit, "--limit"),
+            (show_all or None, "--all"),
+            (no_detail or None, "--no-detail"),
+        )
+        for given, name in refused:
             if given is not None:
                 raise click.UsageError(f"--watch and {name} do not go together")
         watch_logs(
@@ -110,6 +119,7 @@ def anomalies_command(
             tail=tail,
             limit=limit,
             redact=redact,
+            no_detail=no_detail,
             show_all=show_all,
             json=as_json,
             as_of=time.time(),

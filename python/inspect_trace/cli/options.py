@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from click.shell_completion import CompletionItem
+
     Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -107,7 +109,17 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
 
 def files_argument(command: Command) -> Command:
     """Add any number of FILEs."""
-    return click.argument("files", metavar="[FILE]...", nargs=-1)(command)
+    return click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=_complete_files)(
+        command
+    )
+
+
+def _complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from inspect_trace.cli.completion import complete_files
+
+    return complete_files(ctx, param, incomplete)
 
 
 def by_option(command: Command) -> Command:
@@ -179,6 +191,16 @@ def redact_option(command: Command) -> Command:
         flag_value=False,
         default=True,
         help="Show keys, tokens and passwords too, which are REDACTED otherwise.",
+    )(command)
+
+
+def detail_option(command: Command) -> Command:
+    """Add `--no-detail`; the command gets `no_detail`."""
+    return click.option(
+        "--no-detail",
+        is_flag=True,
+        help="Leave out what was said (details, messages, errors, stacks, commands): only what "
+        "happened when, for how long, and how it ended.",
     )(command)
 
 

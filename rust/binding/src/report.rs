@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use inspect_trace_core::Result;
 use inspect_trace_core::analyze::{By, http_request};
 use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::render::{
     self, AnomaliesOptions, DiffOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions,
-    HttpOptions, Output, StatsReportOptions, TableStyle, TimelineOptions, TreeOptions,
+    HttpOptions, ListOptions, Output, StatsReportOptions, TableStyle, TimelineOptions, TreeOptions,
     VerifyOptions,
 };
-use inspect_trace_core::{Result, store};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -138,7 +138,8 @@ pub(crate) fn open(
 
 /// All records of some logs as a JSON array, or as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = false))]
+#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = false, no_detail = false))]
+#[allow(clippy::too_many_arguments)] // the Python signature
 pub(crate) fn dump_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -147,34 +148,38 @@ pub(crate) fn dump_report(
     tail: Option<usize>,
     limit: Option<u64>,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = if jsonl { DumpFormat::JsonLines } else { DumpFormat::JsonArray };
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| wants.matches(record))?;
-    open(py, || render::dump_report(&logs, &filter, DumpOptions { format, limit, redact }))
+    open(py, || {
+        render::dump_report(&logs, &filter, DumpOptions { format, limit, redact, no_detail })
+    })
 }
 
 /// The records of a log, and then those that are appended, as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None, tail = None, redact = false))]
+#[pyo3(signature = (path, *, filter = None, tail = None, redact = false, no_detail = false))]
 pub(crate) fn follow_report(
     py: Python<'_>,
     path: PathBuf,
     filter: Option<&Bound<'_, Filter>>,
     tail: Option<usize>,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let log = log(py, path, tail, &filter)?;
-    open(py, || render::follow_report(&log, &filter, redact))
+    open(py, || render::follow_report(&log, &filter, redact, no_detail))
 }
 
 /// The HTTP records of a log, as a table or as JSON.
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, failed = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn http_report(
@@ -189,10 +194,11 @@ pub(crate) fn http_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let style = TableStyle { width, color };
-    let options = HttpOptions { failed, limit, redact, json, as_of_s: as_of, style };
+    let options = HttpOptions { failed, limit, redact, no_detail, json, as_of_s: as_of, style };
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| {
         wants.matches(record) && http_request(record).is_some_and(|r| r.failed || !failed)
@@ -204,7 +210,7 @@ pub(crate) fn http_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, show_all = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn anomalies_report(
@@ -219,12 +225,14 @@ pub(crate) fn anomalies_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let options = AnomaliesOptions {
         show_all,
         limit,
         redact,
+        no_detail,
         json,
         as_of_s: as_of,
         style: TableStyle { width, color },
@@ -238,7 +246,7 @@ pub(crate) fn anomalies_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, running = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn tree_report(
@@ -253,12 +261,21 @@ pub(crate) fn tree_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let style = TableStyle { width, color };
     let as_of_s = as_of;
-    let options =
-        TreeOptions { running, limit, redact, json, as_of_s, style, ..TreeOptions::default() };
+    let options = TreeOptions {
+        running,
+        limit,
+        redact,
+        no_detail,
+        json,
+        as_of_s,
+        style,
+        ..TreeOptions::default()
+    };
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::tree_report(&logs, &filter, &options))
@@ -338,7 +355,8 @@ fn grouped_by(name: &str) -> PyResult<By> {
 
 /// Some logs in the format of another tool: `perfetto`, `otlp`, `csv` or `typed-csv`.
 #[pyfunction]
-#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of, redact = false))]
+#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of, redact = false, no_detail = false))]
+#[allow(clippy::too_many_arguments)] // the Python signature
 pub(crate) fn export_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -347,6 +365,7 @@ pub(crate) fn export_report(
     tail: Option<usize>,
     as_of: f64,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = match to {
@@ -359,7 +378,8 @@ pub(crate) fn export_report(
     let shows_records = matches!(format, ExportFormat::Csv | ExportFormat::TypedCsv);
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| !shows_records || wants.matches(record))?;
-    let options = ExportOptions { format, as_of_s: as_of, redact, scan: ScanOptions::default() };
+    let options =
+        ExportOptions { format, as_of_s: as_of, redact, no_detail, scan: ScanOptions::default() };
     open(py, || render::export_report(&logs, &filter, &options))
 }
 
@@ -396,34 +416,26 @@ pub(crate) fn verify_report(
     open(py, || render::verify_report(&paths, VerifyOptions { limit, json, as_of_s: as_of }))
 }
 
-/// One chunk that is there already.
-struct Ready(Option<Vec<u8>>);
-
-impl render::Report for Ready {
-    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.take())
-    }
-
-    fn skipped(&self) -> Option<String> {
-        None
-    }
-}
-
 /// The trace logs of a directory, as a table or as JSON.
 #[pyfunction]
-#[pyo3(signature = (directory, *, json = false, width = None, color = false))]
+#[pyo3(signature = (directory, *, long = false, no_detail = false, json = false, as_of, width = None, color = false))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn list_report(
     py: Python<'_>,
     directory: PathBuf,
+    long: bool,
+    no_detail: bool,
     json: bool,
+    as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
+    let style = TableStyle { width, color };
     open(py, || {
-        let files = store::list(&directory)?;
-        let style = TableStyle { width, color };
-        let text = if json { render::list_json(&files) } else { render::list_table(&files, style) };
-        Ok(Box::new(Ready(Some(text.into_bytes()))))
+        render::list_report(
+            &directory,
+            ListOptions { long, no_detail, json, as_of_s: as_of, style },
+        )
     })
 }
 

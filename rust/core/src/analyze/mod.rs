@@ -23,6 +23,7 @@ pub mod over_time;
 pub mod slowest;
 pub(crate) mod spans;
 pub mod stats;
+pub(crate) mod totals;
 pub(crate) mod tree;
 mod tree_guess;
 

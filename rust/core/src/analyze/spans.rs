@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::metadata::{short_json, short_name};
 use crate::read::{
     ActionSpan, Block, BlockMap, Filter, Kind, LineCursor, Log, Skipped, to_str_lossy,
 };
@@ -55,12 +56,15 @@ pub(crate) struct Span {
 
 impl ActionRecord {
     fn of(record: &Record<'_>, event: Event, matches: bool, shown: Shown) -> Option<Self> {
-        let id = |name| record.text(name).map(|text| Box::from(&*text));
+        let id = |name| record.text(name).map(|text| Box::from(&*shown.id(&text)));
         let text = |name| record.text(name).map(|text| Box::from(&*shown.text(&text)));
         let finite = |number: Option<f64>| number.filter(|number| number.is_finite());
         let json = |name| {
             let value = record.value(name)?;
-            (value.kind() != Kind::Null).then(|| Box::from(&*shown.json(value.raw())))
+            if value.kind() == Kind::Null {
+                return None;
+            }
+            shown.json(value.raw()).map(|json| Box::from(&*json))
         };
         let trace_id: Box<[u8]> = id(Name::TraceId)?;
         let timestamp_s = timestamp::parse_epoch_s(&record.timestamp());
@@ -79,16 +83,24 @@ impl ActionRecord {
             timestamp_s,
             span: Span {
                 action: text(Name::Action)?,
-                detail: text(Name::Detail).or_else(|| text(Name::Message)).unwrap_or_default(),
+                detail: if shown.no_detail {
+                    Box::default()
+                } else {
+                    text(Name::Detail).or_else(|| text(Name::Message)).unwrap_or_default()
+                },
                 trace_id,
                 parent_id: id(Name::ParentId),
                 event,
                 start_s,
                 end_s,
                 duration_s,
-                error: text(Name::Error),
+                error: if shown.no_detail { None } else { text(Name::Error) },
                 error_type: text(Name::ErrorType),
-                stacktrace: if shown.stacks { text(Name::Stacktrace) } else { None },
+                stacktrace: if shown.stacks && !shown.no_detail {
+                    text(Name::Stacktrace)
+                } else {
+                    None
+                },
                 task: json(Name::Task),
                 sample_id: json(Name::SampleId),
                 epoch: json(Name::Epoch),
@@ -188,7 +200,7 @@ impl Stall {
     fn of(record: &Record<'_>, at: usize, shown: Shown) -> Option<Self> {
         let trace_id: Box<[u8]> = Box::from(&*record.trace_id()?);
         let frames = record.get(b"stack").filter(|frames| frames.kind() == Kind::Array)?;
-        let frames = Box::from(&*shown.json(frames.raw()));
+        let frames = Box::from(&*shown.json(frames.raw())?);
         Some(Self { at, hash: hash_id(&trace_id), trace_id, frames })
     }
 }
@@ -210,15 +222,23 @@ pub(crate) struct Shown {
     pub(crate) stalls: bool,
     /// No keys, tokens and passwords.
     pub(crate) redact: bool,
+    /// No texts but short names: see [`crate::metadata`].
+    pub(crate) no_detail: bool,
 }
 
 impl Shown {
     fn text(self, text: &[u8]) -> Cow<'_, [u8]> {
-        if self.redact { redact(text) } else { Cow::Borrowed(text) }
+        let text = if self.redact { redact(text) } else { Cow::Borrowed(text) };
+        if self.no_detail { Cow::Owned(short_name(&text).into_owned()) } else { text }
     }
 
-    fn json(self, json: &[u8]) -> Cow<'_, [u8]> {
-        if self.redact { redact_json(json) } else { Cow::Borrowed(json) }
+    fn id(self, id: &[u8]) -> Cow<'_, [u8]> {
+        if self.no_detail { short_name(id) } else { Cow::Borrowed(id) }
+    }
+
+    fn json(self, json: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let json = if self.redact { redact_json(json) } else { Cow::Borrowed(json) };
+        if self.no_detail { Some(Cow::Owned(short_json(&json)?.into_owned())) } else { Some(json) }
     }
 }
 

@@ -37,6 +37,8 @@ pub struct ExportOptions {
     pub as_of_s: f64,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Whether texts are left out: only what happened when, and how it ended.
+    pub no_detail: bool,
     /// How the logs are read: which changes nothing in what is exported but the names of tracks.
     pub scan: ScanOptions,
 }
@@ -94,7 +96,8 @@ fn spans_report(
 ) -> Result<Box<dyn Report>> {
     // Stack traces are large, and only some formats have a place for them.
     let stacks = options.format == ExportFormat::Otlp;
-    let shown = Shown { stacks, stalls: false, redact: options.redact };
+    let shown =
+        Shown { stacks, stalls: false, redact: options.redact, no_detail: options.no_detail };
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     let pids = scan.pids();
     Ok(Box::new(SpansReport {

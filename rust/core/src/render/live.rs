@@ -147,7 +147,8 @@ pub fn live_records(
     let filter = Filter::of(FilterOptions { of_action, ..FilterOptions::default() });
     // Neither a level nor a time is given, which alone could be wrong.
     let filter = filter.unwrap_or_default();
-    dump_report(&[log], &filter, DumpOptions { redact, format: DumpFormat::JsonLines, limit })
+    let options = DumpOptions { redact, no_detail: false, format: DumpFormat::JsonLines, limit };
+    dump_report(&[log], &filter, options)
 }
 
 fn stack_text(action: &Action) -> String {

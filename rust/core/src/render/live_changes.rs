@@ -293,6 +293,6 @@ fn write_fields(
     }
     if !enclosing.is_empty() {
         write_key(out, "enclosing");
-        out.extend_from_slice(&enclosing_json(enclosing.iter().map(AsRef::as_ref)));
+        out.extend_from_slice(&enclosing_json(enclosing.iter().map(AsRef::as_ref), false));
     }
 }

@@ -13,6 +13,7 @@ mod follow;
 mod http;
 mod json;
 mod list;
+mod list_columns;
 mod live;
 mod live_changes;
 mod live_frame;
@@ -43,7 +44,7 @@ pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_rec
 pub use export::{ExportFormat, ExportOptions, export_report};
 pub use follow::follow_report;
 pub use http::{HttpOptions, http_report, http_report_with};
-pub use list::{list_json, list_table};
+pub use list::{ListOptions, list_report};
 pub use live::{CounterCells, LiveCells, counter_cells, live_cells, live_details, live_records};
 pub use live_changes::{LiveChanges, LiveFormat};
 pub use live_frame::live_frame;

@@ -63,23 +63,35 @@ pub(super) fn sample_line(action: &Action) -> Option<String> {
 
 /// Its kind and what it is at.
 pub(super) fn called(action: &Action) -> String {
-    format!("{}: {}", cell(&action.action), cell(action.detail_or_message()))
+    let detail = action.detail_or_message();
+    let colon = if detail.is_empty() { "" } else { ": " };
+    format!("{}{colon}{}", cell(&action.action), cell(detail))
 }
 
 /// The actions around one as a JSON array.
-pub(super) fn write_enclosing(out: &mut Vec<u8>, around: &[&DatedAction], depth: usize) {
-    let json = enclosing_json(around.iter().map(|outer| &outer.action));
+pub(super) fn write_enclosing(
+    out: &mut Vec<u8>,
+    around: &[&DatedAction],
+    depth: usize,
+    no_detail: bool,
+) {
+    let json = enclosing_json(around.iter().map(|outer| &outer.action), no_detail);
     write_value(out, &json, Layout::Indented(depth), Escape::NonAscii);
 }
 
 /// The same, in one line.
-pub(super) fn enclosing_json<'a>(around: impl Iterator<Item = &'a Action>) -> Vec<u8> {
+pub(super) fn enclosing_json<'a>(
+    around: impl Iterator<Item = &'a Action>,
+    no_detail: bool,
+) -> Vec<u8> {
     let mut json = b"[".to_vec();
     for (index, outer) in around.enumerate() {
         json.extend_from_slice(if index == 0 { b"{\"action\": " } else { b", {\"action\": " });
         write_text(&mut json, &outer.action);
-        json.extend_from_slice(b", \"detail\": ");
-        write_text(&mut json, outer.detail_or_message());
+        if !no_detail {
+            json.extend_from_slice(b", \"detail\": ");
+            write_text(&mut json, outer.detail_or_message());
+        }
         json.extend_from_slice(b", \"trace_id\": ");
         write_text(&mut json, &outer.trace_id);
         json.push(b'}');

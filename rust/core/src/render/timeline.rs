@@ -61,7 +61,7 @@ pub fn timeline_report(
     filter: &Filter,
     options: &TimelineOptions,
 ) -> Result<Box<dyn Report>> {
-    let shown = Shown { stacks: true, stalls: true, redact: options.redact };
+    let shown = Shown { stacks: true, stalls: true, redact: options.redact, no_detail: false };
     // Asks for the processes, so it comes before anything is read.
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     let pids = scan.pids();

@@ -16,6 +16,7 @@ use super::tree_rows::{write_folded, write_json_row, write_text_row};
 
 /// What is shown of the tree of actions, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the command
 pub struct TreeOptions {
     /// Only actions that have not ended, and those that they are in.
     pub running: bool,
@@ -23,6 +24,8 @@ pub struct TreeOptions {
     pub limit: Option<u64>,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Whether texts are left out: only what happened when, and how it ended.
+    pub no_detail: bool,
     /// JSON instead of text.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -42,6 +45,7 @@ impl Default for TreeOptions {
             running: false,
             limit: None,
             redact: false,
+            no_detail: false,
             json: false,
             as_of_s: 0.0,
             style: TableStyle::default(),
@@ -66,7 +70,12 @@ pub fn tree_report(
     options: &TreeOptions,
 ) -> Result<Box<dyn Report>> {
     // Asks for the processes, so it comes before anything is read.
-    let shown = Shown { stacks: false, stalls: false, redact: options.redact };
+    let shown = Shown {
+        stacks: false,
+        stalls: false,
+        redact: options.redact,
+        no_detail: options.no_detail,
+    };
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     Ok(Box::new(TreeReport {
         scan,
@@ -217,7 +226,8 @@ impl TreeReport {
             Visit::Action(row) => {
                 self.unfinished += u64::from(row.node.span.is_open());
                 if options.json {
-                    write_json_row(out, label, &row, filter, self.rows == 0);
+                    let is_first = self.rows == 0;
+                    write_json_row(out, label, &row, filter, is_first, options.no_detail);
                 } else {
                     write_text_row(out, &row, options.style);
                 }

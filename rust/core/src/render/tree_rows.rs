@@ -134,6 +134,7 @@ pub(super) fn write_json_row(
     row: &Row<'_>,
     filter: &Filter,
     first: bool,
+    no_detail: bool,
 ) {
     let span = &row.node.span;
     if !first {
@@ -169,8 +170,10 @@ pub(super) fn write_json_row(
     });
     key(out, "action");
     write_text(out, &span.action);
-    key(out, "detail");
-    write_text(out, &span.detail);
+    if !no_detail {
+        key(out, "detail");
+        write_text(out, &span.detail);
+    }
     key(out, "outcome");
     write_text(out, span.outcome().as_bytes());
     key(out, "start_time");

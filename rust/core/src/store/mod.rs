@@ -5,6 +5,7 @@
 //! holds a lock on it ([`liveness`]); nothing is ever moved onto a name that is taken; and a
 //! finished log is renamed or removed only by one who made sure that nobody has it open.
 
+mod command;
 mod dir;
 mod housekeep;
 mod list;
