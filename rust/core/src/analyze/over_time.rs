@@ -166,6 +166,6 @@ mod tests {
         over_time.observe(1010.0);
         let span_ms = over_time.span_ms().expect("four moments");
         assert_eq!(over_time.columns(span_ms, 2), [3, 1]);
-        assert_eq!(over_time.columns((990_000, 1_010_000), 4), [0, 0, 3, 1]);
+        assert_eq!(over_time.columns((985_000, 1_014_999), 3), [0, 3, 1]);
     }
 }
