@@ -118,6 +118,7 @@ def test_choosing(tmp_path: Path) -> None:
 
     async def steps(pilot: Pilot[None]) -> None:
         assert names(app) == ["outer", "inner", "generate"]
+        await pilot.press("down")
         for expected in (
             ["generate", "inner", "outer"],  # the newest first
             ["generate", "outer", "inner"],  # by action
@@ -126,6 +127,8 @@ def test_choosing(tmp_path: Path) -> None:
         ):
             await pilot.press("s")
             assert names(app) == expected
+            cursor = app.query_one("#actions", DataTable).cursor_row
+            assert expected[cursor] == "inner", "the cursor stays with its action"
         await pilot.press("i")
         assert names(app) == ["inner", "generate"]
         assert "innermost only" in state(app)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ORDERS = ("longest", "newest", "action", "sample")
 SHOWN_ROWS = 500
 """So many actions are in the table; how many more there are is told above it."""
+MAX_REMOVED_ROWS = 20
+"""Where more rows go at once, it costs less to draw the table anew."""
 SHOWN_RECORDS = 1000
 """So many records of an action are shown."""
 STEP_S = 0.1
@@ -170,8 +172,8 @@ class TopApp(App[None]):
         self._frozen = False
         self._choice = 0  # how often something else was chosen
         self._columns: Columns | None = None
-        self._shown: dict[str, tuple[str, ...]] = {}
-        self._actions: dict[str, LiveAction] = {}
+        self._shown: list[tuple[str, ...]] = []
+        self._actions: list[LiveAction] = []
         self._snapshot: LiveSnapshot | None = None
 
     def compose(self) -> ComposeResult:
@@ -282,39 +284,36 @@ class TopApp(App[None]):
     def _show_actions(self, table: DataTable[Text], snapshot: LiveSnapshot) -> None:
         columns = Columns(self.size.width, several_logs=len(snapshot.trace_files) > 1)
         actions = snapshot.open
-        keys = [str(action.number) for action in actions]
         if self._columns is None or self._columns.widths != columns.widths:
             table.clear(columns=True)
-            self._shown = {}
+            self._shown = []
             for name, width in columns.widths.items():
                 table.add_column(TITLES[name], width=width, key=name)
             self._columns = columns
         selected = self._selected(table)
-        rows = {
-            key: (*_cells(action, columns), str(action.interrupted))
-            for key, action in zip(keys, actions, strict=True)
-        }
-        self._actions = dict(zip(keys, actions, strict=True))
-        if list(self._shown) == keys:
-            # The same rows: only what is different is drawn.
-            for key, cells in rows.items():
-                before = self._shown[key]
-                has_died = cells[-1] != before[-1]
-                for name, cell, old in zip(columns.widths, cells, before, strict=False):
-                    if has_died or cell != old:
-                        table.update_cell(key, name, _text(cell, name, self._actions[key]))
-        else:
-            place = table.scroll_y
+        place = table.scroll_y
+        rows = [_cells(action, columns) for action in actions]
+        if len(self._shown) - len(rows) > MAX_REMOVED_ROWS:
             table.clear()
-            for key, cells in rows.items():
-                texts = zip(cells, columns.widths, strict=False)
-                table.add_row(
-                    *(_text(cell, name, self._actions[key]) for cell, name in texts), key=key
-                )
-            if selected in rows:
-                table.move_cursor(row=keys.index(selected), animate=False, scroll=False)
-            table.scroll_to(y=place, animate=False)
-        self._shown = rows
+            self._shown = []
+        # Rows are told by their places: the longest ones stay where they are, and only what is
+        # different is drawn.
+        for index, (action, cells) in enumerate(zip(actions, rows, strict=True)):
+            if index >= len(self._shown):
+                texts = zip(cells, columns.widths, strict=True)
+                table.add_row(*(_text(cell, name, action) for cell, name in texts), key=str(index))
+                continue
+            was_dead = self._actions[index].interrupted
+            for name, cell, old in zip(columns.widths, cells, self._shown[index], strict=True):
+                if cell != old or action.interrupted != was_dead:
+                    table.update_cell(str(index), name, _text(cell, name, action))
+        for index in range(len(rows), len(self._shown)):
+            table.remove_row(str(index))
+        self._actions, self._shown = actions, rows
+        numbers = [action.number for action in actions]
+        if selected in numbers:
+            table.move_cursor(row=numbers.index(selected), animate=False, scroll=False)
+        table.scroll_to(y=place, animate=False)
 
     def _show_counters(self, table: DataTable[Text], snapshot: LiveSnapshot) -> None:
         table.clear()
@@ -330,17 +329,16 @@ class TopApp(App[None]):
                 texts[2].stylize("bold red")
             table.add_row(Text(counter.action[:30]), *texts)
 
-    def _selected(self, table: DataTable[Text]) -> str | None:
-        if not table.row_count or not table.is_valid_coordinate(table.cursor_coordinate):
-            return None
-        key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
-        return None if key is None else str(key)
+    def _selected(self, table: DataTable[Text]) -> int | None:
+        """The number of the action at the cursor."""
+        row = table.cursor_row
+        return self._actions[row].number if row < len(self._shown) else None
 
     @on(DataTable.RowSelected, "#actions")
     def show_details(self, selected: DataTable.RowSelected) -> None:
         """Show all of the action whose row was chosen."""
-        action = self._actions.get(str(selected.row_key.value))
-        if action is not None:
+        if selected.cursor_row < len(self._actions):
+            action = self._actions[selected.cursor_row]
             self.push_screen(DetailScreen(action, redact=self._redact))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
