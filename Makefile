@@ -39,7 +39,8 @@ DOCS_READY := $(VENV)/.docs-ready
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find rust python -type f \
-		\( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \) \
+		\( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name py.typed \
+		-o -name '*.js' -o -name '*.css' -o -name '*.html' \) \
 		-not -path '*/target/*' 2>/dev/null)
 
 .PHONY: help
@@ -55,6 +56,10 @@ demo: $(INSTALLED) ## See it work: a traced program hangs, is killed, and its lo
 test: $(READY) ## Run all tests: the core's without Python, then Python's on the installed wheel
 	cargo test --locked --workspace
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: browser
+browser: ## Install the browser that tests the page of timeline, if that is possible (apt-get)
+	@scripts/install-browser
 
 .PHONY: test-engine
 test-engine: $(READY) ## Test inside the other versions of inspect_ai in tests/engine/versions.txt

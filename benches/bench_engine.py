@@ -83,9 +83,10 @@ def measure(samples: int, rounds: int) -> str:
         for side in order:
             runs[side].append(run(side, samples))
     counts = {r.records for side in ("reference", "ours") for r in runs[side]}
-    if len(counts) != 1:
+    records = min(counts)
+    # A few depend on how long the evaluation takes: inspect_ai writes its own log now and then.
+    if max(counts) > 1.01 * records:
         raise SystemExit(f"the logs have different numbers of records: {sorted(counts)}")
-    records = counts.pop()
     rows = []
     for side, name in NAMES.items():
         walls, exits, cpus = (

@@ -79,6 +79,21 @@ def test_first_python_that_will_do_is_found(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "python3.12\n")
 
 
+def test_a_browser_that_cannot_be_installed_is_no_failure(tmp_path: Path) -> None:
+    """Without a browser, and without the means to install one, one line says so."""
+    done = run("/bin/sh", ROOT / "scripts" / "install-browser", path=str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert re.fullmatch(r"make browser: no apt-get here: .* will be skipped\n", done.stderr)
+
+
+def test_a_browser_that_is_there_is_not_installed(tmp_path: Path) -> None:
+    """Where there is a browser with its driver, nothing is done."""
+    fake_python(tmp_path, "chromium", 1)
+    fake_python(tmp_path, "chromedriver", 1)
+    done = run("/bin/sh", ROOT / "scripts" / "install-browser", path=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_no_python_is_one_clear_line(tmp_path: Path) -> None:
     """On a machine without a Python that will do, one line says what to do."""
     done = run("/bin/sh", FIND_PYTHON, path=str(tmp_path))

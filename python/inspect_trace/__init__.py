@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from .redaction import redact
     from .setup import Tracing, init_tracing
+    from .statistics import ActionStats, HttpStats, SlowAction, Stats, stats
     from .store import TraceFile, list_trace_files, resolve_trace_file, trace_dir
     from .tools import traced_subtask, traced_tool
 
@@ -29,9 +30,13 @@ __all__ = [
     "HTTP",
     "TRACE",
     "Action",
+    "ActionStats",
     "Anomalies",
     "FollowedRecords",
+    "HttpStats",
     "Records",
+    "SlowAction",
+    "Stats",
     "TraceFile",
     "TraceHandler",
     "TraceRecord",
@@ -44,6 +49,7 @@ __all__ = [
     "redact",
     "resolve_trace_file",
     "scan",
+    "stats",
     "trace_action",
     "trace_context",
     "trace_dir",
@@ -70,6 +76,7 @@ _HOMES = {
     ],
     "redaction": ["redact"],
     "setup": ["Tracing", "init_tracing"],
+    "statistics": ["ActionStats", "HttpStats", "SlowAction", "Stats", "stats"],
     "store": ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"],
     "tools": ["traced_subtask", "traced_tool"],
 }

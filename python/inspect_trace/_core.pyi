@@ -19,14 +19,20 @@ __all__ = [
     "Filter",
     "FollowedRecords",
     "HousekeepingReport",
+    "LiveAction",
+    "LiveCounter",
+    "LiveSnapshot",
+    "LiveView",
     "LogWriter",
     "Records",
+    "RemoteLogs",
     "Report",
     "TraceFile",
     "TraceRecord",
     "__version__",
     "anomalies",
     "anomalies_report",
+    "diff_report",
     "dump_report",
     "export_report",
     "follow",
@@ -49,8 +55,10 @@ __all__ = [
     "scan",
     "spawn_housekeeping",
     "start_action",
+    "stats_report",
     "stop_watching",
     "terminal_safe",
+    "timeline_report",
     "trace_action",
     "trace_message",
     "tree_report",
@@ -224,6 +232,7 @@ class LogWriter:
         is_child: bool,
         options: _WriterOptions | None = None,
         stall_s: float = 0.0,
+        command: Sequence[str] | None = None,
     ) -> LogWriter:
         """This process's own log, `trace-<pid>.log`, in a trace directory.
 
@@ -234,6 +243,7 @@ class LogWriter:
             options: How to write it; None means the defaults of `TraceHandler`.
             stall_s: When an action has been open for so long, the log is told where it waits; 0:
                 never.
+            command: The command line of the process, which is noted on the log without secrets.
 
         Raises:
             OSError: The log cannot be created.
@@ -373,6 +383,13 @@ class TraceFile:
     @property
     def is_child(self) -> bool:
         """Whether its process was started by another process of the run."""
+    @property
+    def command(self) -> list[str] | None:
+        """The words of its process's command line, without secrets; None where it is not known.
+
+        As noted on the log (long ones are cut), or of another tool's log that is being written, as
+        the system tells.
+        """
 
 def list_trace_files(directory: str) -> list[TraceFile]:
     """The trace logs of a directory, the most recently written first."""
@@ -654,6 +671,193 @@ class RemoteLogs:
         """How many requests were made so far, and how many bytes came."""
 
 @final
+class LiveView:
+    """What some logs tell at this moment: what is there is scanned once, then what is appended."""
+
+    def __new__(
+        cls,
+        names: Sequence[str],
+        directory: str,
+        cwd: str,
+        *,
+        filter: Filter | None = None,
+        redact: bool = True,
+        min_told: str | float | None = None,
+        json: bool = False,
+    ) -> LiveView:
+        """Begins to look; nothing is read yet.
+
+        Args:
+            names: Logs, or directories whose logs are looked at as they come and go; none: the
+                most recent log.
+            directory: The trace directory.
+            cwd: The current directory.
+            filter: What is looked at, as for `anomalies`.
+            redact: Whether secrets are taken out.
+            min_told: What `changes` tells of: actions that are open for so many seconds, or for so
+                long (`"1m30s"`), or longer.
+            json: Whether `changes` are JSON.
+
+        Raises:
+            OSError: A name stands for nothing, or for what cannot be looked at again.
+            ValueError: `min_told` is no duration.
+        """
+    def step(self, duration: float) -> bool:
+        """Reads on, for about so many seconds at most.
+
+        Returns:
+            Whether there is more to read before there is something to show. After that, the next
+            step begins to look for what came since.
+
+        Raises:
+            OSError: The only log cannot be read, or a directory is gone.
+        """
+    def snapshot(
+        self,
+        as_of: float,
+        *,
+        text: str | None = None,
+        limit: int | None = None,
+        order: str = "longest",
+        innermost: bool = False,
+    ) -> LiveSnapshot:
+        """What there is to show.
+
+        Args:
+            as_of: The moment that is, in seconds since the epoch.
+            text: Only open actions with this text in their name, detail, task, sample or log.
+            limit: No more than so many open actions.
+            order: `longest` (first), `newest`, `action` or `sample`; those that run come first.
+            innermost: Only actions in which no other one is open.
+        """
+    def changes(self, as_of: float) -> bytes:
+        """Lines on what has changed since this was last asked."""
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come any more: all processes have ended."""
+    @property
+    def progress(self) -> tuple[int, int | None] | None:
+        """How far the first reading is: bytes read, and bytes there are; None once it is done."""
+    @property
+    def skipped(self) -> list[str]:
+        """Lines on what was skipped or repaired so far."""
+    def take_notes(self) -> list[str]:
+        """Lines on what has happened to the logs, each once."""
+
+@final
+class LiveSnapshot:
+    """What a live view shows at one moment."""
+
+    @property
+    def as_of(self) -> float:
+        """The moment, in seconds since the epoch."""
+    @property
+    def running(self) -> int:
+        """How many actions run."""
+    @property
+    def interrupted(self) -> int:
+        """How many actions are open whose process has ended."""
+    @property
+    def chosen(self) -> int:
+        """How many open actions were asked for, however many of these are there."""
+    @property
+    def records(self) -> int:
+        """How many records were read."""
+    @property
+    def trace_files(self) -> list[str]:
+        """The logs."""
+    @property
+    def written(self) -> int:
+        """How many of them are known to be written by a process."""
+    @property
+    def open(self) -> list[LiveAction]:
+        """The open actions that were asked for, in the order that was."""
+    @property
+    def counters(self) -> list[LiveCounter]:
+        """What there is to count, by kinds of action."""
+    def frame(self, lines: int, *, width: int | None = None, color: bool = False) -> str:
+        """All of it as a screen of so many lines at most, none wider than that."""
+
+@final
+class LiveAction:
+    """An open action. All texts are one line and safe for a terminal."""
+
+    @property
+    def number(self) -> int:
+        """Tells it from all others of the view."""
+    @property
+    def trace_id(self) -> str:
+        """What joins its records."""
+    @property
+    def duration(self) -> float:
+        """For how long it has been open, or was when its process ended, in seconds."""
+    @property
+    def interrupted(self) -> bool:
+        """Whether its process has ended."""
+    @property
+    def age(self) -> str:
+        """The duration as people read it."""
+    @property
+    def action(self) -> str:
+        """The kind of action."""
+    @property
+    def detail(self) -> str:
+        """What it is at."""
+    @property
+    def sample(self) -> str:
+        """Its sample, epoch and task."""
+    @property
+    def inside(self) -> str:
+        """The action that it is in."""
+    @property
+    def pid(self) -> str:
+        """Its process."""
+    @property
+    def waits_in(self) -> str:
+        """The innermost function where it was last seen to wait."""
+    @property
+    def log(self) -> str:
+        """The name of its log."""
+    @property
+    def details(self) -> str:
+        """All that is known of it, in lines."""
+    def records(self, *, limit: int | None = None, redact: bool = True) -> Report:
+        """Its records and those of the actions right within it, as JSON Lines.
+
+        Raises:
+            OSError: The log cannot be opened.
+        """
+
+@final
+class LiveCounter:
+    """What there is to count of one kind of action."""
+
+    @property
+    def action(self) -> str:
+        """The kind."""
+    @property
+    def open(self) -> int:
+        """How many are open."""
+    @property
+    def done(self) -> int:
+        """How many ended well."""
+    @property
+    def failed(self) -> int:
+        """How many failed or timed out."""
+    @property
+    def cancelled(self) -> int:
+        """How many were cancelled."""
+    @property
+    def rate(self) -> str:
+        """How many a second have ended since the snapshot before."""
+    @property
+    def p50(self) -> str:
+        """How long half of them took at most."""
+    @property
+    def p99(self) -> str:
+        """How long all but one in a hundred took at most."""
+
+@final
 class Report(Iterator[bytes]):
     """The output of a command, in chunks."""
 
@@ -699,6 +903,7 @@ def dump_report(
     tail: int | None = None,
     limit: int | None = None,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """All records of some logs as a JSON array, or as JSON Lines.
 
@@ -709,13 +914,19 @@ def dump_report(
         tail: Only the last so many of these records of each log.
         limit: No more than so many in all.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The one log cannot be read.
     """
 
 def follow_report(
-    path: str, *, filter: Filter | None = None, tail: int | None = None, redact: bool = False
+    path: str,
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The records of a log and then those that are appended to it, as JSON Lines.
 
@@ -727,6 +938,7 @@ def follow_report(
         filter: Only these records.
         tail: Of the records that are there already, only the last so many.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The log cannot be opened.
@@ -744,6 +956,7 @@ def http_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The HTTP records of some logs, as a table or as JSON."""
 
@@ -759,6 +972,7 @@ def anomalies_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The anomalies of some logs, as tables or as JSON."""
 
@@ -774,8 +988,97 @@ def tree_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The actions of some logs within those that they are in, as text or as JSON."""
+
+def timeline_report(
+    paths: Sequence[str],
+    *,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
+    as_of: float,
+    redact: bool = False,
+) -> Report:
+    """The actions of some logs over time, as an HTML page.
+
+    Args:
+        paths: The logs.
+        filter: Only these actions, and those that they are in.
+        tail: Only the last so many records of each log.
+        limit: So many actions at most; 200,000 by default.
+        as_of: Now: until when running actions last.
+        redact: Whether keys, tokens and passwords are left out.
+    """
+
+def stats_report(
+    paths: Sequence[str],
+    *,
+    by: str,
+    filter: Filter | None = None,
+    slowest: int = 0,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """What the actions of some logs amount to, as tables or as JSON.
+
+    Args:
+        paths: The logs.
+        by: What actions are grouped by: `action`, `task`, `sample`, `detail`, `model` or `host`.
+        filter: Only these actions and HTTP requests.
+        slowest: So many of the slowest actions are told.
+        tail: Only the last so many records of each log.
+        limit: No more than so many groups.
+        json: JSON instead of tables.
+        as_of: Now, in seconds since the epoch: until when running actions last.
+        width: The columns of the terminal.
+        color: Whether headings are set off.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log cannot be read.
+        ValueError: There is no such group.
+    """
+
+def diff_report(
+    before: Sequence[str],
+    after: Sequence[str],
+    *,
+    by: str,
+    filter: Filter | None = None,
+    tail: int | None = None,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+) -> Report:
+    """What has changed from the actions of some logs to those of others.
+
+    Args:
+        before: The logs of the one run.
+        after: The logs of the other.
+        by: What actions are grouped by, as in `stats_report`.
+        filter: Only these actions and HTTP requests.
+        tail: Only the last so many records of each log.
+        limit: No more than so many groups.
+        json: JSON instead of tables.
+        as_of: Now, in seconds since the epoch: until when running actions last.
+        width: The columns of the terminal.
+        color: Whether headings are set off.
+        redact: Without the secrets in them.
+
+    Raises:
+        OSError: The one log of a run cannot be read.
+        ValueError: There is no such group.
+    """
 
 def export_report(
     paths: Sequence[str],
@@ -785,6 +1088,7 @@ def export_report(
     tail: int | None = None,
     as_of: float,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """Some logs in the format of another tool.
 
@@ -795,6 +1099,7 @@ def export_report(
         tail: Only the last so many records of each log.
         as_of: Until when running actions last, in seconds since the epoch.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them.
 
     Raises:
         OSError: The one log cannot be read.
@@ -802,9 +1107,29 @@ def export_report(
     """
 
 def list_report(
-    directory: str, *, json: bool = False, width: int | None = None, color: bool = False
+    directory: str,
+    *,
+    long: bool = False,
+    no_detail: bool = False,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
 ) -> Report:
-    """The trace logs of a directory, as a table or as JSON."""
+    """The trace logs of a directory, as a table or as JSON.
+
+    Args:
+        directory: The trace directory; one that does not exist has none.
+        long: Count what is in the logs, too, for which all of them is read.
+        no_detail: Leave out command lines, and cut names.
+        json: A list of objects.
+        as_of: Now, in seconds since the epoch: how long live logs have been written.
+        width: The width of the terminal; None writes each log on one line, with its whole path.
+        color: Whether a terminal shows bold text.
+
+    Raises:
+        OSError: The directory cannot be read.
+    """
 
 def verify_report(
     paths: Sequence[str], *, limit: int | None = None, json: bool = False, as_of: float

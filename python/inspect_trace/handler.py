@@ -527,7 +527,8 @@ def _open_in(directory: str, keep_runs: int, options: _Options, stall_s: float) 
         nonlocal opened_now
         opened_now = True
         run_id, is_child = _run()
-        writer = _core.LogWriter.create_in(directory, run_id, is_child, options, stall_s)
+        command = sys.orig_argv  # `sys.argv` is the program's own to change
+        writer = _core.LogWriter.create_in(directory, run_id, is_child, options, stall_s, command)
         _publish_run(run_id, is_child=is_child)
         return writer
 

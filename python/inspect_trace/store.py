@@ -112,7 +112,7 @@ def find_trace_file(
 ) -> str:
     """What `resolve_trace_file` tells, as a string."""
     return _core.resolve_trace_file(
-        None if name is None else os.fspath(name), _directory(directory), _current_directory()
+        None if name is None else os.fspath(name), _directory(directory), current_directory()
     )
 
 
@@ -140,7 +140,7 @@ def _find_here(names: Sequence[str]) -> list[str]:
     return _core.resolve_trace_files(
         ["/dev/stdin" if name == "-" else name for name in names],
         find_trace_dir(),
-        _current_directory(),
+        current_directory(),
     )
 
 
@@ -148,7 +148,8 @@ def _directory(directory: str | os.PathLike[str] | None) -> str:
     return find_trace_dir() if directory is None else os.fspath(directory)
 
 
-def _current_directory() -> str:
+def current_directory() -> str:
+    """The current directory; the root where it has been removed."""
     try:
         return os.getcwd()  # noqa: PTH109 - see the imports
     except OSError:  # it has been removed

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     ("args", "extra"),
-    [(("export", "--to", "parquet", "-o", "x"), "arrow"), (("sql", "SELECT 1"), "sql")],
+    [
+        (("export", "--to", "parquet", "-o", "x"), "arrow"),
+        (("sql", "SELECT 1"), "sql"),
+        (("top",), "top"),
+    ],
 )
 def test_a_missing_extra_is_one_line(
     args: tuple[str, ...], extra: str, inspect_trace: Run, tmp_path: Path
@@ -24,7 +28,7 @@ def test_a_missing_extra_is_one_line(
     """Where a library is missing, one line says what to install."""
     log = write_log(tmp_path / "app.log", *MIXED)
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nsys.modules['pyarrow'] = sys.modules['duckdb'] = None\n"
+        "import sys\nfor name in ('pyarrow', 'duckdb', 'textual'):\n    sys.modules[name] = None\n"
     )
     result = inspect_trace(*args, str(log), env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)

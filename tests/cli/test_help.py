@@ -25,11 +25,16 @@ def test_help_texts(inspect_trace: Run) -> None:
         "http",
         "anomalies",
         "tree",
+        "stats",
+        "diff",
         "export",
+        "timeline",
         "sql",
+        "top",
         "verify",
         "status",
         "run",
+        "completion",
     ):
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})
         assert (result.returncode, result.stderr) == (0, "")

@@ -183,3 +183,29 @@ def test_messages_are_safe_too(trace_dir: Path, environment: dict[str, str]) -> 
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("long", [False, True])
+def test_list_fits_the_terminal(
+    trace_dir: Path, environment: dict[str, str], columns: int, *, long: bool
+) -> None:
+    """Columns make room for those that matter most, and no line is wider than the terminal."""
+    for number in (4194303, 4194304):
+        fields: dict[str, Any] = {"task": HOSTILE if number % 2 else "t" * 300}
+        write_log(trace_dir / f"trace-{number}.log", record("x", **fields), record("y", second=9))
+    text = in_terminal(
+        "list", *(["--long"] if long else []), environment=environment, columns=columns
+    )
+    lines = SGR.sub("", text).splitlines()
+    assert lines[0] == f"Trace logs in {trace_dir}"
+    heads = re.split(r" {2,}", lines[2])
+    assert heads[:2] == ["Time", "Trace File"]
+    assert heads[-1] == "Command"
+    assert set(heads) >= {"Open", "Failed"} if long else "Open" not in heads
+    assert ("PID" in heads) == (columns == 200)
+    if columns >= 80:
+        assert "State" in heads
+        assert all(len(line) <= columns for line in lines[2:5])
+    assert "--long" in lines[-1] or long
+    assert re.fullmatch(r"[\x20-\x7e\n\u2026\u21b5]*", SGR.sub("", text))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspect_trace.cli.options import (
+    detail_option,
     files_argument,
     filter_options,
     json_option,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @part_options(
     "Look only at the last N records of each log.", "No more than N actions of each sort."
 )
@@ -33,15 +35,37 @@ if TYPE_CHECKING:
     is_flag=True,
     help="In the tables also show actions that failed or timed out (JSON always has them).",
 )
-@json_option("an object {trace_file, as_of, process, running, cancelled, errors, timeouts}")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Go on looking: a screen that is drawn anew, or, where there is no terminal, a line for "
+    "each change. Ends with Ctrl-C, or when all processes have ended.",
+)
+@click.option(
+    "--interval",
+    "interval_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.05, max=86400),
+    default=1.0,
+    help="With --watch: how long to wait between two looks; default: 1.",
+)
+@json_option(
+    "an object {trace_file, as_of, process, running, cancelled, errors, timeouts} (with --watch: "
+    "an object a line for each change)"
+)
+@click.pass_context
 def anomalies_command(
+    ctx: click.Context,
     files: tuple[str, ...],
     record_filter: Filter | None,
     *,
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     show_all: bool,
+    watch: bool,
+    interval_s: float,
     as_json: bool,
 ) -> None:
     """Show the actions that did not simply end.
@@ -53,7 +77,36 @@ def anomalies_command(
     not yet), by when they ran, and by how long they took. The other filters choose records.
 
     Of several logs, each action says which one it is from.
-    """
+
+    With --watch a line tells that an action has been open for --min-duration (default: 60s), and
+    how it ended. A directory is looked at with the logs that come to it.
+
+    \b
+    Examples:
+      inspect-trace anomalies --watch
+      inspect-trace anomalies --watch --min-duration 5m > watch.txt
+    """  # noqa: D301 - click wants the character itself
+    if watch:
+        from inspect_trace.cli.watch import watch as watch_logs
+
+        refused = (
+            (tail, "--tail"),
+            (limit, "--limit"),
+            (show_all or None, "--all"),
+            (no_detail or None, "--no-detail"),
+        )
+        for given, name in refused:
+            if given is not None:
+                raise click.UsageError(f"--watch and {name} do not go together")
+        watch_logs(
+            files,
+            record_filter,
+            redact=redact,
+            min_duration=ctx.params["min_duration"],
+            interval_s=interval_s,
+            as_json=as_json,
+        )
+        return
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 
@@ -66,6 +119,7 @@ def anomalies_command(
             tail=tail,
             limit=limit,
             redact=redact,
+            no_detail=no_detail,
             show_all=show_all,
             json=as_json,
             as_of=time.time(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspect_trace.cli.options import (
+    detail_option,
     files_argument,
     filter_options,
     part_options,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @part_options("Only the last N of these records of each log.", "No more than N records in all.")
 @click.option("--jsonl", is_flag=True, help="One record a line (JSON Lines), not one array.")
 @click.option(
@@ -37,6 +39,7 @@ def dump_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     jsonl: bool,
     follow: bool,
 ) -> None:
@@ -54,7 +57,13 @@ def dump_command(
     paths = find_trace_files(files)
     if not follow:
         report = _core.dump_report(
-            paths, filter=record_filter, jsonl=jsonl, tail=tail, limit=limit, redact=redact
+            paths,
+            filter=record_filter,
+            jsonl=jsonl,
+            tail=tail,
+            limit=limit,
+            redact=redact,
+            no_detail=no_detail,
         )
         write_report(report)
         return
@@ -64,4 +73,8 @@ def dump_command(
         raise click.UsageError(f"--follow reads a log as it is written: {paths[0]} is no file")
     from inspect_trace.cli.follow import write_followed
 
-    write_followed(_core.follow_report(paths[0], filter=record_filter, tail=tail, redact=redact))
+    write_followed(
+        _core.follow_report(
+            paths[0], filter=record_filter, tail=tail, redact=redact, no_detail=no_detail
+        )
+    )

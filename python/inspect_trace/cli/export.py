@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, redact_option
+from inspect_trace.cli.options import detail_option, files_argument, filter_options, redact_option
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ TABLES = ("parquet", "arrow")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @filter_options
 @redact_option
+@detail_option
 @click.option(
     "--tail",
     metavar="N",
@@ -51,6 +52,7 @@ def export_command(
     output: str,
     force: bool,
     redact: bool,
+    no_detail: bool,
     tail: int | None,
 ) -> None:
     """Write trace logs in the format of another tool.
@@ -75,7 +77,13 @@ def export_command(
         _require_pyarrow()
     kind = "typed-csv" if to in TABLES else to
     report = _core.export_report(
-        paths, kind, filter=record_filter, tail=tail, as_of=time.time(), redact=redact
+        paths,
+        kind,
+        filter=record_filter,
+        tail=tail,
+        as_of=time.time(),
+        redact=redact,
+        no_detail=no_detail,
     )
     if output == "-":
         write_report(report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspect_trace.cli.options import (
+    detail_option,
     files_argument,
     filter_options,
     json_option,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @part_options("Only the last N of these requests of each log.", "No more than N requests in all.")
 @click.option(
     "--failed",
@@ -38,6 +40,7 @@ def http_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     failed: bool,
     as_json: bool,
 ) -> None:
@@ -57,6 +60,7 @@ def http_command(
             tail=tail,
             limit=limit,
             redact=redact,
+            no_detail=no_detail,
             failed=failed,
             json=as_json,
             as_of=time.time(),

@@ -22,8 +22,28 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-COMMANDS = ("anomalies", "dump", "export", "http", "list", "run", "sql", "status", "tree", "verify")
+COMMANDS = (
+    "anomalies",
+    "completion",
+    "diff",
+    "dump",
+    "export",
+    "http",
+    "list",
+    "run",
+    "sql",
+    "stats",
+    "status",
+    "timeline",
+    "top",
+    "tree",
+    "verify",
+)
 """Each is the function `<name>_command` of the module `inspect_trace.cli.<name>`."""
+
+
+COMPLETE_VARIABLE = "_INSPECT_TRACE_COMPLETE"
+"""Set by the shell that wants to know how a command line may go on."""
 
 
 class TraceGroup(click.Group):
@@ -104,6 +124,11 @@ def run(args: Sequence[str], prog_name: str) -> int:
 
 def main(args: Sequence[str] | None = None, prog_name: str = "inspect-trace") -> None:
     """The `inspect-trace` script: run the command line and leave with its exit code."""
+    asked = os.environ.get(COMPLETE_VARIABLE)
+    if asked:
+        from inspect_trace.cli.completion import complete
+
+        sys.exit(complete(asked))
     code = run(sys.argv[1:] if args is None else args, prog_name)
     if code != 0:
         _drop_unwritten_output()

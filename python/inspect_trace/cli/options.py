@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from click.shell_completion import CompletionItem
+
     Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 EVENTS = ("enter", "exit", "cancel", "error", "timeout")
+GROUPS = ("action", "task", "sample", "detail", "model", "host")
 
 
 def _text(
@@ -106,7 +109,28 @@ _FILTER_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] 
 
 def files_argument(command: Command) -> Command:
     """Add any number of FILEs."""
-    return click.argument("files", metavar="[FILE]...", nargs=-1)(command)
+    return click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=_complete_files)(
+        command
+    )
+
+
+def _complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from inspect_trace.cli.completion import complete_files
+
+    return complete_files(ctx, param, incomplete)
+
+
+def by_option(command: Command) -> Command:
+    """Add `--by`, which says what actions are grouped by."""
+    return click.option(
+        "--by",
+        type=click.Choice(GROUPS),
+        default="action",
+        show_default=True,
+        help="Group actions by their kind, task, sample, detail, model (of Model actions) or host.",
+    )(command)
 
 
 def part_options(of_each: str, limit: str) -> Callable[[Command], Command]:
@@ -167,6 +191,16 @@ def redact_option(command: Command) -> Command:
         flag_value=False,
         default=True,
         help="Show keys, tokens and passwords too, which are REDACTED otherwise.",
+    )(command)
+
+
+def detail_option(command: Command) -> Command:
+    """Add `--no-detail`; the command gets `no_detail`."""
+    return click.option(
+        "--no-detail",
+        is_flag=True,
+        help="Leave out what was said (details, messages, errors, stacks, commands): only what "
+        "happened when, for how long, and how it ended.",
     )(command)
 
 

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from inspect_trace._core import Report
+    from inspect_trace.cli.progress import Progress
 
 
 class OutputClosed(Exception):  # noqa: N818 - not an error: the reader had enough
@@ -86,8 +87,11 @@ def _write_to(fd: int, report: Report) -> None:
         return
     from inspect_trace.cli.progress import Progress
 
-    progress = Progress(start_s=start_s, stdout_shows=report.streams and os.isatty(fd))
+    is_terminal = os.isatty(fd)
+    progress = Progress(start_s=start_s, stdout_shows=report.streams and is_terminal)
     try:
+        if is_terminal and not report.streams:
+            _write_at_end(report, progress)
         while report.write_to(fd, STEP_S):
             if report.progress is not None:
                 progress.show(*report.progress)
@@ -96,6 +100,21 @@ def _write_to(fd: int, report: Report) -> None:
                 complain(note)
     finally:
         progress.clear()
+
+
+def _write_at_end(report: Report, progress: Progress) -> None:
+    """Show how far it is until there is something to write, which must not follow on that line."""
+    from time import monotonic
+
+    shown_s = monotonic()
+    for chunk in report:
+        if chunk:
+            progress.clear()
+            write_chunk(chunk)
+            return
+        if report.progress is not None and monotonic() - shown_s >= STEP_S:
+            shown_s = monotonic()
+            progress.show(*report.progress)
 
 
 def complain(message: str) -> None:

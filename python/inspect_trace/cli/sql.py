@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, redact_option
+from inspect_trace.cli.options import detail_option, files_argument, filter_options, redact_option
 from inspect_trace.cli.output import complain, encodable, stdout_terminal, write_chunk
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ MAX_CELL_COLUMNS = 60
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array of objects.")
 def sql_command(
     query: str,
@@ -33,6 +34,7 @@ def sql_command(
     record_filter: Filter | None,
     *,
     redact: bool,
+    no_detail: bool,
     as_json: bool,
 ) -> None:
     """Ask trace logs in SQL.
@@ -59,7 +61,12 @@ def sql_command(
 
     paths = find_trace_files(files)
     report = _core.export_report(
-        paths, "typed-csv", filter=record_filter, as_of=time.time(), redact=redact
+        paths,
+        "typed-csv",
+        filter=record_filter,
+        as_of=time.time(),
+        redact=redact,
+        no_detail=no_detail,
     )
     # The records are in a file meanwhile: a query may go through them more than once.
     with tempfile.TemporaryDirectory(prefix="inspect-trace-sql-") as directory:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspect_trace.cli.options import (
+    detail_option,
     files_argument,
     filter_options,
     json_option,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @part_options(
     "Look only at the last N records of each log.",
     "No more than N outermost actions that ended; unfinished ones are always shown.",
@@ -41,6 +43,7 @@ def tree_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     running: bool,
     as_json: bool,
 ) -> None:
@@ -72,5 +75,6 @@ def tree_command(
             width=terminal.width,
             color=terminal.color,
             redact=redact,
+            no_detail=no_detail,
         )
     )

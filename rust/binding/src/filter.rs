@@ -20,7 +20,7 @@ impl Filter {
 }
 
 /// A number of seconds, or what `parse` makes of a text.
-fn seconds(
+pub(crate) fn seconds(
     value: Option<Bound<'_, PyAny>>,
     parse: impl Fn(&str) -> Result<f64, WrongValue>,
 ) -> PyResult<Option<f64>> {
@@ -68,6 +68,7 @@ impl Filter {
             min_duration_s: seconds(min_duration, parse_duration_s)?,
             samples: samples.unwrap_or_default(),
             tasks: tasks.unwrap_or_default(),
+            ..FilterOptions::default()
         };
         read::Filter::of(options).map(Self).map_err(|wrong| to_python(&wrong))
     }

@@ -21,6 +21,7 @@ mod guarded;
 mod handle;
 mod helpers;
 mod known_record;
+mod live;
 mod log_record;
 mod logging;
 mod logs;
@@ -60,6 +61,8 @@ mod _core {
     #[pymodule_export]
     use super::helpers::know_action_helpers;
     #[pymodule_export]
+    use super::live::{LiveAction, LiveCounter, LiveSnapshot, LiveView};
+    #[pymodule_export]
     use super::log_record::{format_record, new_trace_id};
     #[pymodule_export]
     use super::logging::use_fast_path;
@@ -71,8 +74,9 @@ mod _core {
     use super::remote::RemoteLogs;
     #[pymodule_export]
     use super::report::{
-        Report, anomalies_report, dump_report, export_report, follow_report, http_report,
-        list_report, terminal_safe, tree_report, verify_report,
+        Report, anomalies_report, diff_report, dump_report, export_report, follow_report,
+        http_report, list_report, stats_report, terminal_safe, timeline_report, tree_report,
+        verify_report,
     };
     #[pymodule_export]
     use super::span::ActionSpan;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use inspect_trace_core::analyze::http_request;
+use inspect_trace_core::Result;
+use inspect_trace_core::analyze::{By, http_request};
 use inspect_trace_core::read::ScanOptions;
 use inspect_trace_core::render::{
-    self, AnomaliesOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions, HttpOptions,
-    Output, TableStyle, TreeOptions, VerifyOptions,
+    self, AnomaliesOptions, DiffOptions, DumpFormat, DumpOptions, ExportFormat, ExportOptions,
+    HttpOptions, ListOptions, Output, StatsReportOptions, TableStyle, TimelineOptions, TreeOptions,
+    VerifyOptions,
 };
-use inspect_trace_core::{Result, store};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -128,7 +129,7 @@ fn write_until(
     }
 }
 
-fn open(
+pub(crate) fn open(
     py: Python<'_>,
     make: impl FnOnce() -> Result<Box<dyn render::Report>> + Send,
 ) -> PyResult<Report> {
@@ -137,7 +138,8 @@ fn open(
 
 /// All records of some logs as a JSON array, or as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = false))]
+#[pyo3(signature = (paths, *, filter = None, jsonl = false, tail = None, limit = None, redact = false, no_detail = false))]
+#[allow(clippy::too_many_arguments)] // the Python signature
 pub(crate) fn dump_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -146,34 +148,38 @@ pub(crate) fn dump_report(
     tail: Option<usize>,
     limit: Option<u64>,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = if jsonl { DumpFormat::JsonLines } else { DumpFormat::JsonArray };
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| wants.matches(record))?;
-    open(py, || render::dump_report(&logs, &filter, DumpOptions { format, limit, redact }))
+    open(py, || {
+        render::dump_report(&logs, &filter, DumpOptions { format, limit, redact, no_detail })
+    })
 }
 
 /// The records of a log, and then those that are appended, as JSON Lines.
 #[pyfunction]
-#[pyo3(signature = (path, *, filter = None, tail = None, redact = false))]
+#[pyo3(signature = (path, *, filter = None, tail = None, redact = false, no_detail = false))]
 pub(crate) fn follow_report(
     py: Python<'_>,
     path: PathBuf,
     filter: Option<&Bound<'_, Filter>>,
     tail: Option<usize>,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let log = log(py, path, tail, &filter)?;
-    open(py, || render::follow_report(&log, &filter, redact))
+    open(py, || render::follow_report(&log, &filter, redact, no_detail))
 }
 
 /// The HTTP records of a log, as a table or as JSON.
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, failed = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn http_report(
@@ -188,10 +194,11 @@ pub(crate) fn http_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let style = TableStyle { width, color };
-    let options = HttpOptions { failed, limit, redact, json, as_of_s: as_of, style };
+    let options = HttpOptions { failed, limit, redact, no_detail, json, as_of_s: as_of, style };
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| {
         wants.matches(record) && http_request(record).is_some_and(|r| r.failed || !failed)
@@ -203,7 +210,7 @@ pub(crate) fn http_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, show_all = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn anomalies_report(
@@ -218,12 +225,14 @@ pub(crate) fn anomalies_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let options = AnomaliesOptions {
         show_all,
         limit,
         redact,
+        no_detail,
         json,
         as_of_s: as_of,
         style: TableStyle { width, color },
@@ -237,7 +246,7 @@ pub(crate) fn anomalies_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, filter = None, running = false, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn tree_report(
@@ -252,20 +261,102 @@ pub(crate) fn tree_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let style = TableStyle { width, color };
     let as_of_s = as_of;
-    let options =
-        TreeOptions { running, limit, redact, json, as_of_s, style, ..TreeOptions::default() };
+    let options = TreeOptions {
+        running,
+        limit,
+        redact,
+        no_detail,
+        json,
+        as_of_s,
+        style,
+        ..TreeOptions::default()
+    };
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::tree_report(&logs, &filter, &options))
 }
 
+/// What the actions of some logs amount to, as tables or as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    paths, *, by, filter = None, slowest = 0, tail = None, limit = None, json = false, as_of,
+    width = None, color = false, redact = false
+))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
+pub(crate) fn stats_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    by: &str,
+    filter: Option<&Bound<'_, Filter>>,
+    slowest: usize,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+    width: Option<usize>,
+    color: bool,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let by = grouped_by(by)?;
+    let options = StatsReportOptions {
+        by,
+        slowest,
+        limit,
+        redact,
+        json,
+        as_of_s: as_of,
+        style: TableStyle { width, color },
+        ..StatsReportOptions::default()
+    };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::stats_report(&logs, &filter, &options))
+}
+
+/// What has changed from some logs to others, as a table or as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    before, after, *, by, filter = None, tail = None, limit = None, json = false, as_of,
+    width = None, color = false, redact = false
+))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
+pub(crate) fn diff_report(
+    py: Python<'_>,
+    before: Vec<PathBuf>,
+    after: Vec<PathBuf>,
+    by: &str,
+    filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    json: bool,
+    as_of: f64,
+    width: Option<usize>,
+    color: bool,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let (by, style) = (grouped_by(by)?, TableStyle { width, color });
+    let options =
+        DiffOptions { by, limit, redact, json, as_of_s: as_of, style, ..DiffOptions::default() };
+    let before = logs(py, before, tail, |_| true)?;
+    let after = logs(py, after, tail, |_| true)?;
+    open(py, || render::diff_report(&before, &after, &filter, &options))
+}
+
+fn grouped_by(name: &str) -> PyResult<By> {
+    By::of(name).ok_or_else(|| PyValueError::new_err(format!("'{name}' is nothing to group by")))
+}
+
 /// Some logs in the format of another tool: `perfetto`, `otlp`, `csv` or `typed-csv`.
 #[pyfunction]
-#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of, redact = false))]
+#[pyo3(signature = (paths, to, *, filter = None, tail = None, as_of, redact = false, no_detail = false))]
+#[allow(clippy::too_many_arguments)] // the Python signature
 pub(crate) fn export_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -274,6 +365,7 @@ pub(crate) fn export_report(
     tail: Option<usize>,
     as_of: f64,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let format = match to {
@@ -286,8 +378,29 @@ pub(crate) fn export_report(
     let shows_records = matches!(format, ExportFormat::Csv | ExportFormat::TypedCsv);
     let wants = filter.clone();
     let logs = logs(py, paths, tail, move |record| !shows_records || wants.matches(record))?;
-    let options = ExportOptions { format, as_of_s: as_of, redact, scan: ScanOptions::default() };
+    let options =
+        ExportOptions { format, as_of_s: as_of, redact, no_detail, scan: ScanOptions::default() };
     open(py, || render::export_report(&logs, &filter, &options))
+}
+
+/// The actions of some logs over time, as an HTML page.
+#[pyfunction]
+#[pyo3(signature = (paths, *, filter = None, tail = None, limit = None, as_of, redact = false))]
+pub(crate) fn timeline_report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    filter: Option<&Bound<'_, Filter>>,
+    tail: Option<usize>,
+    limit: Option<u64>,
+    as_of: f64,
+    redact: bool,
+) -> PyResult<Report> {
+    let filter = Filter::of(filter);
+    let limit = limit.unwrap_or(render::DEFAULT_TIMELINE_LIMIT);
+    let options = TimelineOptions { limit, redact, as_of_s: as_of, ..TimelineOptions::default() };
+    // Of the log's records, wanted or not: an action is known by all of its records.
+    let logs = logs(py, paths, tail, |_| true)?;
+    open(py, || render::timeline_report(&logs, &filter, &options))
 }
 
 /// What is wrong with some logs, as lines or as JSON.
@@ -304,34 +417,26 @@ pub(crate) fn verify_report(
     open(py, || render::verify_report(&with_parts(&paths), options))
 }
 
-/// One chunk that is there already.
-struct Ready(Option<Vec<u8>>);
-
-impl render::Report for Ready {
-    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.take())
-    }
-
-    fn skipped(&self) -> Option<String> {
-        None
-    }
-}
-
 /// The trace logs of a directory, as a table or as JSON.
 #[pyfunction]
-#[pyo3(signature = (directory, *, json = false, width = None, color = false))]
+#[pyo3(signature = (directory, *, long = false, no_detail = false, json = false, as_of, width = None, color = false))]
+#[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn list_report(
     py: Python<'_>,
     directory: PathBuf,
+    long: bool,
+    no_detail: bool,
     json: bool,
+    as_of: f64,
     width: Option<usize>,
     color: bool,
 ) -> PyResult<Report> {
+    let style = TableStyle { width, color };
     open(py, || {
-        let files = store::list(&directory)?;
-        let style = TableStyle { width, color };
-        let text = if json { render::list_json(&files) } else { render::list_table(&files, style) };
-        Ok(Box::new(Ready(Some(text.into_bytes()))))
+        render::list_report(
+            &directory,
+            ListOptions { long, no_detail, json, as_of_s: as_of, style },
+        )
     })
 }
 

@@ -54,6 +54,11 @@ impl TraceFile {
         self.0.parts
     }
 
+    #[getter]
+    fn command(&self) -> Option<Vec<String>> {
+        self.0.command.clone()
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "<TraceFile {} mtime={} size={} pid={:?} alive={:?}>",

@@ -1,5 +1,6 @@
 //! `LogWriter`: a record is encoded with the interpreter, and written without.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(crate) struct LogWriter(Arc<WatchedLog>);
 #[pymethods]
 impl LogWriter {
     #[staticmethod]
-    #[pyo3(signature = (directory, run_id, is_child, options=None, stall_s=0.0))]
+    #[pyo3(signature = (directory, run_id, is_child, options=None, stall_s=0.0, command=None))]
     fn create_in(
         py: Python<'_>,
         directory: PathBuf,
@@ -32,9 +33,12 @@ impl LogWriter {
         is_child: bool,
         options: Option<Options>,
         stall_s: f64,
+        command: Option<Vec<OsString>>,
     ) -> PyResult<Self> {
         prepare(py);
-        let run = RunInfo { run_id, is_child };
+        let command: Vec<_> =
+            command.into_iter().flatten().map(OsString::into_encoded_bytes).collect();
+        let run = RunInfo::new(run_id, is_child).with_command(&command);
         let options = options.map(to_core).transpose()?.unwrap_or_default();
         py.detach(|| CoreWriter::create_in_with(&directory, &run, options))
             .map(|core| Self(WatchedLog::new(py, core, stall_s)))

@@ -88,6 +88,7 @@ fn other_levels_are_no_requests() {
 fn options(json: bool, failed: bool, width: Option<usize>) -> HttpOptions {
     HttpOptions {
         redact: false,
+        no_detail: false,
         failed,
         limit: None,
         json,

@@ -278,7 +278,7 @@ fn the_report_notes_what_happens() {
     fs::rename(writer.path(), &path).unwrap();
     append(&path, format!("garbage\n{}{}", line("Wanted 1"), line("other")));
     let mut report =
-        follow_report(&Log::with_parts(&path), &Filter::new(Some("wanted")), false).unwrap();
+        follow_report(&Log::with_parts(&path), &Filter::new(Some("wanted")), false, false).unwrap();
     let mut notes = Vec::new();
     let output = |text: &str| Some(line(text).replace(": ", ":").replace(", ", ","));
     assert_eq!(next_output(&mut *report, &mut notes), output("Wanted 1"));

@@ -400,7 +400,8 @@ fn links_to_logs_are_followed() {
 #[test]
 fn reports_tell_what_was_skipped() {
     let log = Log::plain(format!("nonsense\n{}\n", line("a")));
-    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit: None };
+    let options =
+        DumpOptions { redact: false, no_detail: false, format: DumpFormat::JsonLines, limit: None };
     let report = dump_report(&[whole(&log.path)], &Filter::default(), options).unwrap();
     let (text, note) = print(report);
     assert_eq!(text.lines().count(), 1);

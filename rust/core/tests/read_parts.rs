@@ -75,7 +75,8 @@ fn output(mut report: Box<dyn Report>) -> (String, Vec<String>, Option<String>) 
 }
 
 fn dump(logs: &[Log], limit: Option<u64>) -> (String, Vec<String>, Option<String>) {
-    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit };
+    let options =
+        DumpOptions { redact: false, no_detail: false, format: DumpFormat::JsonLines, limit };
     output(render::dump_report(logs, &Filter::default(), options).unwrap())
 }
 
@@ -151,7 +152,8 @@ fn unreadable_parts_are_told() {
     let live = rotated(&dir, &[&line("a")], &line("b"));
     let found = Log::with_parts(&live);
     fs::remove_file(format!("{}.gz", part_path(&live, 1).display())).unwrap();
-    let options = DumpOptions { redact: false, format: DumpFormat::JsonLines, limit: None };
+    let options =
+        DumpOptions { redact: false, no_detail: false, format: DumpFormat::JsonLines, limit: None };
     let mut report = render::dump_report(&[found], &Filter::default(), options).unwrap();
     let mut text = Vec::new();
     while let Some(chunk) = report.next_chunk().unwrap() {
@@ -187,6 +189,7 @@ fn actions_go_through_parts() {
 
     let options = AnomaliesOptions {
         redact: false,
+        no_detail: false,
         show_all: true,
         limit: None,
         json: true,
@@ -396,7 +399,7 @@ fn removed_parts_are_noted() {
     }
     fs::write(&live, line("live")).unwrap();
     let mut report =
-        render::follow_report(&Log::with_parts(&live), &Filter::default(), false).unwrap();
+        render::follow_report(&Log::with_parts(&live), &Filter::default(), false, false).unwrap();
     fs::remove_file(part_path(&live, 1)).unwrap();
     let (mut text, mut notes) = (Vec::new(), Vec::new());
     eventually("all lines", || {

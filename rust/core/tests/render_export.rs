@@ -12,7 +12,8 @@ use serde_json::Value;
 
 fn export(text: &str, filter: &Filter, format: ExportFormat, scan: ScanOptions) -> String {
     let log = Log::plain(text);
-    let options = ExportOptions { format, as_of_s: 1_700_000_100.0, redact: false, scan };
+    let options =
+        ExportOptions { format, as_of_s: 1_700_000_100.0, redact: false, no_detail: false, scan };
     let text = print(export_report(&[log.whole()], filter, &options).unwrap()).0;
     text.replace(log.path.to_str().unwrap(), "LOG").replace("inspect-trace", "")
 }

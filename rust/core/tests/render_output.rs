@@ -3,21 +3,24 @@
 
 mod read_support;
 
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
 use inspect_trace_core::analyze::Diagnosis;
 use inspect_trace_core::analyze::scan_anomalies;
 use inspect_trace_core::read::Filter;
 use inspect_trace_core::render::{
-    AnomaliesOptions, Diagnosed, DumpFormat, DumpOptions, TableStyle, anomalies_json,
-    anomalies_report, anomalies_table, dump_report, list_json, list_table,
+    AnomaliesOptions, Diagnosed, DumpFormat, DumpOptions, ListOptions, TableStyle, anomalies_json,
+    anomalies_report, anomalies_table, dump_report, list_report,
 };
-use inspect_trace_core::store::{ProcessStatus, TraceFile};
+use inspect_trace_core::store::ProcessStatus;
 use proptest::prelude::*;
 use read_support::{Log, action, dump, line, print, whole};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 const JSON_ARRAY: DumpOptions =
-    DumpOptions { redact: false, format: DumpFormat::JsonArray, limit: None };
+    DumpOptions { redact: false, no_detail: false, format: DumpFormat::JsonArray, limit: None };
 
 const PIPE: TableStyle = TableStyle { width: None, color: false };
 
@@ -136,6 +139,7 @@ fn diagnosed(log: &Log, alive: Option<bool>) -> [Diagnosed; 1] {
 fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
     let options = AnomaliesOptions {
         redact: false,
+        no_detail: false,
         show_all: false,
         limit: None,
         json: true,
@@ -146,8 +150,15 @@ fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {
 }
 
 fn table_of(log: &Log, alive: Option<bool>, show_all: bool, style: TableStyle) -> String {
-    let options =
-        AnomaliesOptions { redact: false, show_all, limit: None, json: false, as_of_s: 0.0, style };
+    let options = AnomaliesOptions {
+        redact: false,
+        no_detail: false,
+        show_all,
+        limit: None,
+        json: false,
+        as_of_s: 0.0,
+        style,
+    };
     anomalies_table(&diagnosed(log, alive), false, &options)
 }
 
@@ -395,6 +406,7 @@ fn the_report_is_the_table_or_the_json() {
     for json in [false, true] {
         let options = AnomaliesOptions {
             redact: false,
+            no_detail: false,
             show_all: false,
             limit: None,
             json,
@@ -409,58 +421,67 @@ fn the_report_is_the_table_or_the_json() {
     }
 }
 
-fn trace_files() -> Vec<TraceFile> {
-    vec![
-        TraceFile {
-            path: "/traces/trace-7.log".into(),
-            mtime_s: 1_795_429_345.5,
-            size_bytes: 12,
-            pid: Some(7),
-            alive: Some(true),
-            run_id: Some("r\u{e9}".to_owned()),
-            is_child: false,
-            parts: 0,
-        },
-        TraceFile {
-            path: "/traces/a b\u{1b}[2J.log.gz".into(),
-            mtime_s: f64::NAN,
-            size_bytes: 0,
-            pid: None,
-            alive: None,
-            run_id: None,
-            is_child: true,
-            parts: 0,
-        },
-    ]
+/// What is listed of a directory.
+fn listed(directory: &Path, json: bool, style: TableStyle) -> String {
+    let options =
+        ListOptions { long: false, no_detail: false, json, as_of_s: 1_795_429_400.0, style };
+    print(list_report(directory, options).unwrap()).0
+}
+
+fn directory_with_logs() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let text = line("first") + "\n" + &line(r#"last", "task": "t\u001b[2J"#) + "\n";
+    for (name, text, epoch_s) in [
+        ("trace-4194305.log", text.as_str(), 1_795_429_345_u64),
+        ("a b\u{1b}[2J.log.gz", "", 1_795_429_300),
+    ] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let modified = UNIX_EPOCH + Duration::from_secs(epoch_s);
+        std::fs::File::open(path).unwrap().set_modified(modified).unwrap();
+    }
+    directory
 }
 
 /// The listing has the reference's keys first, and more.
 #[test]
 fn listings_are_json() {
-    let text = list_json(&trace_files());
+    let directory = directory_with_logs();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let text = listed(directory.path(), true, PIPE);
     let value: Value = serde_json::from_str(&text).unwrap();
+    let first_s = value[0]["started_at"].as_f64().unwrap();
+    assert!(value[0].as_object().unwrap().keys().take(2).eq(["file", "mtime"]));
     assert_eq!(
         value,
         serde_json::json!([
-            {"file": "/traces/trace-7.log", "mtime": 1_795_429_345.5, "size": 12, "pid": 7,
-             "alive": true, "run_id": "ré", "is_child": false, "parts": 0},
-            {"file": "/traces/a b\u{1b}[2J.log.gz", "mtime": null, "size": 0, "pid": null,
-             "alive": null, "run_id": null, "is_child": true, "parts": 0},
+            {"file": path("trace-4194305.log"), "mtime": 1_795_429_345.0,
+             "size": std::fs::metadata(path("trace-4194305.log")).unwrap().len(), "pid": 4_194_305,
+             "alive": false, "run_id": null, "is_child": false, "parts": 0, "command": null,
+             "task": "t\u{1b}[2J", "started_at": first_s, "ended_at": first_s, "duration_s": 0.0},
+            {"file": path("a b\u{1b}[2J.log.gz"), "mtime": 1_795_429_300.0, "size": 0, "pid": null,
+             "alive": false, "run_id": null, "is_child": false, "parts": 0, "command": null,
+             "task": null, "started_at": null, "ended_at": 1_795_429_300.0, "duration_s": null},
         ])
     );
-    assert_eq!(list_json(&[]), "[]\n");
+    assert_eq!(listed(&directory.path().join("none"), true, PIPE), "[]\n");
 }
 
-/// The table shows paths ready for a shell, marks live logs, and is safe to print.
+/// The table shows paths ready for a shell, and is safe to print.
 #[test]
 fn listings_are_tables() {
-    let text = list_table(&trace_files(), TableStyle { width: Some(20), color: false });
+    let directory = directory_with_logs();
+    let text = listed(directory.path(), false, PIPE);
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 3);
-    assert!(lines[0].starts_with("Time") && lines[0].contains("Trace File"));
-    assert!(lines[1].contains("-Nov ") && lines[1].ends_with("  running"), "{text}");
-    assert!(lines[2].starts_with('-') && lines[2].ends_with("'/traces/a b\\x1b[2J.log.gz'"));
-    assert_eq!(list_table(&[], PIPE), "No trace files.\n");
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("Time") && lines[0].contains("  Trace File  "));
+    assert!(lines[1].contains("-Nov ") && lines[1].ends_with("  task t\\x1b[2J"), "{text}");
+    assert!(lines[2].contains("/a b\\x1b[2J.log.gz'  ended "), "{text}");
+    let narrow = listed(directory.path(), false, TableStyle { width: Some(60), color: false });
+    let table = narrow.lines().skip(2).take(3);
+    assert!(table.clone().all(|line| line.width() <= 60), "{narrow}");
+    assert!(table.skip(2).all(|line| line.contains("  'a b\\x1b[2J.log.gz'  ")), "{narrow}");
+    assert_eq!(listed(&directory.path().join("none"), false, PIPE), "No trace files.\n");
 }
 
 proptest! {

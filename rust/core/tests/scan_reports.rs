@@ -30,13 +30,21 @@ fn dumped(
     limit: Option<u64>,
     scan: ScanOptions,
 ) -> (String, Vec<String>, Option<String>) {
-    let options = DumpOptions { redact: false, format, limit };
+    let options = DumpOptions { redact: false, no_detail: false, format, limit };
     printed(dump_report_with(logs, &Filter::default(), options, scan).unwrap())
 }
 
 fn http(logs: &[Log], json: bool, limit: Option<u64>, scan: ScanOptions) -> String {
     let style = TableStyle { width: None, ..TableStyle::default() };
-    let options = HttpOptions { redact: false, failed: false, limit, json, as_of_s: 1.5, style };
+    let options = HttpOptions {
+        redact: false,
+        no_detail: false,
+        failed: false,
+        limit,
+        json,
+        as_of_s: 1.5,
+        style,
+    };
     printed(http_report_with(logs, &Filter::default(), &options, scan).unwrap()).0
 }
 

@@ -52,7 +52,8 @@ fn read(c: &mut Criterion) {
     let text = log::log(LOG_BYTES);
     fs::write(&path, &text).unwrap();
     let logs = [Log::whole(&path)];
-    let options = DumpOptions { redact: false, format: DumpFormat::JsonArray, limit: None };
+    let options =
+        DumpOptions { redact: false, no_detail: false, format: DumpFormat::JsonArray, limit: None };
     let all = Filter::new(None);
     let few = Filter::new(Some("sample=s-25\n"));
 

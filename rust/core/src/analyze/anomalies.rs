@@ -137,6 +137,8 @@ pub enum Outcomes {
     All,
     /// Open and cancelled actions: those that failed or timed out take no time and no memory then.
     OpenAndCancelled,
+    /// Open actions alone.
+    Open,
 }
 
 /// How a log is scanned for anomalies.
@@ -179,7 +181,7 @@ impl BlockMap for AnomaliesMap {
         _output: &mut Option<AnomaliesPartial>,
     ) {
         let start = self.starts[file];
-        scratch.take_in(&self.filter, self.outcomes, start, block, skipped);
+        scratch.take_in(&self.filter, self.outcomes, start, block, skipped, |_, _| {});
     }
 
     fn end_part(&self, scratch: &mut BlockScan, output: &mut Option<AnomaliesPartial>) {

@@ -69,7 +69,8 @@ impl<'a> Texts<'a> {
 }
 
 impl BlockScan {
-    /// Takes in the records of `block` from `start` (an offset in the log) on.
+    /// Takes in the records of `block` from `start` (an offset in the log) on. Each record that counts
+    /// and tells that an action ended, whether or not that is wanted, is given to `ended`.
     pub(super) fn take_in(
         &mut self,
         filter: &Filter,
@@ -77,6 +78,7 @@ impl BlockScan {
         start: u64,
         block: &Block,
         skipped: &mut Skipped,
+        mut ended: impl FnMut(&Record<'_>, Event),
     ) {
         let Self { cursor, partial, actions, texts } = self;
         let partial = partial.get_or_insert_with(|| AnomaliesPartial::in_the_middle(filter));
@@ -92,13 +94,19 @@ impl BlockScan {
                 }
                 continue;
             };
-            if outcomes == Outcomes::OpenAndCancelled
-                && matches!(event, Event::Error | Event::Timeout)
-            {
-                // It has ended: that is all that is wanted of it.
-                event = Event::Exit;
-            }
+            let is_unwanted = match outcomes {
+                Outcomes::All => false,
+                Outcomes::OpenAndCancelled => matches!(event, Event::Error | Event::Timeout),
+                Outcomes::Open => event != Event::Enter,
+            };
             if filter.matches_action_record(&record) {
+                if event != Event::Enter {
+                    ended(&record, event);
+                }
+                if is_unwanted {
+                    // It has ended: that is all that is wanted of it.
+                    event = Event::Exit;
+                }
                 observe(actions, texts, partial, block, &record, event);
             }
         }

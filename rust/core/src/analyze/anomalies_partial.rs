@@ -42,6 +42,18 @@ pub struct AnomaliesPartial {
     pub(super) times: Times,
 }
 
+/// Something by hash and id.
+type ById<T> = Vec<(u64, Box<[u8]>, T)>;
+
+/// What some consecutive records change.
+pub(super) struct Changes {
+    pub(super) closed: IdList,
+    pub(super) opened: ById<Kept>,
+    /// The lines that tell where actions wait that are open, or may be.
+    pub(super) stalls: ById<Box<[u8]>>,
+    pub(super) times: Times,
+}
+
 /// When records were made, and how many there are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Times {
@@ -114,6 +126,19 @@ impl AnomaliesPartial {
             last_timestamps_by_pid: self.times.last_by_pid,
             records: self.times.records,
             skipped,
+        }
+    }
+
+    /// What it changes in the state of the records before it: which ids have ended, which actions are
+    /// open since then, in the order in which they began, and where open ones wait.
+    pub(super) fn into_changes(self) -> Changes {
+        let mut opened: Vec<_> = self.running.into_rows().collect();
+        opened.sort_unstable_by_key(|(_, _, kept)| kept.place);
+        Changes {
+            closed: self.closed.unwrap_or_default(),
+            opened,
+            stalls: self.stalls.into_rows().collect(),
+            times: self.times,
         }
     }
 
@@ -273,7 +298,7 @@ impl Partial for AnomaliesPartial {
 }
 
 /// The frames in a record that tells where an action waits, as JSON text.
-fn stack_of(line: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn stack_of(line: &[u8]) -> Option<Vec<u8>> {
     let record = parse_record(line).ok()?;
     let stack = record.get(b"stack").filter(|stack| stack.kind() == Kind::Array)?;
     Some(stack.raw().to_vec())

@@ -247,7 +247,7 @@ pub(super) fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
 }
 
 /// The parts of a log that are over.
-fn parts(log: &Log) -> Vec<PathBuf> {
+pub(super) fn parts(log: &Log) -> Vec<PathBuf> {
     let over = log.files.iter().filter(|file| file.is_finished_part());
     over.map(|file| file.path().to_owned()).collect()
 }

@@ -26,14 +26,45 @@ pub fn http_request(record: &Record<'_>) -> Option<HttpRequest> {
         return None;
     }
     let message = record.message().into_owned();
-    let text = to_str_lossy(&message);
-    let status = status(&text);
-    let failed = match status {
-        Some(status) => status >= 400,
-        None => tells_of_failure(&text),
-    };
+    let HttpOutcome { status, failed, .. } = HttpOutcome::of(&message);
     let timestamp = record.timestamp().into_owned();
-    Some(HttpRequest { timestamp, message: message.clone(), status, failed })
+    Some(HttpRequest { timestamp, message, status, failed })
+}
+
+/// What a record of level HTTP tells of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HttpOutcome {
+    /// The status of the response, where the message tells one.
+    pub(crate) status: Option<u16>,
+    /// As [`HttpRequest::failed`].
+    pub(crate) failed: bool,
+    /// Whether there is no status, and the message tells that a request is made again.
+    pub(crate) retry: bool,
+}
+
+impl HttpOutcome {
+    fn of(message: &[u8]) -> Self {
+        let text = to_str_lossy(message);
+        let status = status(&text);
+        match status {
+            Some(code) => Self { status, failed: code >= 400, retry: false },
+            None => Self {
+                status,
+                failed: tells_of(&text, is_failure),
+                retry: tells_of(&text, is_retry),
+            },
+        }
+    }
+
+    /// Whether it tells of a request at all, and not of the state of things.
+    pub(crate) fn is_request(self) -> bool {
+        self.status.is_some() || self.failed
+    }
+}
+
+/// What a record tells of a request, if it is of level HTTP.
+pub(crate) fn http_outcome(record: &Record<'_>) -> Option<HttpOutcome> {
+    (*record.level() == *LEVEL).then(|| HttpOutcome::of(&record.message()))
 }
 
 /// The status in `... "HTTP/1.1 429 Too Many Requests"` or in `... - 429`.
@@ -66,10 +97,10 @@ fn status_code(text: &str) -> Option<u16> {
     text.parse().ok().filter(|code| is_code && (100..600).contains(code))
 }
 
-/// Whether a message without a status tells of a failure. Reports on the state of things, which
-/// begin with one word in brackets (`[Throughput] ...`), do not, whatever they mention; brackets
-/// with several words in them name the sample.
-fn tells_of_failure(text: &str) -> bool {
+/// Whether one of the words of a message without a status is one of those, told with the word before.
+/// Reports on the state of things, which begin with one word in brackets (`[Throughput] ...`), tell of
+/// nothing, whatever they mention; brackets with several words in them name the sample.
+fn tells_of(text: &str, is_it: impl Fn(&str, &str) -> bool) -> bool {
     let mut body = without_context(text);
     if let Some((bracket, rest)) = body.strip_prefix('[').and_then(|text| text.split_once(']')) {
         if !bracket.contains(char::is_whitespace) {
@@ -83,17 +114,38 @@ fn tells_of_failure(text: &str) -> bool {
         .filter(|word| !word.contains("://"))
         .flat_map(|word| word.split(|c: char| !c.is_ascii_alphabetic()))
         .map(str::to_ascii_lowercase);
-    let mut timed = false;
+    let mut before = String::new();
     for word in words.filter(|word| !word.is_empty()) {
-        match word.as_str() {
-            "retry" | "retries" | "retried" | "retrying" | "error" | "errors" | "fail"
-            | "fails" | "failed" | "failure" | "failing" | "timeout" | "timeouts" => return true,
-            "out" if timed => return true,
-            other if other.ends_with("error") || other.ends_with("timeout") => return true,
-            other => timed = other == "timed",
+        if is_it(&word, &before) {
+            return true;
         }
+        before = word;
     }
     false
+}
+
+fn is_retry(word: &str, _before: &str) -> bool {
+    matches!(word, "retry" | "retries" | "retried" | "retrying")
+}
+
+fn is_failure(word: &str, before: &str) -> bool {
+    let is_one = matches!(
+        word,
+        "error"
+            | "errors"
+            | "fail"
+            | "fails"
+            | "failed"
+            | "failure"
+            | "failing"
+            | "timeout"
+            | "timeouts"
+    );
+    is_one
+        || is_retry(word, before)
+        || (word == "out" && before == "timed")
+        || word.ends_with("error")
+        || word.ends_with("timeout")
 }
 
 /// The message without the line that says which sample it belongs to.

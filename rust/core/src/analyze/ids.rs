@@ -34,6 +34,25 @@ impl<V> IdMap<V> {
         self.0.find(hash, |row| *row.id == *id).map(|row| &row.value)
     }
 
+    pub(crate) fn get_mut(&mut self, hash: u64, id: &[u8]) -> Option<&mut V> {
+        self.0.find_mut(hash, |row| *row.id == *id).map(|row| &mut row.value)
+    }
+
+    /// The value of an id; a new one where there is none.
+    pub(crate) fn entry(&mut self, hash: u64, id: &[u8]) -> &mut V
+    where
+        V: Default,
+    {
+        let entry = self.0.entry(hash, |row| *row.id == *id, |row| row.hash);
+        let new = || Row { hash, id: id.into(), value: V::default() };
+        &mut entry.or_insert_with(new).into_mut().value
+    }
+
+    /// All of it: hashes, ids and values.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8], &V)> {
+        self.0.iter().map(|row| (row.hash, &*row.id, &row.value))
+    }
+
     pub(crate) fn remove(&mut self, hash: u64, id: &[u8]) -> Option<V> {
         let entry = self.0.find_entry(hash, |row| *row.id == *id).ok()?;
         Some(entry.remove().0.value)

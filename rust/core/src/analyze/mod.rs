@@ -6,11 +6,24 @@
 pub mod anomalies;
 mod anomalies_block;
 mod anomalies_partial;
+pub mod by;
+pub mod changes;
 pub mod diagnoses;
 pub mod diagnosis;
+pub mod durations;
+pub mod groups;
 pub mod http;
 pub(crate) mod ids;
+pub mod live;
+mod live_blocks;
+mod live_log;
+mod live_snapshot;
+pub(crate) mod nesting;
+pub mod over_time;
+pub mod slowest;
 pub(crate) mod spans;
+pub mod stats;
+pub(crate) mod totals;
 pub(crate) mod tree;
 mod tree_guess;
 
@@ -19,9 +32,21 @@ pub use anomalies::{
     scan_anomalies_with,
 };
 pub use anomalies_partial::AnomaliesPartial;
+pub use by::By;
+pub use changes::{Change, changes};
 pub use diagnoses::DiagnosesScan;
 pub use diagnosis::{DatedAction, Diagnosis, DiagnosisScan, diagnose};
+pub use durations::Durations;
+pub use groups::{Group, Tally};
 pub use http::{HttpRequest, http_request};
+pub use live::{LiveOptions, LivePlace, LiveView};
+pub(crate) use live_log::redact_action;
+pub use live_snapshot::{
+    EndedAction, LiveAction, LiveChoice, LiveCounter, LiveLogStatus, LiveOrder, LiveSnapshot,
+};
+pub use over_time::OverTime;
+pub use slowest::SlowAction;
+pub use stats::{HttpTallies, HttpTally, Stats, StatsOptions, StatsPartial};
 pub use tree::MAX_HELD_BYTES;
 
 pub use crate::timestamp;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::metadata::{short_json, short_name};
 use crate::read::{
     ActionSpan, Block, BlockMap, Filter, Kind, LineCursor, Log, Skipped, to_str_lossy,
 };
@@ -55,12 +56,15 @@ pub(crate) struct Span {
 
 impl ActionRecord {
     fn of(record: &Record<'_>, event: Event, matches: bool, shown: Shown) -> Option<Self> {
-        let id = |name| record.text(name).map(|text| Box::from(&*text));
+        let id = |name| record.text(name).map(|text| Box::from(&*shown.id(&text)));
         let text = |name| record.text(name).map(|text| Box::from(&*shown.text(&text)));
         let finite = |number: Option<f64>| number.filter(|number| number.is_finite());
         let json = |name| {
             let value = record.value(name)?;
-            (value.kind() != Kind::Null).then(|| Box::from(&*shown.json(value.raw())))
+            if value.kind() == Kind::Null {
+                return None;
+            }
+            shown.json(value.raw()).map(|json| Box::from(&*json))
         };
         let trace_id: Box<[u8]> = id(Name::TraceId)?;
         let timestamp_s = timestamp::parse_epoch_s(&record.timestamp());
@@ -79,16 +83,24 @@ impl ActionRecord {
             timestamp_s,
             span: Span {
                 action: text(Name::Action)?,
-                detail: text(Name::Detail).or_else(|| text(Name::Message)).unwrap_or_default(),
+                detail: if shown.no_detail {
+                    Box::default()
+                } else {
+                    text(Name::Detail).or_else(|| text(Name::Message)).unwrap_or_default()
+                },
                 trace_id,
                 parent_id: id(Name::ParentId),
                 event,
                 start_s,
                 end_s,
                 duration_s,
-                error: text(Name::Error),
+                error: if shown.no_detail { None } else { text(Name::Error) },
                 error_type: text(Name::ErrorType),
-                stacktrace: if shown.stacks { text(Name::Stacktrace) } else { None },
+                stacktrace: if shown.stacks && !shown.no_detail {
+                    text(Name::Stacktrace)
+                } else {
+                    None
+                },
                 task: json(Name::Task),
                 sample_id: json(Name::SampleId),
                 epoch: json(Name::Epoch),
@@ -168,7 +180,29 @@ impl Span {
 #[derive(Debug, Default)]
 pub(crate) struct ActionRecords {
     pub(crate) records: Vec<ActionRecord>,
+    /// Only if they are to be shown.
+    pub(crate) stalls: Vec<Stall>,
     pub(crate) times: Times,
+}
+
+/// What a record tells of where an action waits.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    /// How many of the action records come before it.
+    pub(crate) at: usize,
+    pub(crate) hash: u64,
+    pub(crate) trace_id: Box<[u8]>,
+    /// The JSON text of a list of frames.
+    pub(crate) frames: Box<[u8]>,
+}
+
+impl Stall {
+    fn of(record: &Record<'_>, at: usize, shown: Shown) -> Option<Self> {
+        let trace_id: Box<[u8]> = Box::from(&*record.trace_id()?);
+        let frames = record.get(b"stack").filter(|frames| frames.kind() == Kind::Array)?;
+        let frames = Box::from(&*shown.json(frames.raw())?);
+        Some(Self { at, hash: hash_id(&trace_id), trace_id, frames })
+    }
 }
 
 /// Picks the action records out of a block.
@@ -184,17 +218,27 @@ pub(crate) struct SpanMap {
 pub(crate) struct Shown {
     /// Stack traces too.
     pub(crate) stacks: bool,
+    /// Where actions wait, too.
+    pub(crate) stalls: bool,
     /// No keys, tokens and passwords.
     pub(crate) redact: bool,
+    /// No texts but short names: see [`crate::metadata`].
+    pub(crate) no_detail: bool,
 }
 
 impl Shown {
     fn text(self, text: &[u8]) -> Cow<'_, [u8]> {
-        if self.redact { redact(text) } else { Cow::Borrowed(text) }
+        let text = if self.redact { redact(text) } else { Cow::Borrowed(text) };
+        if self.no_detail { Cow::Owned(short_name(&text).into_owned()) } else { text }
     }
 
-    fn json(self, json: &[u8]) -> Cow<'_, [u8]> {
-        if self.redact { redact_json(json) } else { Cow::Borrowed(json) }
+    fn id(self, id: &[u8]) -> Cow<'_, [u8]> {
+        if self.no_detail { short_name(id) } else { Cow::Borrowed(id) }
+    }
+
+    fn json(self, json: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let json = if self.redact { redact_json(json) } else { Cow::Borrowed(json) };
+        if self.no_detail { Some(Cow::Owned(short_json(&json)?.into_owned())) } else { Some(json) }
     }
 }
 
@@ -221,7 +265,12 @@ impl BlockMap for SpanMap {
                 continue;
             }
             found.times.observe(&record);
-            let Some(event) = record.event() else { continue };
+            let Some(event) = record.event() else {
+                if self.shown.stalls && record.is_stall() {
+                    found.stalls.extend(Stall::of(&record, found.records.len(), self.shown));
+                }
+                continue;
+            };
             let matches = self.filter.matches_action_record(&record);
             found.records.extend(ActionRecord::of(&record, event, matches, self.shown));
         }
@@ -280,24 +329,39 @@ impl LogEnd {
         self.process.pid
     }
 
-    /// Dates an open action: until now while its process lives, or may live, and else until the last
-    /// record of that. (A forked child is asked for after the log was read: what it ended in the
-    /// moment before its death may be shown as interrupted.)
-    pub(crate) fn judge(&mut self, span: &mut Span) {
+    /// Whether that lives, as far as it can be told.
+    pub(crate) fn is_alive(&self) -> Option<bool> {
+        self.process.alive
+    }
+
+    /// Until when an open action of a process lasts, and whether it was interrupted: now while the
+    /// process lives, or may live, and else its last record. (A forked child is asked for after the log
+    /// was read: what it ended in the moment before its death may be shown as interrupted.)
+    fn until(&mut self, pid: Option<u32>) -> (Option<f64>, bool) {
         let Times { last_s, last_main_s, last_by_pid, .. } = &self.times;
-        let ended_at_s = match span.pid {
+        let (alive, last_s) = match pid {
             Some(pid) if Some(pid) != self.process.pid => {
                 let log = &self.log;
                 let alive = self.children.entry(pid).or_insert_with(|| writer_alive(log, pid));
-                (*alive == Some(false)).then(|| last_by_pid.get(&pid).copied().or(*last_s))
+                (*alive, last_by_pid.get(&pid).copied().or(*last_s))
             }
-            _ => (self.process.alive == Some(false)).then(|| last_main_s.or(*last_s)),
+            _ => (self.process.alive, last_main_s.or(*last_s)),
         };
-        span.interrupted = ended_at_s.is_some();
-        span.end_s = match ended_at_s {
-            Some(ended_at_s) => ended_at_s.or(span.start_s),
-            None => Some(self.as_of_s),
-        };
+        if alive == Some(false) { (last_s, true) } else { (Some(self.as_of_s), false) }
+    }
+
+    /// What a filter selects an open action by that began then.
+    pub(crate) fn open_span(&mut self, start_s: Option<f64>, pid: Option<u32>) -> ActionSpan {
+        let (end_s, _) = self.until(pid);
+        let elapsed_s = end_s.zip(start_s).map_or(0.0, |(end_s, start_s)| end_s - start_s);
+        ActionSpan { event: Event::Enter, start_s, end_s, duration_s: elapsed_s.max(0.0) }
+    }
+
+    /// Dates an open action.
+    pub(crate) fn judge(&mut self, span: &mut Span) {
+        let (until_s, interrupted) = self.until(span.pid);
+        span.interrupted = interrupted;
+        span.end_s = if interrupted { until_s.or(span.start_s) } else { until_s };
         let elapsed_s = || Some((span.end_s? - span.start_s?).max(0.0));
         span.duration_s = span.duration_s.or_else(elapsed_s);
     }

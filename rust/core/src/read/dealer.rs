@@ -55,6 +55,8 @@ pub(super) enum TaskSource {
     Members { file: Arc<Stored>, members: Vec<MemberAt> },
     /// The next blocks of a stream.
     Stream(Box<Blocks>),
+    /// To be opened, which waits for the network; then it is dealt out.
+    Unopened(LogFile),
     /// Nothing: the log cannot be read.
     Failed(Error),
 }
@@ -79,7 +81,10 @@ impl MemberAt {
 
 enum Stage {
     Unopened,
+    /// A thread opens it.
+    Opening,
     Opened(Opened),
+    Refused(Error),
     Ranges {
         file: Arc<PlainLog>,
         length: u64,
@@ -105,10 +110,11 @@ struct Entry {
     void_from: u64,
 }
 
-/// A file, and where to begin in it.
+/// A file, and where to begin and to end in it.
 struct ToRead {
     file: LogFile,
     start: u64,
+    end: Option<u64>,
 }
 
 /// Deals out the parts of some files, which are called logs here: those of all logs, one after the
@@ -127,8 +133,12 @@ impl Dealer {
         let entry =
             || Entry { stage: Stage::Unopened, part: 0, generation: 0, void_from: u64::MAX };
         let files = |log: &Log| {
-            let read = |(file, start): (&LogFile, u64)| ToRead { file: file.clone(), start };
-            log.files.iter().zip(log.starts()).map(read).collect::<Vec<_>>()
+            let read = |((file, start), end): ((&LogFile, u64), Option<u64>)| ToRead {
+                file: file.clone(),
+                start,
+                end,
+            };
+            log.files.iter().zip(log.starts()).zip(log.ends()).map(read).collect::<Vec<_>>()
         };
         let logs: Vec<_> = logs.iter().flat_map(files).collect();
         Self {
@@ -142,7 +152,9 @@ impl Dealer {
 
     /// Opens the first log ahead of its turn.
     pub(super) fn open_first(&mut self) -> Result<()> {
-        if let (Some(log), Some(entry)) = (self.logs.first(), self.entries.first_mut()) {
+        if let (Some(log), Some(entry)) = (self.logs.first(), self.entries.first_mut())
+            && log.file.object().is_none()
+        {
             entry.stage = Stage::Opened(blocks::open_file(&log.file)?);
         }
         Ok(())
@@ -175,6 +187,15 @@ impl Dealer {
             if !room && part != needed.1 {
                 return None;
             }
+            let (file, entry) = (&self.logs[log].file, &mut self.entries[log]);
+            if let Stage::Unopened = entry.stage
+                && file.object().is_some()
+            {
+                entry.stage = Stage::Opening;
+                let ticket = Ticket { log, part, generation: entry.generation };
+                let source = TaskSource::Unopened(file.clone());
+                return Some(Task { ticket, last: false, source });
+            }
             if let Some((source, last)) = self.next_source(log) {
                 let entry = &mut self.entries[log];
                 let generation = entry.generation;
@@ -188,7 +209,7 @@ impl Dealer {
     /// Where the next part of a log comes from, and whether it is the last one.
     fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
         let chunk_bytes = self.chunk_bytes();
-        let ToRead { file, start } = &self.logs[index];
+        let ToRead { file, start, end } = &self.logs[index];
         let path = file.path();
         let entry = &mut self.entries[index];
         if let Stage::Unopened = entry.stage {
@@ -200,10 +221,15 @@ impl Dealer {
                 }
             }
         }
+        if let Stage::Refused(_) = entry.stage
+            && let Stage::Refused(error) = std::mem::replace(&mut entry.stage, Stage::Dealt)
+        {
+            return Some((TaskSource::Failed(error), true));
+        }
         if let Stage::Opened(_) = entry.stage
             && let Stage::Opened(opened) = std::mem::replace(&mut entry.stage, Stage::Dealt)
         {
-            match begin(path, opened, *start, chunk_bytes, &self.stop) {
+            match begin(path, opened, *start, *end, chunk_bytes, &self.stop) {
                 Ok(stage) => entry.stage = stage,
                 Err(error) => {
                     let error = Error::io("read", path, error);
@@ -263,7 +289,19 @@ impl Dealer {
             Stage::Stream(blocks) => {
                 blocks.take().map(|blocks| (TaskSource::Stream(blocks), false))
             }
-            Stage::Dealt | Stage::Unopened | Stage::Opened(_) => None,
+            Stage::Dealt
+            | Stage::Unopened
+            | Stage::Opening
+            | Stage::Opened(_)
+            | Stage::Refused(_) => None,
+        }
+    }
+
+    /// Takes in what opening a log gave.
+    pub(super) fn opened(&mut self, ticket: Ticket, opened: Result<Opened>) {
+        let entry = &mut self.entries[ticket.log];
+        if entry.generation == ticket.generation {
+            entry.stage = opened.map_or_else(Stage::Refused, Stage::Opened);
         }
     }
 
@@ -321,17 +359,20 @@ fn begin(
     path: &Path,
     opened: Opened,
     start: u64,
+    end: Option<u64>,
     chunk_bytes: usize,
     stop: &Arc<AtomicBool>,
 ) -> io::Result<Stage> {
     Ok(match opened {
         Opened::Plain(log) => {
-            let length = log.length()?;
+            let length = log.length()?.min(end.unwrap_or(u64::MAX));
             Stage::Ranges { file: Arc::new(log), length, next: start.min(length) }
         }
         Opened::Gzip(file) => {
             let length = file.length()?;
-            match member_from(&file, 0, 0) {
+            // What lies at the ends of members would be waited for here, where all others wait, too.
+            let first = if file.is_remote() { None } else { member_from(&file, 0, 0) };
+            match first {
                 Some(next) => Stage::Members { file: Arc::new(file), length, next },
                 None => stream(path, Opened::Gzip(file), chunk_bytes, stop),
             }

@@ -72,6 +72,8 @@ pub struct FilterOptions {
     pub samples: Vec<String>,
     /// The record's field `task` is one of these, compared like `sample_id`.
     pub tasks: Vec<String>,
+    /// The record is one of the action with this trace id, or of an action right within that.
+    pub of_action: Option<String>,
 }
 
 /// A choice of records, or of actions. The default wants them all. Cloning it is cheap.
@@ -91,6 +93,7 @@ struct RecordConditions {
     actions: Vec<Caseless>,
     samples: Vec<String>,
     tasks: Vec<String>,
+    of_action: Option<String>,
     message: Option<MessageSearch>,
 }
 
@@ -143,6 +146,7 @@ impl Filter {
             actions: options.actions.iter().map(|name| Caseless::new(name)).collect(),
             samples: options.samples,
             tasks: options.tasks,
+            of_action: options.of_action,
             message: options.message.as_deref().and_then(MessageSearch::new),
         };
         let of_actions = ActionConditions {
@@ -203,6 +207,11 @@ impl RecordConditions {
                 || has(Name::SampleId, &|value| self.samples.iter().any(|s| is_value(value, s))))
             && (self.tasks.is_empty()
                 || has(Name::Task, &|value| self.tasks.iter().any(|t| is_value(value, t))))
+            && self.of_action.as_ref().is_none_or(|id| {
+                [Name::TraceId, Name::ParentId]
+                    .into_iter()
+                    .any(|name| has(name, &|value| is_value(value, id)))
+            })
     }
 
     fn match_message(&self, record: &Record<'_>) -> bool {

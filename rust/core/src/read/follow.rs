@@ -133,6 +133,8 @@ pub struct Follower {
     /// Why the file at the path could not be opened, at the last look.
     refused: Option<Error>,
     end: Option<FollowEnd>,
+    /// Whether a file came to the path that does not go on with the log.
+    is_other_log: bool,
     buffer: Vec<u8>,
 }
 
@@ -158,12 +160,28 @@ impl Follower {
         // The newest file is opened at once: it may be gone when its turn comes.
         let Some(newest) = earlier.pop_back() else { return Self::open(&log.path, log.start) };
         let start = if earlier.is_empty() { log.start } else { 0 };
-        let mut first = newest.open_by(|path| Followed::open(path, start, 0))?;
+        let first = newest.open_by(|path| Followed::open(path, start, 0))?;
+        Ok(Self::with(log, earlier, &newest, first))
+    }
+
+    /// Opens a log to follow what comes behind the last whole line that its newest file has now; and
+    /// where that ends. Nothing comes behind a compressed log: `None`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_behind(log: &Log) -> Result<Option<(Self, u64)>> {
+        let Some(newest) = log.files.last() else { return Ok(None) };
+        let first = newest.open_by(|path| Followed::open_behind(path, 0))?;
+        let position = first.position();
+        Ok(position.map(|end| (Self::with(log, VecDeque::new(), newest, first), end)))
+    }
+
+    fn with(log: &Log, earlier: VecDeque<LogFile>, newest: &LogFile, mut first: Followed) -> Self {
         // Of a part that was asked for by its name, and of a compressed log, nothing comes later.
         let name = log.path.file_name().unwrap_or_default();
         let is_rotated = split_part_name(name).is_none() && !name.as_bytes().ends_with(b".gz");
         first.number = newest.part().filter(|_| is_rotated);
-        Ok(Self {
+        Self {
             path: log.path.clone(),
             earlier,
             current: None,
@@ -175,8 +193,15 @@ impl Follower {
             gone_polls: 0,
             refused: None,
             end: None,
+            is_other_log: false,
             buffer: buffer(),
-        })
+        }
+    }
+
+    /// Whether another log has taken the place of the one that was opened, rather than that one being
+    /// gone on with after a rotation.
+    pub(crate) fn is_other_log(&self) -> bool {
+        self.is_other_log
     }
 
     /// The path that is followed.
@@ -385,6 +410,11 @@ impl Follower {
 
     /// Takes a file that is new to the others.
     fn take(&mut self, mut file: Followed, number: Option<u32>) {
+        self.is_other_log |= number.is_none()
+            || self
+                .files
+                .last()
+                .is_some_and(|last| last.number == number && last.identity != file.identity);
         if let Some(last) = self.files.last_mut()
             && last.number == number
             && last.identity != file.identity

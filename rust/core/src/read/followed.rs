@@ -158,6 +158,23 @@ impl Followed {
         )))
     }
 
+    /// The same, from behind the last whole line that it has now.
+    pub(super) fn open_behind(path: &Path, part: u64) -> Result<Self> {
+        let mut followed = Self::open(path, 0, part)?;
+        if let Source::Plain(plain) = &mut followed.source {
+            plain.skip_whole_lines().map_err(|error| Error::io("read", path, error))?;
+        }
+        Ok(followed)
+    }
+
+    /// Where it is read on from; `None` for a compressed one.
+    pub(super) fn position(&self) -> Option<u64> {
+        match &self.source {
+            Source::Plain(plain) => Some(plain.position),
+            Source::Compressed { .. } => None,
+        }
+    }
+
     pub(super) fn is_compressed(&self) -> bool {
         matches!(self.source, Source::Compressed { .. })
     }
@@ -262,6 +279,28 @@ impl Plain {
             is_overlong: false,
             skipped: Skipped::default(),
         })
+    }
+
+    /// Goes on behind the last newline that there is.
+    fn skip_whole_lines(&mut self) -> io::Result<()> {
+        let mut end = self.file.metadata()?.len();
+        let mut bytes = vec![0; READ_BYTES];
+        while end > 0 {
+            let start = end.saturating_sub(READ_BYTES as u64);
+            let wanted = usize::try_from(end - start).unwrap_or(READ_BYTES);
+            let read = read_full_at(&self.file, &mut bytes[..wanted], start)?;
+            if let Some(newline) = memchr::memrchr(b'\n', &bytes[..read]) {
+                end = start + newline as u64 + 1;
+                break;
+            }
+            end = start;
+        }
+        let length = usize::try_from(end).unwrap_or(usize::MAX).min(FINGERPRINT_BYTES);
+        self.fingerprint = vec![0; length];
+        // Where the file is shorter by now, the next reading tells.
+        read_full_at(&self.file, &mut self.fingerprint, end - length as u64)?;
+        (self.position, self.offset) = (end, end);
+        Ok(())
     }
 
     fn read(&mut self, buffer: &mut [u8], part: u64) -> io::Result<Read> {

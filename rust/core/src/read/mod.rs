@@ -5,6 +5,7 @@
 
 mod blocks;
 mod dealer;
+mod ends;
 mod fast;
 mod filter;
 mod follow;
@@ -35,6 +36,7 @@ mod worker;
 pub(crate) mod wtf8;
 
 pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
+pub use ends::{LogEnds, log_ends};
 pub use filter::{ActionSpan, Filter, FilterOptions, WrongValue, parse_event};
 pub use follow::{FollowEnd, FollowEvent, Follower, GONE_POLLS, Lines, Step};
 pub use follow_records::FollowedRecords;

@@ -51,6 +51,9 @@ pub struct Log {
     /// Where to begin in the first of its files: the start of a record, in bytes of the (decompressed)
     /// file. What is before does not count; of plain files it is not even read.
     pub start: u64,
+    /// Where to end in the last of its files, likewise, if it is a plain one; what is behind does not
+    /// count. `None`: at its end.
+    pub end: Option<u64>,
     /// The files that are read, in this order; one at least. A log that was rotated has several.
     pub files: Vec<LogFile>,
 }
@@ -58,12 +61,13 @@ pub struct Log {
 impl Log {
     /// The whole of the one file at a path.
     pub fn whole(path: &Path) -> Self {
-        Self { path: path.to_owned(), start: 0, files: vec![LogFile::at(path)] }
+        Self { path: path.to_owned(), start: 0, end: None, files: vec![LogFile::at(path)] }
     }
 
     /// The whole of an object.
     pub fn object(object: &Object) -> Self {
-        Self { path: object.path().to_owned(), start: 0, files: vec![LogFile::of_object(object)] }
+        let files = vec![LogFile::of_object(object)];
+        Self { path: object.path().to_owned(), start: 0, end: None, files }
     }
 
     /// The whole of the log at a path, with its parts: see [`crate::store::log_files`].
@@ -78,7 +82,7 @@ impl Log {
     }
 
     fn with_parts_of(path: &Path, search: &mut PartSearch) -> Self {
-        Self { path: path.to_owned(), start: 0, files: search.files(path) }
+        Self { path: path.to_owned(), start: 0, end: None, files: search.files(path) }
     }
 
     /// The log with the files that it has got since these were looked for.
@@ -102,6 +106,12 @@ impl Log {
     /// Where each of its files is begun at.
     pub(crate) fn starts(&self) -> impl Iterator<Item = u64> {
         std::iter::once(self.start).chain(std::iter::repeat(0)).take(self.files.len())
+    }
+
+    /// Where each of its files is ended at.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Option<u64>> {
+        let before = self.files.len().saturating_sub(1);
+        std::iter::repeat_n(None, before).chain(std::iter::once(self.end)).take(self.files.len())
     }
 
     /// How much lies on the disk.
@@ -220,6 +230,9 @@ impl<M: BlockMap> Scan<M> {
             // Who waits for a pipe cannot do what else there is to do, and not hear Ctrl-C.
             None => options.threads.clamp(2, MAX_THREADS),
         };
+        // Nor who waits for a network.
+        let is_remote = logs.iter().any(Log::is_remote);
+        let threads = if is_remote { threads.max(2) } else { threads };
         let state = State {
             dealer,
             done: BTreeMap::new(),

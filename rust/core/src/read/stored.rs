@@ -29,6 +29,11 @@ impl Stored {
         }
     }
 
+    /// Whether reading it waits for a network.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self, Self::Object(_))
+    }
+
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::File(file) => Self::File(file.try_clone()?),

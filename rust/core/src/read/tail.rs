@@ -151,7 +151,8 @@ impl Source {
             }
             Opened::Gzip(_) => {
                 let map = Offsets { wants: Arc::clone(wants), count };
-                let log = Log { path: path.to_owned(), start: 0, files: vec![file.clone()] };
+                let files = vec![file.clone()];
+                let log = Log { path: path.to_owned(), start: 0, end: None, files };
                 let scan = Scan::new(std::slice::from_ref(&log), map, ScanOptions::default())?;
                 Source::Whole { scan: Box::new(scan), last: VecDeque::new() }
             }

@@ -95,6 +95,7 @@ impl VerifyScan {
         let one_file = |file: &LogFile| Log {
             path: file.path().to_owned(),
             start: 0,
+            end: None,
             files: vec![file.clone()],
         };
         let logs: Vec<_> = logs.iter().flat_map(|log| log.files.iter().map(one_file)).collect();

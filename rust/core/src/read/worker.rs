@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
 
+use super::blocks::open_file;
 use super::dealer::{Dealer, MemberAt, Task, TaskSource, Ticket};
 use super::members::{MemberDecoder, plain_length};
 use super::parallel::{BlockMap, Part};
@@ -267,6 +268,12 @@ impl<M: BlockMap> Worker<M> {
                         done.error = Some(error);
                     }
                 }
+            }
+            TaskSource::Unopened(file) => {
+                let opened = open_file(&file);
+                self.shared.lock().dealer.opened(ticket, opened);
+                self.shared.take_back(done.output);
+                return None;
             }
             TaskSource::Failed(error) => done.error = Some(error),
         }

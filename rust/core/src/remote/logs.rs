@@ -25,7 +25,7 @@ pub fn logs_of(objects: impl IntoIterator<Item = Object>) -> Vec<Log> {
             logs.push((path.clone(), BTreeMap::new()));
         }
         let (known, files) = &mut logs[place];
-        if number == u32::MAX {
+        if number == u32::MAX && !files.contains_key(&number) {
             *known = path;
         }
         files.entry(number).or_insert(object);
@@ -33,6 +33,7 @@ pub fn logs_of(objects: impl IntoIterator<Item = Object>) -> Vec<Log> {
     let log = |(path, files): (PathBuf, BTreeMap<u32, Object>)| Log {
         path,
         start: 0,
+        end: None,
         files: files.values().map(LogFile::of_object).collect(),
     };
     logs.into_iter().map(log).collect()

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::Result;
 use crate::analyze::{
     AnomaliesScanOptions, DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan, Outcomes,
+    redact_action,
 };
+use crate::metadata::{short_json, short_name};
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
-use crate::redact::{redact_from, redact_in};
 
 use super::Report;
 use super::http::write_trace_files;
@@ -24,6 +25,7 @@ use super::time::local_clock;
 
 /// What is shown of the anomalies, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the command
 pub struct AnomaliesOptions {
     /// Errors and timeouts, too (JSON always has them).
     pub show_all: bool,
@@ -31,6 +33,8 @@ pub struct AnomaliesOptions {
     pub limit: Option<u64>,
     /// Without the secrets in them.
     pub redact: bool,
+    /// Without the texts in them: what happened when, and how it ended.
+    pub no_detail: bool,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -123,6 +127,9 @@ impl Report for AnomaliesReport {
         if self.options.redact {
             found.iter_mut().for_each(redact_diagnosed);
         }
+        if self.options.no_detail {
+            found.iter_mut().for_each(leave_out_detail);
+        }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
         } else {
@@ -175,18 +182,25 @@ impl AnomaliesReport {
 /// Takes the secrets out of what is shown of actions.
 fn redact_diagnosed(found: &mut Diagnosed) {
     let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
+    let actions = [open, cancelled, errors, timeouts].into_iter().flatten();
+    actions.for_each(|dated| redact_action(&mut dated.action));
+}
+
+/// Leaves nothing of actions but what happened when, and short names.
+fn leave_out_detail(found: &mut Diagnosed) {
+    let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
     for DatedAction { action, .. } in [open, cancelled, errors, timeouts].into_iter().flatten() {
-        for text in [&mut action.action, &mut action.detail, &mut action.message] {
-            redact_in(text);
+        action.detail.clear();
+        action.message.clear();
+        (action.error, action.stacktrace, action.stack) = (None, None, None);
+        let texts = [Some(&mut action.action), Some(&mut action.trace_id)];
+        let texts =
+            texts.into_iter().chain([action.parent_id.as_mut(), action.error_type.as_mut()]);
+        for text in texts.flatten() {
+            *text = short_name(text).into_owned();
         }
-        let texts = [&mut action.error, &mut action.error_type, &mut action.stacktrace];
-        for text in texts.into_iter().flatten() {
-            redact_in(text);
-        }
-        let values =
-            [&mut action.stack, &mut action.task, &mut action.sample_id, &mut action.epoch];
-        for json in values.into_iter().flatten() {
-            redact_from(json, 0);
+        for value in [&mut action.task, &mut action.sample_id, &mut action.epoch] {
+            *value = value.take().and_then(|json| Some(short_json(&json)?.into_owned()));
         }
     }
 }
@@ -270,7 +284,8 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            write_row(&mut out, several.then_some(path), action, &places.enclosing(path, action));
+            let path_told = several.then_some(path);
+            write_row(&mut out, path_told, action, &places.enclosing(path, action), options);
         }
         if !actions.is_empty() {
             new_line(&mut out, 1);
@@ -328,6 +343,7 @@ fn write_row(
     path: Option<&&Path>,
     dated: &DatedAction,
     around: &[&DatedAction],
+    options: &AnomaliesOptions,
 ) {
     const DEPTH: usize = 3;
     let action = &dated.action;
@@ -338,8 +354,10 @@ fn write_row(
     }
     key(out, DEPTH, false, "action");
     write_text(out, &action.action);
-    key(out, DEPTH, true, "detail");
-    write_text(out, action.detail_or_message());
+    if !options.no_detail {
+        key(out, DEPTH, true, "detail");
+        write_text(out, action.detail_or_message());
+    }
     key(out, DEPTH, true, "start_time");
     write_number_or_null(out, action.start_time_s);
     key(out, DEPTH, true, "duration");
@@ -380,7 +398,7 @@ fn write_row(
     }
     if !around.is_empty() {
         key(out, DEPTH, true, "enclosing");
-        write_enclosing(out, around, DEPTH);
+        write_enclosing(out, around, DEPTH, options.no_detail);
     }
     new_line(out, DEPTH - 1);
     out.push(b'}');
@@ -478,7 +496,11 @@ fn row(dated: &DatedAction) -> Vec<String> {
     if let (Event::Error, Some(error)) = (action.event, &action.error) {
         detail.push(' ');
         detail.push_str(&cell(error));
+    } else if let (Event::Error, Some(error_type)) = (action.event, &action.error_type) {
+        detail.push(' ');
+        detail.push_str(&cell(error_type));
     }
+    let detail = detail.trim_start().to_owned();
     let start = action.start_time_s.and_then(local_clock).unwrap_or_else(|| "-".to_owned());
     vec![cell(&action.action), format!("{:.2}s", dated.duration_s), detail, start]
 }

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::fields::Field;
+use crate::metadata::short_value;
 use crate::read::{
     Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
@@ -32,6 +33,8 @@ pub struct DumpOptions {
     pub limit: Option<u64>,
     /// Without the secrets in them.
     pub redact: bool,
+    /// Without the texts in them: what happened when, and how it ended.
+    pub no_detail: bool,
 }
 
 /// The records of some logs that `filter` wants, as strict JSON.
@@ -70,6 +73,7 @@ pub fn dump_report_with(
         labels,
         wants_ends: options.limit.is_some(),
         redact: options.redact,
+        no_detail: options.no_detail,
     };
     Ok(Box::new(Dump {
         scan: LogScan::new(logs, map, scan)?,
@@ -95,6 +99,7 @@ struct DumpMap {
     labels: Vec<Vec<u8>>,
     wants_ends: bool,
     redact: bool,
+    no_detail: bool,
 }
 
 /// Rendered records, each with what stands before or behind it.
@@ -125,10 +130,10 @@ impl BlockMap for DumpMap {
                 // The first comma of all is replaced by the bracket.
                 DumpFormat::JsonArray => {
                     out.extend_from_slice(b",\n  ");
-                    write_labelled(out, record, self.format, label);
+                    self.write_record(out, record, label);
                 }
                 DumpFormat::JsonLines => {
-                    write_labelled(out, record, self.format, label);
+                    self.write_record(out, record, label);
                     out.push(b'\n');
                 }
             }
@@ -139,6 +144,16 @@ impl BlockMap for DumpMap {
                 rendered.ends.push(out.len());
             }
         });
+    }
+}
+
+impl DumpMap {
+    fn write_record(&self, out: &mut Vec<u8>, record: &Record<'_>, label: Option<&[u8]>) {
+        if self.no_detail {
+            write_metadata(out, record, self.format, label);
+        } else {
+            write_labelled(out, record, self.format, label);
+        }
     }
 }
 
@@ -265,6 +280,42 @@ fn write_labelled(
             }
         }
         None => out.push(b'{'),
+    }
+    out.push(b'}');
+}
+
+/// Appends what is known of a record but for the texts in it.
+pub(super) fn write_metadata(
+    out: &mut Vec<u8>,
+    record: &Record<'_>,
+    format: DumpFormat,
+    label: Option<&[u8]>,
+) {
+    let is_action = record.event().is_some();
+    let is_array = format == DumpFormat::JsonArray;
+    let mut follows = false;
+    let mut key = |out: &mut Vec<u8>, key: &[u8]| {
+        out.push(if std::mem::replace(&mut follows, true) { b',' } else { b'{' });
+        if is_array {
+            new_line(out, 2);
+        }
+        write_string_text(out, key, Escape::Needed);
+        out.extend_from_slice(if is_array { b": " } else { b":" });
+    };
+    if let Some(label) = label {
+        key(out, b"\"trace_file\"");
+        out.extend_from_slice(label);
+    }
+    record.for_each_distinct(|name_text, name, value| {
+        if let Some(short) = short_value(name, value) {
+            key(out, name_text);
+            let value = RawValue::new(&short, value.kind());
+            write_field_value(out, name, value, format, is_action);
+        }
+    });
+    // A record has a timestamp, so there is something between the braces.
+    if is_array {
+        new_line(out, 1);
     }
     out.push(b'}');
 }

@@ -37,6 +37,8 @@ pub struct ExportOptions {
     pub as_of_s: f64,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Whether texts are left out: only what happened when, and how it ended.
+    pub no_detail: bool,
     /// How the logs are read: which changes nothing in what is exported but the names of tracks.
     pub scan: ScanOptions,
 }
@@ -93,7 +95,9 @@ fn spans_report(
     format: impl SpanFormat + 'static,
 ) -> Result<Box<dyn Report>> {
     // Stack traces are large, and only some formats have a place for them.
-    let shown = Shown { stacks: options.format == ExportFormat::Otlp, redact: options.redact };
+    let stacks = options.format == ExportFormat::Otlp;
+    let shown =
+        Shown { stacks, stalls: false, redact: options.redact, no_detail: options.no_detail };
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     let pids = scan.pids();
     Ok(Box::new(SpansReport {
@@ -148,7 +152,7 @@ impl<F: SpanFormat> Report for SpansReport<F> {
             State::End => return Ok(None),
         }
         match self.scan.next()? {
-            SpanNext::Records { log, records } => {
+            SpanNext::Records { log, records, .. } => {
                 if self.log != Some(log) {
                     self.log = Some(log);
                     self.format.begin_log(&mut out, &self.scan.logs()[log], self.pids[log]);

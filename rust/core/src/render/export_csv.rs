@@ -1,6 +1,7 @@
 //! Records as CSV: one row each, a column for each field that the format knows, and one for all others.
 
 use crate::Result;
+use crate::metadata::{is_metadata, short_name};
 use crate::read::{
     Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, Skipped, Wanted, to_str_lossy,
 };
@@ -63,6 +64,7 @@ pub(super) fn csv_report(
         wanted: Wanted::of(logs, filter),
         labels: labels.collect(),
         redact: options.redact,
+        no_detail: options.no_detail,
         typed,
     };
     Ok(Box::new(CsvReport {
@@ -77,6 +79,7 @@ struct CsvMap {
     /// Of the log of each file.
     labels: Vec<Vec<u8>>,
     redact: bool,
+    no_detail: bool,
     typed: bool,
 }
 
@@ -95,7 +98,7 @@ impl BlockMap for CsvMap {
         let label = &self.labels[file];
         self.wanted.for_each(file, cursor, block, skipped, |record| {
             out.extend_from_slice(label);
-            write_row(out, record, self.redact, self.typed);
+            self.write_row(out, record);
         });
     }
 }
@@ -148,40 +151,76 @@ impl Report for CsvReport {
     }
 }
 
-fn write_row(out: &mut Vec<u8>, record: &Record<'_>, redact: bool, typed: bool) {
-    let mut values: [Option<RawValue<'_>>; COLUMNS.len()] = [None; COLUMNS.len()];
-    let mut others = Vec::new();
-    record.for_each_distinct(|key, name, value| {
-        if value.kind() == Kind::Null {
-            return;
+impl CsvMap {
+    fn write_column(&self, out: &mut Vec<u8>, takes: Takes, value: RawValue<'_>, redact: bool) {
+        match takes {
+            Takes::Timestamp if self.typed => {
+                if let Some(timestamp_us) = timestamp_us(value) {
+                    out.extend_from_slice(timestamp_us.to_string().as_bytes());
+                }
+            }
+            Takes::Integer => {
+                if let Some(integer) = integer(value) {
+                    out.extend_from_slice(integer.to_string().as_bytes());
+                }
+            }
+            Takes::Number => {
+                if let Some(number) = value.number() {
+                    write_float(out, number);
+                }
+            }
+            Takes::Text | Takes::Any | Takes::Timestamp => {
+                if let Some(text) = value.text() {
+                    let text = if redact { crate::redact::redact(&text) } else { text };
+                    write_quoted(out, &if self.no_detail { short_name(&text) } else { text });
+                } else {
+                    let mut json = Vec::new();
+                    write_value(&mut json, value.raw(), Layout::Compact, Escape::Needed);
+                    if redact {
+                        redact_from(&mut json, 0);
+                    }
+                    write_quoted(out, &json);
+                }
+            }
         }
-        let column = COLUMNS.iter().position(|(_, column, _)| *column == name);
-        let fits = column.is_some_and(|column| takes(COLUMNS[column].2, value, typed));
-        if let (Some(column), true) = (column, fits) {
-            // The value outlives this call: it is looked up again.
-            values[column] = record.value(name);
-        } else {
-            others.push(if others.is_empty() { b'{' } else { b',' });
-            write_string_text(&mut others, key, Escape::Needed);
-            others.push(b':');
-            write_value(&mut others, value.raw(), Layout::Compact, Escape::Needed);
+    }
+
+    fn write_row(&self, out: &mut Vec<u8>, record: &Record<'_>) {
+        let Self { redact, no_detail, typed, .. } = *self;
+        let mut values: [Option<RawValue<'_>>; COLUMNS.len()] = [None; COLUMNS.len()];
+        let mut others = Vec::new();
+        record.for_each_distinct(|key, name, value| {
+            if value.kind() == Kind::Null || (no_detail && !is_metadata(name, value.kind())) {
+                return;
+            }
+            let column = COLUMNS.iter().position(|(_, column, _)| *column == name);
+            let fits = column.is_some_and(|column| takes(COLUMNS[column].2, value, typed));
+            if let (Some(column), true) = (column, fits) {
+                // The value outlives this call: it is looked up again.
+                values[column] = record.value(name);
+            } else if !no_detail {
+                others.push(if others.is_empty() { b'{' } else { b',' });
+                write_string_text(&mut others, key, Escape::Needed);
+                others.push(b':');
+                write_value(&mut others, value.raw(), Layout::Compact, Escape::Needed);
+            }
+        });
+        for ((_, name, takes), value) in COLUMNS.iter().zip(values) {
+            out.push(b',');
+            if let Some(value) = value {
+                self.write_column(out, *takes, value, redact && !is_id(*name));
+            }
         }
-    });
-    for ((_, name, takes), value) in COLUMNS.iter().zip(values) {
         out.push(b',');
-        if let Some(value) = value {
-            write_column(out, *takes, value, redact && !is_id(*name), typed);
+        if !others.is_empty() {
+            others.push(b'}');
+            if redact {
+                redact_from(&mut others, 0);
+            }
+            write_quoted(out, &others);
         }
+        out.push(b'\n');
     }
-    out.push(b',');
-    if !others.is_empty() {
-        others.push(b'}');
-        if redact {
-            redact_from(&mut others, 0);
-        }
-        write_quoted(out, &others);
-    }
-    out.push(b'\n');
 }
 
 fn takes(takes: Takes, value: RawValue<'_>, typed: bool) -> bool {
@@ -206,38 +245,6 @@ fn timestamp_us(value: RawValue<'_>) -> Option<i64> {
 /// Whether what stands there is random, and may look like a key.
 fn is_id(name: Name) -> bool {
     matches!(name, Name::TraceId | Name::ParentId)
-}
-
-fn write_column(out: &mut Vec<u8>, takes: Takes, value: RawValue<'_>, redact: bool, typed: bool) {
-    match takes {
-        Takes::Timestamp if typed => {
-            if let Some(timestamp_us) = timestamp_us(value) {
-                out.extend_from_slice(timestamp_us.to_string().as_bytes());
-            }
-        }
-        Takes::Integer => {
-            if let Some(integer) = integer(value) {
-                out.extend_from_slice(integer.to_string().as_bytes());
-            }
-        }
-        Takes::Number => {
-            if let Some(number) = value.number() {
-                write_float(out, number);
-            }
-        }
-        Takes::Text | Takes::Any | Takes::Timestamp => {
-            if let Some(text) = value.text() {
-                write_quoted(out, &if redact { crate::redact::redact(&text) } else { text });
-            } else {
-                let mut json = Vec::new();
-                write_value(&mut json, value.raw(), Layout::Compact, Escape::Needed);
-                if redact {
-                    redact_from(&mut json, 0);
-                }
-                write_quoted(out, &json);
-            }
-        }
-    }
 }
 
 /// Appends a text in quotes, so that an empty one is told from none.

@@ -124,7 +124,9 @@ fn write_span(out: &mut Vec<u8>, span: &Span, trace: TraceId) {
 fn write_attributes(out: &mut Vec<u8>, span: &Span, model: Option<&GenAi>) {
     let mut attributes = Attributes::begin(out);
     attributes.text("inspect_trace.action", &span.action);
-    attributes.text("inspect_trace.detail", &span.detail);
+    if !span.detail.is_empty() {
+        attributes.text("inspect_trace.detail", &span.detail);
+    }
     attributes.text("inspect_trace.outcome", span.outcome().as_bytes());
     attributes.boolean("inspect_trace.unfinished", span.is_open());
     attributes.text("inspect_trace.trace_id", &span.trace_id);

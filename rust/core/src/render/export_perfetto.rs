@@ -167,8 +167,10 @@ fn write_args(out: &mut Vec<u8>, span: &Span) {
     write_text(out, span.outcome().as_bytes());
     out.extend_from_slice(b",\"unfinished\":");
     out.extend_from_slice(if span.is_open() { b"true" } else { b"false" });
-    out.extend_from_slice(b",\"detail\":");
-    write_text(out, &span.detail);
+    if !span.detail.is_empty() {
+        out.extend_from_slice(b",\"detail\":");
+        write_text(out, &span.detail);
+    }
     if let Some(duration_s) = span.duration_s {
         out.extend_from_slice(b",\"duration_s\":");
         write_number(out, duration_s);

@@ -6,6 +6,7 @@ use crate::read::{
     Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
 };
 
+use crate::metadata::short_name;
 use crate::redact::redact_in;
 
 use super::Report;
@@ -16,6 +17,7 @@ use super::terminal::cell;
 
 /// What is shown of the HTTP requests, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the command
 pub struct HttpOptions {
     /// Only failed requests.
     pub failed: bool,
@@ -23,6 +25,8 @@ pub struct HttpOptions {
     pub limit: Option<u64>,
     /// Without the secrets in them.
     pub redact: bool,
+    /// Without the texts in them: what happened when, and how it ended.
+    pub no_detail: bool,
     /// JSON instead of a table.
     pub json: bool,
     /// Now, seconds since the epoch: for the JSON envelope.
@@ -59,7 +63,12 @@ pub fn http_report_with(
     scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
     let wanted = Wanted::of(logs, filter);
-    let map = HttpMap { wanted, failed: options.failed, redact: options.redact };
+    let map = HttpMap {
+        wanted,
+        failed: options.failed,
+        redact: options.redact,
+        no_detail: options.no_detail,
+    };
     Ok(Box::new(HttpReport {
         scan: LogScan::new(logs, map, scan)?,
         options: *options,
@@ -74,6 +83,7 @@ struct HttpMap {
     wanted: Wanted,
     failed: bool,
     redact: bool,
+    no_detail: bool,
 }
 
 impl BlockMap for HttpMap {
@@ -91,7 +101,10 @@ impl BlockMap for HttpMap {
         self.wanted.for_each(file, cursor, block, skipped, |record| {
             let wanted = http_request(record).filter(|r| r.failed || !self.failed);
             requests.extend(wanted.map(|mut request| {
-                if self.redact {
+                if self.no_detail {
+                    request.message.clear();
+                    request.timestamp = short_name(&request.timestamp).into_owned();
+                } else if self.redact {
                     redact_in(&mut request.message);
                 }
                 request
@@ -170,9 +183,9 @@ impl HttpReport {
         let logs = self.scan.logs();
         let log = (logs.len() > 1).then(|| &logs[log]);
         if self.options.json {
-            write_json_row(out, log, request, self.count == 0);
+            write_json_row(out, log, request, self.count == 0, self.options.no_detail);
         } else {
-            write_table_row(out, log, request, self.options.style, &mut self.last_time);
+            write_table_row(out, log, request, self.options, &mut self.last_time);
         }
         self.count += 1;
     }
@@ -225,7 +238,13 @@ pub(super) fn write_trace_files(out: &mut Vec<u8>, several: bool, logs: &[Log]) 
     out.push(b']');
 }
 
-fn write_json_row(out: &mut Vec<u8>, log: Option<&Log>, request: &HttpRequest, first: bool) {
+fn write_json_row(
+    out: &mut Vec<u8>,
+    log: Option<&Log>,
+    request: &HttpRequest,
+    first: bool,
+    no_detail: bool,
+) {
     if !first {
         out.push(b',');
     }
@@ -241,10 +260,12 @@ fn write_json_row(out: &mut Vec<u8>, log: Option<&Log>, request: &HttpRequest, f
     write_text(out, &request.timestamp);
     out.push(b',');
     new_line(out, 3);
-    out.extend_from_slice(b"\"message\": ");
-    write_text(out, &request.message);
-    out.push(b',');
-    new_line(out, 3);
+    if !no_detail {
+        out.extend_from_slice(b"\"message\": ");
+        write_text(out, &request.message);
+        out.push(b',');
+        new_line(out, 3);
+    }
     out.extend_from_slice(b"\"status\": ");
     match request.status {
         Some(status) => out.extend_from_slice(status.to_string().as_bytes()),
@@ -262,15 +283,17 @@ fn write_table_row(
     out: &mut Vec<u8>,
     log: Option<&Log>,
     request: &HttpRequest,
-    style: TableStyle,
+    options: HttpOptions,
     last_time: &mut Option<String>,
 ) {
     const COLUMNS: [Column; 3] = [Column::Left, Column::Right, Column::Wrapped];
+    let style = options.style;
     let time = format!("[{}]", cell(whole_seconds(&request.timestamp)));
     // A terminal is for the eye: what repeats is left out. A pipe may end in grep.
     let repeats = style.width.is_some() && last_time.as_deref() == Some(&time);
     let shown = if repeats { " ".repeat(time.len()) } else { time.clone() };
-    let mut row = vec![shown, cell(&request.message)];
+    let message = if options.no_detail { outcome(request) } else { cell(&request.message) };
+    let mut row = vec![shown, message];
     let mut columns = &COLUMNS[1..];
     if let Some(log) = log {
         let name = log.path.file_name().unwrap_or(log.path.as_os_str());
@@ -284,6 +307,15 @@ fn write_table_row(
     write_row(&mut text, columns, &widths, &row, style.width.is_some());
     out.extend_from_slice(text.as_bytes());
     *last_time = Some(time);
+}
+
+/// What is known of a request but for its message.
+fn outcome(request: &HttpRequest) -> String {
+    let failed = if request.failed { "failed" } else { "" };
+    let status = request.status.map(|status| format!("status {status}"));
+    let told: Vec<_> = status.as_deref().into_iter().chain([failed]).collect();
+    let told = told.join(" ").trim().to_owned();
+    if told.is_empty() { "-".to_owned() } else { told }
 }
 
 /// A timestamp without fraction and offset.

@@ -22,6 +22,8 @@ pub(super) struct LogScan<M: BlockMap> {
     summary: Option<String>,
     notes: Vec<String>,
     has_failed: bool,
+    /// The logs with a file that could not be read, or not to its end.
+    failed: Vec<usize>,
 }
 
 /// What comes next.
@@ -46,6 +48,7 @@ impl<M: BlockMap> LogScan<M> {
             summary: None,
             notes: Vec::new(),
             has_failed: false,
+            failed: Vec::new(),
         })
     }
 
@@ -63,6 +66,7 @@ impl<M: BlockMap> LogScan<M> {
                 return Err(error);
             }
             self.has_failed = true;
+            self.failed.push(part.log);
             self.notes.push(error.to_string());
         }
         if part.ends_file {
@@ -99,6 +103,11 @@ impl<M: BlockMap> LogScan<M> {
 
     pub(super) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// Whether all of a log could be read so far.
+    pub(super) fn is_whole(&self, log: usize) -> bool {
+        !self.failed.contains(&log)
     }
 
     pub(super) fn has_failed(&self) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::Result;
-use crate::analyze::spans::{ActionRecord, LogEnd, Shown, SpanMap};
+use crate::analyze::spans::{ActionRecord, LogEnd, Shown, SpanMap, Stall};
 use crate::read::{Filter, Log, Progress, ScanOptions};
 
 use super::logs::{LogScan, Next};
@@ -20,8 +20,8 @@ pub(super) struct SpanScan {
 
 /// What comes next.
 pub(super) enum SpanNext {
-    /// The next records of a log.
-    Records { log: usize, records: Vec<ActionRecord> },
+    /// The next records of a log, and where actions wait, if that is to be shown.
+    Records { log: usize, records: Vec<ActionRecord>, stalls: Vec<Stall> },
     /// The end of a log.
     LogEnd { log: usize, end: Box<LogEnd> },
     /// Nothing yet.
@@ -53,7 +53,8 @@ impl SpanScan {
                 if let Some(Some(end)) = self.ends.get_mut(log) {
                     end.take_in(output.times);
                 }
-                self.next.push_back(SpanNext::Records { log, records: output.records });
+                let (records, stalls) = (output.records, output.stalls);
+                self.next.push_back(SpanNext::Records { log, records, stalls });
             }
             Next::Pending => return Ok(SpanNext::Pending),
             Next::End => {

@@ -20,6 +20,13 @@ pub(super) fn stack_lines(json: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// All frames, given as JSON, as lines: the innermost first.
+pub(super) fn all_lines(json: &[u8]) -> Vec<String> {
+    let frames = Frame::read_list(json);
+    let words = std::iter::once("at").chain(std::iter::repeat("from"));
+    words.zip(frames.iter().rev()).map(|(word, frame)| line(word, frame)).collect()
+}
+
 fn line(word: &str, frame: &Frame) -> String {
     let (function, file) = (cell(&frame.function), cell(&frame.file));
     let mut text = format!("{word} {function} ({file}:{})", frame.line);

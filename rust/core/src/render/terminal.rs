@@ -109,6 +109,25 @@ pub(crate) fn cell(wtf8: &[u8]) -> String {
     out
 }
 
+/// The text with its lines and tabs as they are, and everything else that steers, hides or reorders made
+/// visible.
+pub(super) fn safe_lines(wtf8: &[u8]) -> String {
+    let mut out = String::with_capacity(wtf8.len());
+    for (index, line) in wtf8.split(|&byte| byte == b'\n').enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        for (index, part) in line.split(|&byte| byte == b'\t').enumerate() {
+            if index > 0 {
+                out.push('\t');
+            }
+            push_safe(&mut out, part);
+        }
+    }
+    out
+}
+
 /// A path or word as a POSIX shell takes it: quoted only where it must be.
 pub fn shell_quote(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
@@ -156,6 +175,13 @@ mod tests {
     fn cells_are_one_line() {
         assert_eq!(cell(b" a\r\n  b\tc\n"), "a ↵   b c");
         assert_eq!(cell(b"\n\n"), "");
+    }
+
+    /// Lines and tabs stay, and nothing else that is invisible.
+    #[test]
+    fn lines_stay() {
+        assert_eq!(safe_lines(b"a\r\n\tb\rc\x1b\n"), "a\n\tb\\rc\\x1b\n");
+        assert_eq!(safe_lines("\u{202e}</script>".as_bytes()), "\\u202e</script>");
     }
 
     /// What needs no quotes gets none; a quote cannot end the quoting.

@@ -1,16 +1,14 @@
 //! Actions within actions, as text or as JSON.
 
-use std::time::Duration;
-
 use crate::Result;
-use crate::analyze::spans::{NamesParents, Shown};
+use crate::analyze::spans::Shown;
 use crate::analyze::tree::{MAX_HELD_BYTES, Tree, Visit};
-use crate::read::{Filter, Log, Progress, Scan, ScanOptions, ScanStep};
-use crate::store::RunInfo;
+use crate::read::{Filter, Log, Progress, ScanOptions};
 
 use super::Report;
 use super::http::write_trace_files;
 use super::json::{new_line, write_number};
+use super::parents::ParentsLook;
 use super::spans::{SpanNext, SpanScan};
 use super::table::TableStyle;
 use super::terminal::{cell, shell_quote};
@@ -18,6 +16,7 @@ use super::tree_rows::{write_folded, write_json_row, write_text_row};
 
 /// What is shown of the tree of actions, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of the command
 pub struct TreeOptions {
     /// Only actions that have not ended, and those that they are in.
     pub running: bool,
@@ -25,6 +24,8 @@ pub struct TreeOptions {
     pub limit: Option<u64>,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Whether texts are left out: only what happened when, and how it ended.
+    pub no_detail: bool,
     /// JSON instead of text.
     pub json: bool,
     /// Now, seconds since the epoch: what the durations of running actions are dated to.
@@ -44,6 +45,7 @@ impl Default for TreeOptions {
             running: false,
             limit: None,
             redact: false,
+            no_detail: false,
             json: false,
             as_of_s: 0.0,
             style: TableStyle::default(),
@@ -68,14 +70,18 @@ pub fn tree_report(
     options: &TreeOptions,
 ) -> Result<Box<dyn Report>> {
     // Asks for the processes, so it comes before anything is read.
-    let shown = Shown { stacks: false, redact: options.redact };
+    let shown = Shown {
+        stacks: false,
+        stalls: false,
+        redact: options.redact,
+        no_detail: options.no_detail,
+    };
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     Ok(Box::new(TreeReport {
         scan,
         filter: filter.clone(),
         options: *options,
-        by_time: Vec::new(),
-        looking: None,
+        parents: ParentsLook::default(),
         tree: None,
         rows: 0,
         finished_roots: 0,
@@ -96,10 +102,7 @@ struct TreeReport {
     scan: SpanScan,
     filter: Filter,
     options: TreeOptions,
-    /// Of each log that was looked at: whether its actions are nested by time.
-    by_time: Vec<bool>,
-    /// A look at the next log, under way.
-    looking: Option<Scan<NamesParents>>,
+    parents: ParentsLook,
     /// The tree of the current log.
     tree: Option<Tree>,
     rows: u64,
@@ -110,15 +113,12 @@ struct TreeReport {
     state: State,
 }
 
-/// How long a report waits before it gives an empty chunk.
-const WAIT: Duration = Duration::from_millis(50);
-
 impl Report for TreeReport {
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let mut out = Vec::new();
         match self.state {
             State::Start => {
-                if self.looks_further() {
+                if self.parents.looks_further(self.scan.logs(), self.options.scan) {
                     return Ok(Some(out));
                 }
                 self.write_head(&mut out);
@@ -129,8 +129,8 @@ impl Report for TreeReport {
             State::End => return Ok(None),
         }
         match self.scan.next()? {
-            SpanNext::Records { log, records } => {
-                let by_time = self.by_time[log];
+            SpanNext::Records { log, records, .. } => {
+                let by_time = self.parents.by_time(log);
                 let options = self.options;
                 let mut tree = self.tree.take().unwrap_or_else(|| {
                     self.write_log_head(&mut out, log);
@@ -183,32 +183,6 @@ impl Report for TreeReport {
 }
 
 impl TreeReport {
-    /// Looks whether the actions of the logs name those that they are in; false once that is known of
-    /// all. Such a name is found soon, as a rule; where there is none, the log is read twice.
-    fn looks_further(&mut self) -> bool {
-        let Some(log) = self.scan.logs().get(self.by_time.len()) else { return false };
-        let Some(mut look) = self.looking.take() else {
-            let is_file = |log: &Log| log.files.iter().all(|file| file.path().is_file());
-            let is_ours = log.files.iter().any(|file| RunInfo::read(file.path()).is_some());
-            // A pipe can be read once. What cannot be read is told of when it is shown.
-            let look = (is_file(log) && !is_ours)
-                .then(|| Scan::new(std::slice::from_ref(log), NamesParents, self.options.scan).ok())
-                .flatten();
-            match look {
-                Some(look) => self.looking = Some(look),
-                None => self.by_time.push(false),
-            }
-            return true;
-        };
-        match look.next(WAIT) {
-            Ok(ScanStep::Part(part)) if part.output => self.by_time.push(false),
-            Ok(ScanStep::Part(_) | ScanStep::Pending) => self.looking = Some(look),
-            Ok(ScanStep::End) => self.by_time.push(true),
-            Err(_) => self.by_time.push(false),
-        }
-        true
-    }
-
     fn has_several(&self) -> bool {
         self.scan.logs().len() != 1
     }
@@ -236,7 +210,7 @@ impl TreeReport {
         let heading = self.options.style.bold(&format!("TRACE: {name}"));
         out.extend_from_slice(heading.as_bytes());
         out.push(b'\n');
-        if self.by_time[log] {
+        if self.parents.by_time(log) {
             out.extend_from_slice(
                 b"No action of this log names the one that it is in: they are nested by sample and \
                   time,\nas far as that is certain, and marked by ~.\n",
@@ -252,7 +226,8 @@ impl TreeReport {
             Visit::Action(row) => {
                 self.unfinished += u64::from(row.node.span.is_open());
                 if options.json {
-                    write_json_row(out, label, &row, filter, self.rows == 0);
+                    let is_first = self.rows == 0;
+                    write_json_row(out, label, &row, filter, is_first, options.no_detail);
                 } else {
                     write_text_row(out, &row, options.style);
                 }

@@ -84,7 +84,7 @@ fn short(text: &[u8]) -> String {
 }
 
 /// Cuts a line to the columns of a terminal.
-fn cut(line: &mut String, columns: usize) {
+pub(super) fn cut(line: &mut String, columns: usize) {
     if line.width() <= columns {
         return;
     }
@@ -98,7 +98,7 @@ fn cut(line: &mut String, columns: usize) {
 }
 
 /// A duration in the units that people use: `12ms`, `3.4s`, `2m 14s`, `3h 05m`, `2d 03h`.
-fn human_duration(seconds: f64) -> String {
+pub(super) fn human_duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds.abs() >= 1e11 {
         return "?".to_owned();
     }
@@ -134,6 +134,7 @@ pub(super) fn write_json_row(
     row: &Row<'_>,
     filter: &Filter,
     first: bool,
+    no_detail: bool,
 ) {
     let span = &row.node.span;
     if !first {
@@ -169,8 +170,10 @@ pub(super) fn write_json_row(
     });
     key(out, "action");
     write_text(out, &span.action);
-    key(out, "detail");
-    write_text(out, &span.detail);
+    if !no_detail {
+        key(out, "detail");
+        write_text(out, &span.detail);
+    }
     key(out, "outcome");
     write_text(out, span.outcome().as_bytes());
     key(out, "start_time");

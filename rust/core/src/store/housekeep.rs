@@ -403,7 +403,7 @@ fn make_way(directory: &TraceDir, name: LogName, source: &File) -> Result<Option
 fn compare(directory: &TraceDir, log: &LogFile, source: &File) -> io::Result<Overlap> {
     let path = directory.path_of(log.name.compressed());
     if let (Some(run), Some(other)) = (&log.run, RunInfo::read(&path))
-        && *run != other
+        && (&run.run_id, run.is_child) != (&other.run_id, other.is_child)
     {
         return Ok(Overlap::Different);
     }

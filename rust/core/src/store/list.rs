@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::command;
 use super::part_name::split_part_name;
 use super::parts::log_name;
 use super::process::{ProcessStatus, liveness_of_log, modified_s};
@@ -36,6 +37,9 @@ pub struct TraceFile {
     pub run_id: Option<String>,
     /// Whether its process was started by another process of the run.
     pub is_child: bool,
+    /// The command line of its process, without secrets: as noted on the log, or else, while it is
+    /// written, as the system tells.
+    pub command: Option<Vec<String>>,
 }
 
 /// The logs of a directory, the most recently written first. A directory that does not exist has
@@ -46,6 +50,11 @@ pub struct TraceFile {
 /// rotated are one log.
 pub fn list(directory: &Path) -> Result<Vec<TraceFile>> {
     Ok(newest_first(directory)?.into_iter().map(describe).collect())
+}
+
+/// Where the logs of a directory are, the least recently written first.
+pub(crate) fn log_paths(directory: &Path) -> Result<Vec<PathBuf>> {
+    Ok(newest_first(directory)?.into_iter().rev().map(|entry| entry.path).collect())
 }
 
 /// Where a log is, and what is known of its files.
@@ -176,6 +185,10 @@ fn describe(entry: Entry) -> TraceFile {
         pid,
         alive,
         is_child: run.as_ref().is_some_and(|run| run.is_child),
+        command: run
+            .as_ref()
+            .and_then(RunInfo::command)
+            .or_else(|| command::of_process(pid.filter(|_| alive == Some(true))?)),
         run_id: run.map(|run| run.run_id),
         path: entry.path,
     }

@@ -5,6 +5,7 @@
 //! holds a lock on it ([`liveness`]); nothing is ever moved onto a name that is taken; and a
 //! finished log is renamed or removed only by one who made sure that nobody has it open.
 
+mod command;
 mod dir;
 mod housekeep;
 mod list;
@@ -27,6 +28,7 @@ pub use run::RunInfo;
 
 pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
 pub(crate) use housekeep::{forget_compression_after_fork, spawn_compression};
+pub(crate) use list::log_paths;
 pub(crate) use lock::{
     hold, hold_off_rotation, holds, is_held_by_others, lock_rotation, unlock_rotation,
 };

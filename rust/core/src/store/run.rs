@@ -9,13 +9,19 @@ use std::path::Path;
 use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr, lgetxattr};
 use rustix::io::Result;
 
+use super::command;
+
 const RUN: &CStr = c"user.inspect_trace.run";
 const CHILD: &CStr = c"user.inspect_trace.child";
+const COMMAND: &CStr = c"user.inspect_trace.command";
 const LOCKED: &CStr = c"user.inspect_trace.locked";
 const CLOSED: &CStr = c"user.inspect_trace.closed";
 
 /// Longer run ids than this are not read back: they are nobody's.
 const MAX_VALUE_BYTES: usize = 256;
+
+/// No command line that is noted takes more.
+pub(super) const MAX_COMMAND_BYTES: usize = 2048;
 
 /// Which run a process belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +30,38 @@ pub struct RunInfo {
     pub run_id: String,
     /// Whether the process was started by another process of the run.
     pub is_child: bool,
+    /// The command line of the process, without secrets, as a JSON array of its words.
+    command: Option<String>,
 }
 
 impl RunInfo {
+    /// A run, and whether the process was started by another process of it.
+    pub fn new(run_id: impl Into<String>, is_child: bool) -> Self {
+        Self { run_id: run_id.into(), is_child, command: None }
+    }
+
+    /// The same with the command line of the process, from which secrets are taken out, and which is cut
+    /// if it is long.
+    #[must_use]
+    pub fn with_command(self, words: &[Vec<u8>]) -> Self {
+        Self { command: command::note_of(words), ..self }
+    }
+
+    /// The words of the command line, as far as it was noted.
+    pub fn command(&self) -> Option<Vec<String>> {
+        self.command.as_ref().map(|note| command::words_of(note.as_bytes()))
+    }
+
     /// Notes the run on an open log; where that is impossible, the log has none.
     pub(crate) fn write(&self, log: impl AsFd) {
-        if set(&log, RUN, self.run_id.as_bytes()) && self.is_child {
+        if !set(&log, RUN, self.run_id.as_bytes()) {
+            return;
+        }
+        if self.is_child {
             set(&log, CHILD, b"1");
+        }
+        if let Some(command) = &self.command {
+            set(&log, COMMAND, command.as_bytes());
         }
     }
 
@@ -49,7 +80,12 @@ impl RunInfo {
         let length = get(RUN, &mut buffer).ok()?;
         let run_id = std::str::from_utf8(buffer.get(..length)?).ok()?.to_owned();
         let is_child = get(CHILD, &mut buffer).is_ok();
-        Some(Self { run_id, is_child })
+        let mut buffer = [0; MAX_COMMAND_BYTES];
+        let command = get(COMMAND, &mut buffer).ok().and_then(|length| {
+            let note = std::str::from_utf8(buffer.get(..length)?).ok()?;
+            Some(note.to_owned())
+        });
+        Some(Self { run_id, is_child, command })
     }
 }
 

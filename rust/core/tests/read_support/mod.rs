@@ -101,7 +101,7 @@ pub fn dump(path: &Path, format: DumpFormat) -> String {
         dump_report(
             &[whole(path)],
             &Filter::default(),
-            DumpOptions { redact: false, format, limit: None },
+            DumpOptions { redact: false, no_detail: false, format, limit: None },
         )
         .unwrap(),
     )

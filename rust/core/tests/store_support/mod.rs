@@ -32,7 +32,7 @@ pub fn line(text: &str) -> String {
 }
 
 pub fn run(run_id: &str) -> RunInfo {
-    RunInfo { run_id: run_id.to_owned(), is_child: false }
+    RunInfo::new(run_id, false)
 }
 
 /// A trace directory.
@@ -321,7 +321,7 @@ fn opened(verb: &str, rest: &str) -> Option<LogWriter> {
         // create <run id> <directory>
         "create" | "create-child" => {
             let (run_id, directory) = rest.split_once(' ').unwrap();
-            let run = RunInfo { run_id: run_id.to_owned(), is_child: verb == "create-child" };
+            let run = RunInfo::new(run_id, verb == "create-child");
             let log = LogWriter::create_in(Path::new(directory), &run).unwrap();
             answer(log.path().to_str().unwrap());
             Some(log)

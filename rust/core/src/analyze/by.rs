@@ -1,0 +1,96 @@
+//! What actions are grouped by, and how their records tell.
+
+use std::borrow::Cow;
+
+use crate::read::Kind;
+use crate::record::{Name, RawValue, Record};
+
+/// What actions are grouped by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum By {
+    /// Their kind.
+    #[default]
+    Action,
+    /// The evaluation task.
+    Task,
+    /// The sample.
+    Sample,
+    /// What they are at, in words.
+    Detail,
+    /// The model: only actions of the kind `Model` count.
+    Model,
+    /// The machine, where a field `host` of the records tells.
+    Host,
+}
+
+impl By {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Action, Self::Task, Self::Sample, Self::Detail, Self::Model, Self::Host];
+
+    /// The one of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == name)
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Task => "task",
+            Self::Sample => "sample",
+            Self::Detail => "detail",
+            Self::Model => "model",
+            Self::Host => "host",
+        }
+    }
+
+    /// What the record says.
+    pub(super) fn named<'r>(self, record: &'r Record<'_>) -> Named<'r> {
+        let key = match self {
+            Self::Action => record.action(),
+            Self::Detail => record.detail(),
+            Self::Task => record.value(Name::Task).and_then(as_text),
+            Self::Sample => record.value(Name::SampleId).and_then(as_text),
+            Self::Host => record.get(b"host").and_then(as_text),
+            Self::Model => {
+                if record.action().is_none_or(|action| *action != *b"Model") {
+                    return Named::CountsNot;
+                }
+                record.detail().map(model_in)
+            }
+        };
+        key.map_or(Named::Nothing, Named::Key)
+    }
+}
+
+/// The group that a record names.
+pub(super) enum Named<'r> {
+    Key(Cow<'r, [u8]>),
+    /// It does not say.
+    Nothing,
+    /// Its action does not count.
+    CountsNot,
+}
+
+/// A string by what it says, anything else but null by its JSON text.
+fn as_text(value: RawValue<'_>) -> Option<Cow<'_, [u8]>> {
+    match value.kind() {
+        Kind::Null => None,
+        Kind::String { .. } => value.text(),
+        _ => Some(Cow::Borrowed(value.raw())),
+    }
+}
+
+/// The model in `generate (openai/gpt-5)`; else the whole detail.
+fn model_in(detail: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let inside = |text: &[u8]| {
+        let start = text.iter().position(|&byte| byte == b'(')? + 1;
+        (text.last() == Some(&b')') && start < text.len() - 1).then(|| start..text.len() - 1)
+    };
+    match (inside(&detail), detail) {
+        (Some(range), Cow::Borrowed(text)) => Cow::Borrowed(&text[range]),
+        (Some(range), Cow::Owned(text)) => Cow::Owned(text[range].to_vec()),
+        (None, detail) => detail,
+    }
+}
