@@ -151,7 +151,8 @@ def _draw(view: LiveView, alarm: _Alarm) -> None:
         # What was seen last stays.
         if last is not None:
             terminal, lines = _size()
-            frame = last.frame(lines - 1, width=terminal.width, color=terminal.color)
+            # With room for why it has ended, and for the shell's prompt.
+            frame = last.frame(max(lines - 3, 1), width=terminal.width, color=terminal.color)
             write_chunk(frame.encode("utf-8", "replace"))
 
 
