@@ -287,11 +287,12 @@ impl LiveLog {
         let stalls = if ways.no_detail { Vec::new() } else { changes.stalls };
         for (hash, id, line) in stalls {
             let Some(open) = self.open.get_mut(hash, &id) else { continue };
-            let Some(mut stack) = stack_of(&line) else { continue };
-            if ways.redact {
-                redact_from(&mut stack, 0);
+            // The last report counts, also where it does not tell.
+            let mut stack = stack_of(&line);
+            if let Some(stack) = stack.as_mut().filter(|_| ways.redact) {
+                redact_from(stack, 0);
             }
-            Arc::make_mut(&mut open.action).stack = Some(stack);
+            Arc::make_mut(&mut open.action).stack = stack;
         }
     }
 
