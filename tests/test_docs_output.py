@@ -44,6 +44,7 @@ NOT_RUN = {
         ".ci/run does; test_docs.py has the targets"
     ),
     ("README.md", "pip install ."): "the tests run on an installed wheel",
+    ("docs/index.md", "pip install ."): "the tests run on an installed wheel",
     ("docs/cli.md", "duckdb -c \"SELECT count(*) FROM 'trace.parquet'\""): (
         "neither is installed here; tests/cli/test_export.py has DuckDB and pyarrow read it"
     ),
@@ -51,7 +52,7 @@ NOT_RUN = {
     ("docs/recipes.md", "sources:"): "Vector is not at hand: the page says so",
 }
 """The blocks that nothing runs, by page and first line, each with the reason."""
-WITHOUT_TRACES = {"docs/integration.md", "docs/index.md"}
+WITHOUT_TRACES = {"docs/integration.md", "docs/other-programs.md"}
 """Pages whose programs trace: their user has no logs before."""
 KILLED = "# is killed"
 """At the end of a command: what it runs does not end by itself."""
@@ -137,6 +138,21 @@ def test_other_tests_run_the_pages_that_they_are_said_to() -> None:
     """The tests named above for a page read it."""
     for page, test in RUN_BY_OTHER_TESTS.items():
         assert page.removeprefix("docs/") in (ROOT / test).read_text(encoding="utf-8")
+
+
+def test_figures_are_those_of_the_benches() -> None:
+    """Every figure in a table of the page on performance stands in the results of the benches."""
+    results = (ROOT / "benches" / "README.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"\d[\d,.]*\d|\d", results))
+    rows = re.findall(r"^\| `[^|]*\| (.*) \|$", performance_page(), flags=re.MULTILINE)
+    figures = {figure for row in rows for figure in re.findall(r"\d[\d,.]*", row)}
+    assert len(figures) > 20
+    assert figures <= known
+
+
+def performance_page() -> str:
+    """The text of the page on performance."""
+    return (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
 
 def test_wildcards() -> None:
