@@ -682,6 +682,7 @@ class LiveView:
         *,
         filter: Filter | None = None,
         redact: bool = True,
+        no_detail: bool = False,
         min_told: str | float | None = None,
         json: bool = False,
     ) -> LiveView:
@@ -694,6 +695,7 @@ class LiveView:
             cwd: The current directory.
             filter: What is looked at, as for `anomalies`.
             redact: Whether secrets are taken out.
+            no_detail: Without the texts in them.
             min_told: What `changes` tells of: actions that are open for so many seconds, or for so
                 long (`"1m30s"`), or longer.
             json: Whether `changes` are JSON.
@@ -1025,6 +1027,7 @@ def stats_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """What the actions of some logs amount to, as tables or as JSON.
 
@@ -1040,6 +1043,7 @@ def stats_report(
         width: The columns of the terminal.
         color: Whether headings are set off.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them; groups that these name have no name.
 
     Raises:
         OSError: The one log cannot be read.
@@ -1059,6 +1063,7 @@ def diff_report(
     width: int | None = None,
     color: bool = False,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """What has changed from the actions of some logs to those of others.
 
@@ -1074,6 +1079,7 @@ def diff_report(
         width: The columns of the terminal.
         color: Whether headings are set off.
         redact: Without the secrets in them.
+        no_detail: Without the texts in them; groups that these name have no name.
 
     Raises:
         OSError: The one log of a run cannot be read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _core
@@ -91,6 +91,8 @@ class SlowAction:
     """The epoch it belongs to, as recorded."""
     error: str | None
     """What the exception said."""
+    error_type: str | None
+    """The class of the exception."""
     trace_file: str
     """The file that its closing record is in."""
     offset: int
@@ -214,6 +216,9 @@ def stats(
         actions=[group(row, row[by]) for row in told["actions"]],
         others=None if others is None else group(others, None),
         http=[HttpStats(**row) for row in told["http"]],
-        slowest=[SlowAction(**row) for row in told["slowest"]],
+        slowest=[
+            SlowAction(**{field.name: row.get(field.name) for field in fields(SlowAction)})
+            for row in told["slowest"]
+        ],
         skipped="\n".join(notes) or None,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.logs import STARTED, action, http, record, write_log
+from cli.screen import OnScreen, Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,10 @@ COMMANDS = [
     ["http", "--json"],
     ["anomalies", "--all"],
     ["anomalies", "--json"],
+    ["anomalies", "--watch", "--min-duration", "0"],
+    ["anomalies", "--watch", "--min-duration", "0", "--json"],
+    ["stats", "--slowest", "9"],
+    ["stats", "--slowest", "9", "--json"],
     ["tree"],
     ["tree", "--json"],
     ["export", "-o", "-", "--to", "perfetto"],
@@ -87,9 +92,10 @@ def test_nothing_is_shown_that_was_said(
         result = inspect_trace(*command, *option, *logs)
         assert result.returncode == 0, result.stderr
         assert (SAID in result.stdout + result.stderr) == expected
-        assert "429" in result.stdout or command[0] != "http"
-    # The last one, which had the option.
-    assert "ValueError" in result.stdout or command[0] == "http"
+        assert "429" in result.stdout or command[0] not in ("http", "stats")
+    # The last one, which had the option. What had ended before is no change.
+    tells_type = command[0] not in ("http", "stats") and "--watch" not in command
+    assert "ValueError" in result.stdout or not tells_type
 
 
 def test_metadata_stays(inspect_trace: Run, log: Path) -> None:
@@ -109,10 +115,11 @@ def without(value: Any, *keys: str) -> Any:
     return [without(inner, *keys) for inner in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("command", ["anomalies", "tree", "http"])
+@pytest.mark.parametrize("command", ["anomalies", "stats", "tree", "http"])
 def test_only_the_said_is_missing(inspect_trace: Run, log: Path, command: str) -> None:
     """In JSON the keys of what was said are absent, and all else is as without the option."""
-    arguments = (command, "--json", str(log))
+    options = ["--slowest", "9"] if command == "stats" else []
+    arguments = (command, "--json", *options, str(log))
     whole = json.loads(inspect_trace(*arguments).stdout)
     shown = json.loads(inspect_trace(*arguments, "--no-detail").stdout)
     said = ("detail", "error", "stack", "message", "as_of", "duration")
@@ -143,6 +150,56 @@ def test_names_are_short_and_on_one_line(inspect_trace: Run, trace_dir: Path) ->
     assert [records[0][key] for key in names] == [short] * len(names)
     assert (records[2]["module"], records[2]["function"]) == (short, short)
     assert not {"sample_id", "epoch"} & set(records[0])
+
+
+@pytest.mark.parametrize("command", ["stats", "diff"])
+def test_groups_have_short_names(inspect_trace: Run, trace_dir: Path, command: str) -> None:
+    """Groups are named by what are names: actions, tasks and samples, and none by a structure."""
+    name = "x" * 90 + "\n" + SAID
+    log = write_log(
+        trace_dir / "trace-4194304.log",
+        action(name, SAID, "exit", "1", second=3, task=name, sample_id=7),
+        action(name, SAID, "exit", "2", second=1, task=[SAID], sample_id={"a": SAID}),
+    )
+    logs = [str(log)] * (1 if command == "stats" else 2)
+    names = {}
+    for by in ("action", "task", "sample"):
+        assert SAID in inspect_trace(command, "--by", by, *logs).stdout
+        assert SAID not in inspect_trace(command, "--no-detail", "--by", by, *logs).stdout
+        text = inspect_trace(command, "--json", "--no-detail", "--by", by, *logs).stdout
+        assert SAID not in text
+        names[by] = {row[by] for row in json.loads(text)["actions"]}
+    short = "x" * 90 + "\\nIGNORE-A…"
+    assert names == {"action": {short}, "task": {short, None}, "sample": {"7", None}}
+
+
+@pytest.mark.parametrize("command", ["stats", "diff"])
+@pytest.mark.parametrize("by", ["detail", "model", "host"])
+def test_groups_that_are_said_are_refused(
+    inspect_trace: Run, log: Path, command: str, by: str
+) -> None:
+    """What programs said names no group; one line says what does."""
+    logs = [str(log)] * (1 if command == "stats" else 2)
+    result = inspect_trace(command, "--no-detail", "--by", by, *logs)
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert f"--by {by} and --no-detail do not go together: group by action, task or sample" in line
+
+
+def test_the_screen_shows_nothing_that_was_said(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """What runs is on the screen, and how long, and not what it is at."""
+    with Program(tmp_path, environment) as program:
+        program.tell("begin", "first", SAID)
+        shown = {}
+        for option in ([], ["--no-detail"]):
+            arguments = ("anomalies", "--watch", *option)
+            with OnScreen(*arguments, environment=environment) as screen:
+                shown[bool(option)] = screen.until(lambda text: "sample s-first" in text)
+        assert SAID in shown[False]
+        assert SAID not in shown[True]
+        assert "Tool Call" in shown[True]
 
 
 def test_list_has_no_command_line(

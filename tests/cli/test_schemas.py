@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from referencing import Registry, Resource
 
 from cli.conftest import ENVIRONMENT
 from cli.logs import MIXED, action, as_ours, as_theirs, http, record, write_log
+from cli.screen import DEADLINE_S, Program
 from inspect_trace.cli.main import trace_group
 
 if TYPE_CHECKING:
@@ -35,6 +38,12 @@ OUTPUTS: dict[str, list[list[str]]] = {
     "record-no-detail": [["dump", "--jsonl", "--no-detail"]],
     "http": [["http", "--json"], ["http", "--json", "--failed"]],
     "anomalies": [["anomalies", "--json"], ["anomalies", "--json", "--limit", "2"]],
+    "anomalies-watch": [["anomalies", "--watch", "--json", "--min-duration", "0"]],
+    "stats": [
+        ["stats", "--json"],
+        ["stats", "--json", "--by", "task", "--limit", "2", "--slowest", "20"],
+    ],
+    "diff": [["diff", "--json"], ["diff", "--json", "--by", "sample"]],
     "tree": [
         ["tree", "--json"],
         ["tree", "--json", "--running"],
@@ -46,7 +55,9 @@ OUTPUTS: dict[str, list[list[str]]] = {
 }
 """Of each schema, the commands that print what it describes."""
 WITHOUT_FILES = ("list", "status")
-WITH_NO_DETAIL = ("list", "http", "anomalies", "tree", "sql")
+WITH_NO_DETAIL = ("list", "http", "anomalies", "anomalies-watch", "stats", "diff", "tree", "sql")
+LINES = ("record", "record-no-detail", "anomalies-watch")
+"""Schemas of a value a line."""
 LOGS: dict[str, list[str]] = {
     "corpus": ["trace-4194304.log"],
     "compressed": ["packed.log.gz"],
@@ -57,6 +68,9 @@ LOGS: dict[str, list[str]] = {
     "rotated": ["rotated.log"],
     "several": ["trace-4194304.log", "odd.log", "cut.log.gz", "empty.log"],
 }
+
+WITH_PROCESS = ("corpus", "compressed", "cut")
+"""Those that nobody writes any more, for all who look."""
 
 FRAMES = [{"file": "/a.py", "line": 1, "function": "f"}, {"file": "/b.py", "awaits": "task 'x'"}]
 ODD = (
@@ -131,8 +145,21 @@ def printed(directory: Path, schema: str, command: list[str]) -> Iterator[Any]:
     )
     # `verify` finds something, which is its failure.
     assert done.returncode == 0 or command[0] == "verify", done.stderr
-    for text in done.stdout.splitlines() if schema.startswith("record") else [done.stdout]:
-        yield json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    for text in done.stdout.splitlines() if schema in LINES else [done.stdout]:
+        yield parsed(text)
+
+
+def parsed(text: str) -> Any:
+    """A value of strict JSON."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def arguments(directory: Path, command: str, logs: str) -> list[str]:
+    """The logs as a command takes them: `diff` compares them with another one."""
+    files = [str(directory / name) for name in LOGS.get(logs, [])]
+    if command != "diff":
+        return files
+    return [*(files if len(files) == 1 else [str(directory)]), str(directory / "odd.log")]
 
 
 CASES = [
@@ -140,6 +167,8 @@ CASES = [
     for schema, commands in OUTPUTS.items()
     for command in commands
     for logs in (["none"] if command[0] in WITHOUT_FILES else LOGS)
+    # Of a log whose process is not known the end is waited for.
+    if schema != "anomalies-watch" or logs in WITH_PROCESS
 ]
 
 
@@ -149,7 +178,7 @@ def test_output_is_as_the_schema_says(
 ) -> None:
     """Every command's JSON, of every sort of log, is valid; and so it is without what was said."""
     checks = validator(schema)
-    files = [str(directory / name) for name in LOGS.get(logs, [])]
+    files = arguments(directory, command[0], logs)
     forms = [command, [*command, "--no-detail"]] if schema in WITH_NO_DETAIL else [command]
     for form in forms:
         for value in printed(directory, schema, [*form, *files]):
@@ -176,11 +205,14 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
         yield from objects(inner)
 
 
-@pytest.mark.parametrize("schema", ["list", "http", "anomalies", "tree", "verify", "status"])
+DESCRIBED = ["list", "http", "anomalies", "stats", "diff", "tree", "verify", "status"]
+
+
+@pytest.mark.parametrize("schema", DESCRIBED)
 def test_a_key_that_is_not_described_is_found(directory: Path, schema: str) -> None:
     """Every object that a command prints is described whole: one more key makes it invalid."""
     checks = validator(schema)
-    files = [] if schema in WITHOUT_FILES else [str(directory / "odd.log")]
+    files = [] if schema in WITHOUT_FILES else arguments(directory, schema, "odd")
     (value,) = printed(directory, schema, [*OUTPUTS[schema][-1], *files])
     checks.validate(value)
     for thing in list(objects(value)):
@@ -188,6 +220,54 @@ def test_a_key_that_is_not_described_is_found(directory: Path, schema: str) -> N
         assert not checks.is_valid(value), thing
         del thing["unknown"]
     checks.validate(value)
+
+
+def test_changes_of_a_program(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Each kind of change is valid, with and without what was said, and described whole."""
+    checks = validator("anomalies-watch")
+    command = [*OUTPUTS["anomalies-watch"][0], "--interval", "0.05"]
+    with ExitStack() as stack:
+        program = stack.enter_context(Program(tmp_path, environment))
+        program.tell("begin", "outer")
+        watching = []
+        for options in ([], ["--no-detail"]):
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "inspect_trace", *command, *options],
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    encoding="utf-8",
+                )
+            )
+            stack.callback(process.kill)
+            alarm = threading.Timer(DEADLINE_S, process.kill)
+            alarm.start()
+            stack.callback(alarm.cancel)
+            assert process.stdout is not None
+            watching.append(process.stdout)
+        # What begins after that has no place in the first line.
+        found = [[parsed(output.readline()) for _ in range(2)] for output in watching]
+        program.tell("begin", "inner")
+        for changes, output in zip(found, watching, strict=True):
+            changes.append(parsed(output.readline()))
+        program.tell("fail", "inner")
+        for changes, output in zip(found, watching, strict=True):
+            changes.append(parsed(output.readline()))
+        program.kill()
+        for changes, output in zip(found, watching, strict=True):
+            changes.extend(map(parsed, output))
+    for changes, no_detail in zip(found, (False, True), strict=True):
+        told = [change["change"] for change in changes]
+        assert told == ["watching", "running", "running", "ended", "interrupted", "process_ended"]
+        assert "enclosing" in changes[2]
+        for change in changes:
+            checks.validate(change)
+            assert ("detail" in change) == ("action" in change and not no_detail)
+            for thing in list(objects(change)):
+                thing["unknown"] = 1
+                assert not checks.is_valid(change), thing
+                del thing["unknown"]
 
 
 def test_schemas_are_schemas() -> None:

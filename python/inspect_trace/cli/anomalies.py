@@ -89,12 +89,7 @@ def anomalies_command(
     if watch:
         from inspect_trace.cli.watch import watch as watch_logs
 
-        refused = (
-            (tail, "--tail"),
-            (limit, "--limit"),
-            (show_all or None, "--all"),
-            (no_detail or None, "--no-detail"),
-        )
+        refused = ((tail, "--tail"), (limit, "--limit"), (show_all or None, "--all"))
         for given, name in refused:
             if given is not None:
                 raise click.UsageError(f"--watch and {name} do not go together")
@@ -102,6 +97,7 @@ def anomalies_command(
             files,
             record_filter,
             redact=redact,
+            no_detail=no_detail,
             min_duration=ctx.params["min_duration"],
             interval_s=interval_s,
             as_json=as_json,

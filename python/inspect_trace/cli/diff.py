@@ -9,6 +9,8 @@ import click
 
 from inspect_trace.cli.options import (
     by_option,
+    check_groups,
+    detail_option,
     filter_options,
     json_option,
     part_options,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @by_option
 @filter_options
 @redact_option
+@detail_option
 @part_options("Look only at the last N records of each log.", "No more than N groups.")
 @json_option("an object {trace_files_a, trace_files_b, as_of, actions, http, ...}")
 def diff_command(
@@ -42,6 +45,7 @@ def diff_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     as_json: bool,
 ) -> None:
     """Show what has changed from one run to another: from the logs A to the logs B.
@@ -54,6 +58,7 @@ def diff_command(
 
     The filters choose actions as they do for `anomalies`.
     """
+    check_groups(by, no_detail=no_detail)
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 
@@ -72,5 +77,6 @@ def diff_command(
             width=terminal.width,
             color=terminal.color,
             redact=redact,
+            no_detail=no_detail,
         )
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EVENTS = ("enter", "exit", "cancel", "error", "timeout")
 GROUPS = ("action", "task", "sample", "detail", "model", "host")
+NAMED_GROUPS = ("action", "task", "sample")
+"""Those whose names are shown without what was said."""
 
 
 def _text(
@@ -131,6 +133,15 @@ def by_option(command: Command) -> Command:
         show_default=True,
         help="Group actions by their kind, task, sample, detail, model (of Model actions) or host.",
     )(command)
+
+
+def check_groups(by: str, *, no_detail: bool) -> None:
+    """Refuse groups whose names are what was said, where that is left out."""
+    if no_detail and by not in NAMED_GROUPS:
+        names = f"{', '.join(NAMED_GROUPS[:-1])} or {NAMED_GROUPS[-1]}"
+        raise click.UsageError(
+            f"--by {by} and --no-detail do not go together: group by {names} instead"
+        )
 
 
 def part_options(of_each: str, limit: str) -> Callable[[Command], Command]:

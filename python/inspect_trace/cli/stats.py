@@ -9,6 +9,8 @@ import click
 
 from inspect_trace.cli.options import (
     by_option,
+    check_groups,
+    detail_option,
     files_argument,
     filter_options,
     json_option,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 )
 @filter_options
 @redact_option
+@detail_option
 @part_options("Look only at the last N records of each log.", "No more than N groups.")
 @json_option("an object {trace_files, as_of, actions, http, ...}")
 def stats_command(
@@ -49,6 +52,7 @@ def stats_command(
     tail: int | None,
     limit: int | None,
     redact: bool,
+    no_detail: bool,
     as_json: bool,
 ) -> None:
     """Show what the actions of trace logs amount to.
@@ -62,6 +66,7 @@ def stats_command(
 
     The filters choose actions as they do for `anomalies`.
     """
+    check_groups(by, no_detail=no_detail)
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 
@@ -80,5 +85,6 @@ def stats_command(
             width=terminal.width,
             color=terminal.color,
             redact=redact,
+            no_detail=no_detail,
         )
     )

@@ -39,7 +39,7 @@ class Columns:
 
     def __init__(self, width: int, *, several_logs: bool) -> None:
         self.is_wide = width >= WIDE_COLUMNS
-        fixed = {"age": 9, "action": 14, "sample": 18 if self.is_wide else 14, "pid": 8}
+        fixed = {"age": 9, "action": 15, "sample": 18 if self.is_wide else 14, "pid": 8}
         names = ["age", "action", "detail", "sample"]
         if self.is_wide:
             fixed |= {"inside": 20, "waits_in": 16}

@@ -38,6 +38,7 @@ def open_view(
     record_filter: Filter | None,
     *,
     redact: bool,
+    no_detail: bool = False,
     min_told: str | float | None = None,
     as_json: bool = False,
 ) -> LiveView:
@@ -53,6 +54,7 @@ def open_view(
         current_directory(),
         filter=record_filter,
         redact=redact,
+        no_detail=no_detail,
         min_told=min_told,
         json=as_json,
     )
@@ -82,6 +84,7 @@ def watch(
     record_filter: Filter | None,
     *,
     redact: bool,
+    no_detail: bool,
     min_duration: str | None,
     interval_s: float,
     as_json: bool,
@@ -102,7 +105,14 @@ def watch(
     min_told: str | float | None = None
     if not on_screen:
         min_told = DEFAULT_MIN_TOLD_S if min_duration is None else min_duration
-    view = open_view(names, record_filter, redact=redact, min_told=min_told, as_json=as_json)
+    view = open_view(
+        names,
+        record_filter,
+        redact=redact,
+        no_detail=no_detail,
+        min_told=min_told,
+        as_json=as_json,
+    )
     try:
         read_first(view)
         with _Alarm(interval_s) as alarm:
@@ -151,7 +161,8 @@ def _draw(view: LiveView, alarm: _Alarm) -> None:
         # What was seen last stays.
         if last is not None:
             terminal, lines = _size()
-            frame = last.frame(lines - 1, width=terminal.width, color=terminal.color)
+            # With room for why it has ended, and for the shell's prompt.
+            frame = last.frame(max(lines - 3, 1), width=terminal.width, color=terminal.color)
             write_chunk(frame.encode("utf-8", "replace"))
 
 

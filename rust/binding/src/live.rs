@@ -37,7 +37,8 @@ impl LiveView {
 impl LiveView {
     #[new]
     #[pyo3(signature = (
-        names, directory, cwd, *, filter = None, redact = true, min_told = None, json = false
+        names, directory, cwd, *, filter = None, redact = true, no_detail = false, min_told = None,
+        json = false
     ))]
     #[allow(clippy::too_many_arguments)] // the Python signature
     fn new(
@@ -47,12 +48,14 @@ impl LiveView {
         cwd: PathBuf,
         filter: Option<&Bound<'_, Filter>>,
         redact: bool,
+        no_detail: bool,
         min_told: Option<Bound<'_, PyAny>>,
         json: bool,
     ) -> PyResult<Self> {
         let filter = Filter::of(filter);
         let min_told = seconds(min_told, parse_duration_s)?;
-        let options = LiveOptions { redact, min_ended_s: min_told, ..LiveOptions::default() };
+        let options =
+            LiveOptions { redact, no_detail, min_ended_s: min_told, ..LiveOptions::default() };
         let format = if json { LiveFormat::JsonLines } else { LiveFormat::Text };
         let changes = LiveChanges::new(format, min_told.unwrap_or(f64::INFINITY));
         py.detach(|| {

@@ -285,7 +285,7 @@ pub(crate) fn tree_report(
 #[pyfunction]
 #[pyo3(signature = (
     paths, *, by, filter = None, slowest = 0, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn stats_report(
@@ -301,6 +301,7 @@ pub(crate) fn stats_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let by = grouped_by(by)?;
@@ -309,6 +310,7 @@ pub(crate) fn stats_report(
         slowest,
         limit,
         redact,
+        no_detail,
         json,
         as_of_s: as_of,
         style: TableStyle { width, color },
@@ -323,7 +325,7 @@ pub(crate) fn stats_report(
 #[pyfunction]
 #[pyo3(signature = (
     before, after, *, by, filter = None, tail = None, limit = None, json = false, as_of,
-    width = None, color = false, redact = false
+    width = None, color = false, redact = false, no_detail = false
 ))]
 #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // the Python signature
 pub(crate) fn diff_report(
@@ -339,11 +341,20 @@ pub(crate) fn diff_report(
     width: Option<usize>,
     color: bool,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let (by, style) = (grouped_by(by)?, TableStyle { width, color });
-    let options =
-        DiffOptions { by, limit, redact, json, as_of_s: as_of, style, ..DiffOptions::default() };
+    let options = DiffOptions {
+        by,
+        limit,
+        redact,
+        no_detail,
+        json,
+        as_of_s: as_of,
+        style,
+        ..DiffOptions::default()
+    };
     let before = logs(py, before, tail, |_| true)?;
     let after = logs(py, after, tail, |_| true)?;
     open(py, || render::diff_report(&before, &after, &filter, &options))

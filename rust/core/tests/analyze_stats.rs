@@ -271,6 +271,42 @@ fn secrets_are_left_out() {
     }
 }
 
+/// Without what was said groups and slow actions have short names, and what is no name is left out.
+#[test]
+fn what_was_said_is_left_out() {
+    let long = "x".repeat(200);
+    let said = r#""detail": "said", "error": "said", "error_type": "E", "host": "said""#;
+    let of = |task: &str| {
+        format!(r#", "action": "{long}", "task": {task}, "epoch": 2, "duration": 1.0, {said}"#)
+    };
+    let text = line("error", "1", 1, &of("\"t\\n\"")) + &line("error", "2", 2, &of("[\"said\"]"));
+    let short = format!("{}…", "x".repeat(100));
+    for by in By::ALL {
+        let found = stats_of(&text, &StatsReportOptions { by, no_detail: true, ..options() });
+        assert!(!found.to_string().contains("said"), "{found}");
+        let names: HashSet<_> = found["actions"].as_array().unwrap().iter().collect();
+        let names: HashSet<_> = names.iter().map(|row| row[by.as_str()].as_str()).collect();
+        let expected = match by {
+            By::Action => HashSet::from([Some(&*short)]),
+            By::Task => HashSet::from([Some("t\\n"), None]),
+            By::Model => HashSet::new(),
+            _ => HashSet::from([None]),
+        };
+        assert_eq!(names, expected, "{by:?}");
+        if by == By::Model {
+            continue;
+        }
+        assert_eq!(
+            found["slowest"][0],
+            json!({
+                "action": short, "event": "error", "duration": 1.0, "trace_id": "1", "task": "t\\n",
+                "epoch": 2, "error_type": "E", "trace_file": found["trace_files"][0], "offset": 0,
+            })
+        );
+        assert!(found["slowest"][1].get("task").is_none());
+    }
+}
+
 /// Conditions on whole actions choose among those that ended and those that are open.
 #[test]
 fn filters_choose_actions() {

@@ -44,6 +44,55 @@ fn ids(snapshot: &inspect_trace_core::analyze::LiveSnapshot) -> Vec<String> {
     snapshot.open.iter().map(id).collect()
 }
 
+/// Where an action waits is told by the last report on it, also by one that does not know.
+#[test]
+fn the_last_report_counts() {
+    let dir = Dir::new();
+    let stall = |stack: &str| {
+        format!(
+            r#"{{"timestamp": "2026-11-23T10:22:25+00:00", "level": "TRACE", "message": "m", "event": "stall", "trace_id": "a", "stack": {stack}}}"#
+        ) + "\n"
+    };
+    let path = plain(&dir, "x.log", &[entered("a", 20, "")]);
+    let mut view = view(LivePlace::Log(path.clone()));
+    for stack in ["[1]", "null", "[2]"] {
+        append(&path, stall(stack));
+        let found = check(&mut view, &[&path]).open[0].action.stack.clone();
+        let told = (stack != "null").then(|| stack.as_bytes().to_vec());
+        assert_eq!(found, told, "{stack}");
+    }
+}
+
+/// Without what was said there is what happened when: names are short, and ids are found all the same.
+#[test]
+fn without_what_was_said() {
+    let dir = Dir::new();
+    let long = "x".repeat(200);
+    let inner =
+        entered("inner", 30, &format!(r#", "parent_id": "{long}", "task": ["t"], "epoch": 2"#));
+    let lines = [entered(&long, 20, r#", "task": "t\u202e""#), inner];
+    let path = plain(&dir, "x.log", &lines);
+    let options = LiveOptions { no_detail: true, min_ended_s: Some(0.0), ..LiveOptions::default() };
+    let places = vec![LivePlace::Log(path.clone())];
+    let mut view = LiveView::open(places, &Filter::default(), options).unwrap();
+    let snapshot = look(&mut view);
+    let [outer, inner] = &snapshot.open[..] else { panic!("{:?}", snapshot.open) };
+    let short = format!("{}…", "x".repeat(100)).into_bytes();
+    assert_eq!(outer.action.trace_id, short);
+    assert_eq!(outer.action.task.as_deref(), Some(&br#""t\\u202e""#[..]));
+    assert_eq!(inner.action.parent_id.as_ref(), Some(&short));
+    assert_eq!(inner.enclosing, [outer.action.clone()]);
+    assert_eq!((&inner.action.task, inner.action.epoch.as_deref()), (&None, Some(&b"2"[..])));
+    for action in [&outer.action, &inner.action] {
+        assert_eq!(action.detail_or_message(), b"");
+    }
+    let more = r#", "duration": 9, "error": "said", "error_type": "E""#;
+    append(&path, action("error", &long, more));
+    let ended = look(&mut view).ended.remove(0);
+    assert_eq!((&ended.action.trace_id, &ended.error), (&short, &None));
+    assert_eq!(ended.error_type.as_deref(), Some(&b"E"[..]));
+}
+
 /// What a writer appends is seen once it is flushed, through rotations too; the longest comes first.
 #[test]
 fn a_log_that_is_written() {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use follow_support::append;
 use inspect_trace_core::analyze::{LiveChoice, LivePlace, LiveView};
+use inspect_trace_core::read::Filter;
 use inspect_trace_core::render::{
     LiveChanges, LiveFormat, TableStyle, live_details, live_frame, live_records,
 };
@@ -139,7 +140,7 @@ fn changes_are_told_once() {
     let options =
         inspect_trace_core::analyze::LiveOptions { min_ended_s: Some(60.0), ..Default::default() };
     let places = vec![LivePlace::Log(path.clone())];
-    let mut view = LiveView::open(places, &Default::default(), options).unwrap();
+    let mut view = LiveView::open(places, &Filter::default(), options).unwrap();
     let mut json = LiveChanges::new(LiveFormat::JsonLines, 60.0);
     assert_eq!(told(&changes(&mut view, &mut json, 170.0)), [" watching", " running a"]);
     assert!(changes(&mut view, &mut json, 190.0).is_empty());

@@ -45,13 +45,24 @@ impl By {
         }
     }
 
-    /// What the record says.
-    pub(super) fn named<'r>(self, record: &'r Record<'_>) -> Named<'r> {
+    /// Whether the groups have names that are shown without what was said.
+    pub fn is_metadata(self) -> bool {
+        match self {
+            Self::Action | Self::Task | Self::Sample => true,
+            Self::Detail | Self::Model | Self::Host => false,
+        }
+    }
+
+    /// What the record says; with `no_detail`, as far as that is metadata.
+    pub(super) fn named<'r>(self, record: &'r Record<'_>, no_detail: bool) -> Named<'r> {
+        let is_shown = |value: &RawValue<'_>| {
+            !no_detail || !matches!(value.kind(), Kind::Array | Kind::Object)
+        };
         let key = match self {
             Self::Action => record.action(),
             Self::Detail => record.detail(),
-            Self::Task => record.value(Name::Task).and_then(as_text),
-            Self::Sample => record.value(Name::SampleId).and_then(as_text),
+            Self::Task => record.value(Name::Task).filter(is_shown).and_then(as_text),
+            Self::Sample => record.value(Name::SampleId).filter(is_shown).and_then(as_text),
             Self::Host => record.get(b"host").and_then(as_text),
             Self::Model => {
                 if record.action().is_none_or(|action| *action != *b"Model") {
@@ -60,6 +71,7 @@ impl By {
                 record.detail().map(model_in)
             }
         };
+        let key = key.filter(|_| !no_detail || self.is_metadata());
         key.map_or(Named::Nothing, Named::Key)
     }
 }

@@ -21,6 +21,8 @@ use super::live_log::{LiveLog, ReadOn, Ways};
 pub struct LiveOptions {
     /// Without secrets.
     pub redact: bool,
+    /// Without what was said, and with short names.
+    pub no_detail: bool,
     /// Actions that took so long, or longer, are told one by one as they end: see
     /// [`super::LiveSnapshot::ended`]. `None`: none are.
     pub min_ended_s: Option<f64>,
@@ -30,7 +32,8 @@ pub struct LiveOptions {
 
 impl Default for LiveOptions {
     fn default() -> Self {
-        Self { redact: true, min_ended_s: None, scan: AnomaliesScanOptions::default().scan }
+        let scan = AnomaliesScanOptions::default().scan;
+        Self { redact: true, no_detail: false, min_ended_s: None, scan }
     }
 }
 
@@ -117,6 +120,7 @@ impl LiveView {
             ways: Ways {
                 filter: filter.clone(),
                 redact: options.redact,
+                no_detail: options.no_detail,
                 appended: LiveMap::of_appended(filter, options.min_ended_s),
                 scratch: LiveScratch::default(),
                 next_number: 0,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Result;
+use crate::metadata::{short_json, short_name};
 use crate::read::{ActionSpan, Filter, FollowEnd, FollowEvent, Follower, Log, Skipped, Step};
 use crate::redact::{redact_from, redact_in};
 use crate::store::{self, ProcessStatus};
@@ -57,6 +58,7 @@ impl Dated {
 pub(super) struct Ways {
     pub(super) filter: Filter,
     pub(super) redact: bool,
+    pub(super) no_detail: bool,
     pub(super) appended: LiveMap,
     pub(super) scratch: LiveScratch,
     pub(super) next_number: u64,
@@ -259,6 +261,7 @@ impl LiveLog {
                 if let Some(open) = self.open.remove(hash_id(&ending.id), &ending.id) {
                     let Open { number, action } = open;
                     let ending = if ways.redact { redacted_ending(ending) } else { ending };
+                    let ending = if ways.no_detail { short_ending(ending) } else { ending };
                     self.closed.push(Closed { number, action, ending });
                 }
             }
@@ -273,17 +276,23 @@ impl LiveLog {
             if ways.redact {
                 redact_action(&mut action);
             }
+            if ways.no_detail {
+                leave_out_detail(&mut action);
+            }
             let open = Open { number: ways.next_number, action: Arc::new(action) };
             ways.next_number += 1;
             self.open.put(hash, id, open, |old, new| *old = new);
         }
-        for (hash, id, line) in changes.stalls {
+        // Where an action waits is said, too.
+        let stalls = if ways.no_detail { Vec::new() } else { changes.stalls };
+        for (hash, id, line) in stalls {
             let Some(open) = self.open.get_mut(hash, &id) else { continue };
-            let Some(mut stack) = stack_of(&line) else { continue };
-            if ways.redact {
-                redact_from(&mut stack, 0);
+            // The last report counts, also where it does not tell.
+            let mut stack = stack_of(&line);
+            if let Some(stack) = stack.as_mut().filter(|_| ways.redact) {
+                redact_from(stack, 0);
             }
-            Arc::make_mut(&mut open.action).stack = Some(stack);
+            Arc::make_mut(&mut open.action).stack = stack;
         }
     }
 
@@ -341,8 +350,34 @@ pub(crate) fn redact_action(action: &mut Action) {
     values.into_iter().flatten().for_each(|json| redact_from(json, 0));
 }
 
+/// Leaves nothing of an action but what happened when, and short names. It can still be found by its ids.
+pub(crate) fn leave_out_detail(action: &mut Action) {
+    action.detail.clear();
+    action.message.clear();
+    (action.error, action.stacktrace, action.stack) = (None, None, None);
+    for text in [Some(&mut action.action), action.error_type.as_mut()].into_iter().flatten() {
+        *text = short_name(text).into_owned();
+    }
+    for value in [&mut action.task, &mut action.sample_id, &mut action.epoch] {
+        *value = value.take().and_then(|json| Some(short_json(&json)?.into_owned()));
+    }
+}
+
+/// Cuts the ids of an action, which could say something as well.
+pub(crate) fn shorten_ids(action: &mut Action) {
+    for id in [Some(&mut action.trace_id), action.parent_id.as_mut()].into_iter().flatten() {
+        *id = short_name(id).into_owned();
+    }
+}
+
 fn redacted_ending(mut ending: Ending) -> Ending {
     let texts = [&mut ending.error, &mut ending.error_type];
     texts.into_iter().flatten().for_each(redact_in);
+    ending
+}
+
+fn short_ending(mut ending: Ending) -> Ending {
+    ending.error = None;
+    ending.error_type = ending.error_type.map(|name| short_name(&name).into_owned());
     ending
 }

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::metadata::short_name;
 use crate::read::to_str_lossy;
 use crate::record::{Event, Text};
-use crate::redact::redact;
 use crate::store::ProcessStatus;
 
 use super::ids::{IdMap, hash_id};
 use super::live::LiveView;
 use super::live_blocks::{Ended, merge_ended};
-use super::live_log::{Closed, Dated, LiveLog, Open};
+use super::live_log::{Closed, Dated, LiveLog, Open, Ways, shorten_ids};
+use super::slowest::Told;
 use super::spans::Span;
 use super::{Action, Durations};
 
@@ -152,6 +153,8 @@ pub struct LiveSnapshot {
     pub logs: Vec<LiveLogStatus>,
     /// How many records were read.
     pub records: u64,
+    /// Whether it is without what was said.
+    pub no_detail: bool,
 }
 
 /// An open action that is not shown yet.
@@ -186,12 +189,13 @@ impl LiveView {
                     rows.push(Row { log: index, open, dated });
                 }
             }
-            counters.take_in(log, self.ways.redact);
+            counters.take_in(log, &self.ways);
         }
         let chosen = rows.len();
         rows.sort_unstable_by(|one, other| in_order(choice.order, one, other));
         rows.truncate(choice.limit.unwrap_or(usize::MAX));
-        let open = rows.into_iter().map(|row| shown(&self.logs[row.log], &row)).collect();
+        let open =
+            rows.into_iter().map(|row| shown(&self.logs[row.log], &row, &self.ways)).collect();
         for log in &mut self.logs {
             log.lately = IdMap::default();
         }
@@ -211,6 +215,7 @@ impl LiveView {
             counters: counters.finish(since_s.map(|since| since.as_secs_f64())),
             logs: self.logs.iter().map(status).collect(),
             records: self.logs.iter().map(LiveLog::records).sum(),
+            no_detail: self.ways.no_detail,
         }
     }
 
@@ -222,7 +227,7 @@ impl LiveView {
                     number,
                     log,
                     duration_s: ending.duration_s,
-                    action,
+                    action: shown_action(&action, &self.ways),
                     event: ending.event,
                     error: ending.error,
                     error_type: ending.error_type,
@@ -260,14 +265,25 @@ fn in_order(order: LiveOrder, one: &Row<'_>, other: &Row<'_>) -> Ordering {
     interrupted.then(by_order).then_with(|| longest(one, other))
 }
 
-fn shown(log: &LiveLog, row: &Row<'_>) -> LiveAction {
+/// An action as it is shown: what is long in its ids is needed only here.
+fn shown_action(action: &Arc<Action>, ways: &Ways) -> Arc<Action> {
+    let ids = [Some(&action.trace_id), action.parent_id.as_ref()];
+    if !ways.no_detail || ids.into_iter().flatten().all(|id| *short_name(id) == **id) {
+        return Arc::clone(action);
+    }
+    let mut short = Action::clone(action);
+    shorten_ids(&mut short);
+    Arc::new(short)
+}
+
+fn shown(log: &LiveLog, row: &Row<'_>, ways: &Ways) -> LiveAction {
     let Open { number, action } = row.open;
     let mut enclosing: Vec<Arc<Action>> = Vec::new();
     let mut parent_id = action.parent_id.as_deref();
     while let Some(outer) = parent_id.and_then(|id| log.open.get(hash_id(id), id))
         && enclosing.len() < MAX_ENCLOSING
     {
-        enclosing.push(Arc::clone(&outer.action));
+        enclosing.push(shown_action(&outer.action, ways));
         parent_id = outer.action.parent_id.as_deref();
     }
     LiveAction {
@@ -276,7 +292,7 @@ fn shown(log: &LiveLog, row: &Row<'_>) -> LiveAction {
         duration_s: row.dated.duration_s,
         interrupted: row.dated.interrupted,
         pid: action.pid.or(log.process.pid),
-        action: Arc::clone(action),
+        action: shown_action(action, ways),
         enclosing,
     }
 }
@@ -316,17 +332,19 @@ impl Counters {
         }
     }
 
-    /// Takes in how actions of a log ended. The names of open ones are without secrets already.
-    fn take_in(&mut self, log: &LiveLog, without_secrets: bool) {
-        if !without_secrets {
+    /// Takes in how actions of a log ended. The names of open ones are as they are shown already.
+    fn take_in(&mut self, log: &LiveLog, ways: &Ways) {
+        let shown = Told { redact: ways.redact, no_detail: ways.no_detail };
+        let as_it_is = !ways.redact && !ways.no_detail;
+        if as_it_is {
             merge_ended(&mut self.ended, &log.ended);
         }
-        for (_, action, ended) in log.ended.rows().filter(|_| without_secrets) {
-            let action = redact(action);
+        for (_, action, ended) in log.ended.rows().filter(|_| !as_it_is) {
+            let action = shown.name(action);
             self.ended.entry(hash_id(&action), &action).merge(ended);
         }
         for (_, action, count) in log.lately.rows() {
-            let action = if without_secrets { redact(action) } else { action.into() };
+            let action = shown.name(action);
             *self.lately.entry(hash_id(&action), &action) += count;
         }
     }

@@ -40,7 +40,7 @@ pub use durations::Durations;
 pub use groups::{Group, Tally};
 pub use http::{HttpRequest, http_request};
 pub use live::{LiveOptions, LivePlace, LiveView};
-pub(crate) use live_log::redact_action;
+pub(crate) use live_log::{leave_out_detail, redact_action, shorten_ids};
 pub use live_snapshot::{
     EndedAction, LiveAction, LiveChoice, LiveCounter, LiveLogStatus, LiveOrder, LiveSnapshot,
 };

@@ -2,12 +2,36 @@
 
 use std::cmp::Ordering;
 
+use crate::metadata::{short_json, short_name};
 use crate::read::Kind;
 use crate::record::{Event, Name, Record, Text};
 use crate::redact::{redact, redact_json};
 
 /// Texts are cut behind so many bytes.
 pub(crate) const MAX_TEXT_BYTES: usize = 1000;
+
+/// How texts are kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    /// Without secrets.
+    pub(crate) redact: bool,
+    /// Names only, and those short.
+    pub(crate) no_detail: bool,
+}
+
+impl Told {
+    /// A name. Secrets are taken out before it is cut: half a secret does not look like one.
+    pub(crate) fn name(self, name: &[u8]) -> Text {
+        let text = if self.redact { redact(name) } else { name.into() };
+        if self.no_detail { short_name(&text).into_owned() } else { text.into_owned() }
+    }
+
+    /// The JSON text of a name or number; `None` of what is neither, where only those are kept.
+    fn json(self, json: &[u8]) -> Option<Text> {
+        let json = if self.redact { redact_json(json) } else { json.into() };
+        if self.no_detail { Some(short_json(&json)?.into_owned()) } else { Some(json.into_owned()) }
+    }
+}
 
 /// One of the slowest actions.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +54,8 @@ pub struct SlowAction {
     pub epoch: Option<Text>,
     /// What the exception said.
     pub error: Option<Text>,
+    /// The class of the exception.
+    pub error_type: Option<Text>,
     /// Which of the files of all logs its closing record is in.
     pub file: usize,
     /// Where that record's line begins in the (decompressed) file, in bytes.
@@ -56,10 +82,10 @@ impl Slowest {
         event: Event,
         duration_s: f64,
         place: (usize, u64),
-        redacts: bool,
+        shown: Told,
     ) {
         if self.admits(duration_s, place) {
-            self.put(SlowAction::of(record, event, duration_s, place, redacts));
+            self.put(SlowAction::of(record, event, duration_s, place, shown));
         }
     }
 
@@ -104,32 +130,27 @@ impl SlowAction {
         event: Event,
         duration_s: f64,
         (file, offset): (usize, u64),
-        redacts: bool,
+        shown: Told,
     ) -> Self {
-        // Redacted before it is cut: half a secret does not look like one.
-        let text = |name| {
-            record.text(name).map(|text| {
-                let text = if redacts { redact(&text).into_owned() } else { text.into_owned() };
-                cut(&text).to_vec()
-            })
-        };
+        let text = |name| record.text(name).map(|text| cut(&shown.name(&text)).to_vec());
+        let said = |name| if shown.no_detail { None } else { text(name) };
         let json = |name| {
             let value = record.value(name).filter(|value| value.kind() != Kind::Null)?;
             let raw = value.raw();
             // Half of a JSON value is none.
-            (raw.len() <= MAX_TEXT_BYTES)
-                .then(|| if redacts { redact_json(raw).into_owned() } else { raw.to_vec() })
+            if raw.len() <= MAX_TEXT_BYTES { shown.json(raw) } else { None }
         };
         Self {
             action: text(Name::Action).unwrap_or_default(),
-            detail: text(Name::Detail).unwrap_or_default(),
+            detail: said(Name::Detail).unwrap_or_default(),
             event,
             duration_s,
             trace_id: text(Name::TraceId).unwrap_or_default(),
             task: json(Name::Task),
             sample_id: json(Name::SampleId),
             epoch: json(Name::Epoch),
-            error: text(Name::Error).or_else(|| text(Name::ErrorType)),
+            error: said(Name::Error),
+            error_type: text(Name::ErrorType),
             file,
             offset,
         }

@@ -215,6 +215,7 @@ pub(crate) struct SpanMap {
 
 /// What is shown of an action.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
 pub(crate) struct Shown {
     /// Stack traces too.
     pub(crate) stacks: bool,

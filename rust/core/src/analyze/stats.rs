@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use crate::read::{ActionSpan, Block, BlockMap, Filter, LineCursor, Log, Skipped};
 use crate::record::{Event, Record};
-use crate::redact::redact;
 use crate::timestamp;
 
 use super::Partial;
@@ -18,7 +17,7 @@ use super::by::{By, Named};
 use super::groups::{Group, GroupAt, Groups, Tally};
 use super::http::http_outcome;
 use super::ids::{IdList, IdMap, hash_id};
-use super::slowest::{SlowAction, Slowest};
+use super::slowest::{SlowAction, Slowest, Told};
 use super::spans::LogEnd;
 
 /// So many groups are told apart; those that come later are counted together.
@@ -37,12 +36,14 @@ pub struct StatsOptions {
     pub max_groups: usize,
     /// Whether what is kept is without keys, tokens and passwords.
     pub redact: bool,
+    /// Whether it is without what was said, and with short names.
+    pub no_detail: bool,
 }
 
 impl Default for StatsOptions {
     fn default() -> Self {
         let (by, filter) = (By::default(), Filter::default());
-        Self { by, filter, slowest: 0, max_groups: MAX_GROUPS, redact: false }
+        Self { by, filter, slowest: 0, max_groups: MAX_GROUPS, redact: false, no_detail: false }
     }
 }
 
@@ -170,15 +171,15 @@ impl Partial for StatsPartial {
         if is_filtered && !filter.matches_action_record(record) {
             return;
         }
-        let key = match self.options.by.named(record) {
+        let key = match self.options.by.named(record, self.options.no_detail) {
             Named::Key(key) => Some(key),
             Named::Nothing => None,
             Named::CountsNot => return,
         };
         let Some(id) = record.trace_id() else { return };
         let hash = hash_id(&id);
-        let redacts = self.options.redact;
-        let name = |key: &[u8]| if redacts { redact(key).into_owned() } else { key.to_vec() };
+        let shown = Told { redact: self.options.redact, no_detail: self.options.no_detail };
+        let name = |key: &[u8]| shown.name(key);
         let group = self.groups.at(key.as_deref(), name);
         if event == Event::Enter {
             let start_s = record.start_time_s().filter(|_| is_filtered);
@@ -203,7 +204,7 @@ impl Partial for StatsPartial {
         self.groups.tally(group).end(event, duration_s, ended_s);
         if let Some(duration_s) = duration_s {
             let place = (self.file, offset);
-            self.slowest.observe(record, event, duration_s, place, redacts);
+            self.slowest.observe(record, event, duration_s, place, shown);
         }
     }
 

@@ -9,9 +9,8 @@ use std::time::Duration;
 use crate::Result;
 use crate::analyze::{
     AnomaliesScanOptions, DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan, Outcomes,
-    redact_action,
+    leave_out_detail, redact_action, shorten_ids,
 };
-use crate::metadata::{short_json, short_name};
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
 
@@ -128,7 +127,7 @@ impl Report for AnomaliesReport {
             found.iter_mut().for_each(redact_diagnosed);
         }
         if self.options.no_detail {
-            found.iter_mut().for_each(leave_out_detail);
+            found.iter_mut().for_each(leave_out_details);
         }
         let text = if self.options.json {
             anomalies_json(&found, self.logs.len() != 1, &self.options)
@@ -187,21 +186,11 @@ fn redact_diagnosed(found: &mut Diagnosed) {
 }
 
 /// Leaves nothing of actions but what happened when, and short names.
-fn leave_out_detail(found: &mut Diagnosed) {
+fn leave_out_details(found: &mut Diagnosed) {
     let Diagnosis { open, cancelled, errors, timeouts, .. } = &mut found.diagnosis;
     for DatedAction { action, .. } in [open, cancelled, errors, timeouts].into_iter().flatten() {
-        action.detail.clear();
-        action.message.clear();
-        (action.error, action.stacktrace, action.stack) = (None, None, None);
-        let texts = [Some(&mut action.action), Some(&mut action.trace_id)];
-        let texts =
-            texts.into_iter().chain([action.parent_id.as_mut(), action.error_type.as_mut()]);
-        for text in texts.flatten() {
-            *text = short_name(text).into_owned();
-        }
-        for value in [&mut action.task, &mut action.sample_id, &mut action.epoch] {
-            *value = value.take().and_then(|json| Some(short_json(&json)?.into_owned()));
-        }
+        leave_out_detail(action);
+        shorten_ids(action);
     }
 }
 

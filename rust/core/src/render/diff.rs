@@ -22,6 +22,8 @@ pub struct DiffOptions {
     pub limit: Option<u64>,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Without what was said, and with short names, as in [`super::StatsReportOptions`].
+    pub no_detail: bool,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: until when running actions last.
@@ -40,6 +42,7 @@ impl Default for DiffOptions {
             by: By::default(),
             limit: None,
             redact: false,
+            no_detail: false,
             json: false,
             as_of_s: 0.0,
             style: TableStyle::default(),
@@ -60,8 +63,9 @@ pub fn diff_report(
     filter: &Filter,
     options: &DiffOptions,
 ) -> Result<Box<dyn Report>> {
-    let &DiffOptions { by, max_groups, redact, .. } = options;
-    let counted = StatsOptions { by, filter: filter.clone(), slowest: 0, max_groups, redact };
+    let &DiffOptions { by, max_groups, redact, no_detail, .. } = options;
+    let filter = filter.clone();
+    let counted = StatsOptions { by, filter, slowest: 0, max_groups, redact, no_detail };
     let scan = StatsScan::new(before, &counted, options.as_of_s, options.scan)?;
     let sizes_bytes = [before, after].map(|logs| logs.iter().map(Log::size_bytes).sum());
     Ok(Box::new(DiffReport {

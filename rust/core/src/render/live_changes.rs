@@ -159,7 +159,8 @@ impl LiveChanges {
             begin_object(out, snapshot, change);
             out.extend_from_slice(b", \"trace_file\": ");
             write_text(out, path.as_os_str().as_encoded_bytes());
-            write_fields(out, action, enclosing, duration_s, pid.or(action.pid));
+            let pid = pid.or(action.pid);
+            write_fields(out, action, enclosing, duration_s, pid, snapshot.no_detail);
             if let State::Ended(ended) = state {
                 out.extend_from_slice(b", \"outcome\": \"");
                 out.extend_from_slice(ended.event.as_str().as_bytes());
@@ -257,13 +258,14 @@ fn write_fields(
     enclosing: &[Arc<Action>],
     duration_s: Option<f64>,
     pid: Option<u32>,
+    no_detail: bool,
 ) {
     let texts = [
         ("action", &action.action[..]),
         ("detail", action.detail_or_message()),
         ("trace_id", &action.trace_id),
     ];
-    for (name, text) in texts {
+    for (name, text) in texts.into_iter().filter(|(name, _)| !no_detail || *name != "detail") {
         write_key(out, name);
         write_text(out, text);
     }
@@ -293,6 +295,6 @@ fn write_fields(
     }
     if !enclosing.is_empty() {
         write_key(out, "enclosing");
-        out.extend_from_slice(&enclosing_json(enclosing.iter().map(AsRef::as_ref), false));
+        out.extend_from_slice(&enclosing_json(enclosing.iter().map(AsRef::as_ref), no_detail));
     }
 }

@@ -27,6 +27,8 @@ pub struct StatsReportOptions {
     pub limit: Option<u64>,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Without what was said, and with short names. Groups that it names are those without a name.
+    pub no_detail: bool,
     /// JSON instead of tables.
     pub json: bool,
     /// Now, seconds since the epoch: until when running actions last.
@@ -46,6 +48,7 @@ impl Default for StatsReportOptions {
             slowest: 0,
             limit: None,
             redact: false,
+            no_detail: false,
             json: false,
             as_of_s: 0.0,
             style: TableStyle::default(),
@@ -71,8 +74,9 @@ pub fn stats_report(
     filter: &Filter,
     options: &StatsReportOptions,
 ) -> Result<Box<dyn Report>> {
-    let &StatsReportOptions { by, slowest, max_groups, redact, .. } = options;
-    let counted = StatsOptions { by, filter: filter.clone(), slowest, max_groups, redact };
+    let &StatsReportOptions { by, slowest, max_groups, redact, no_detail, .. } = options;
+    let filter = filter.clone();
+    let counted = StatsOptions { by, filter, slowest, max_groups, redact, no_detail };
     let scan = StatsScan::new(logs, &counted, options.as_of_s, options.scan)?;
     Ok(Box::new(StatsReport { scan, counted, options: *options, is_done: false }))
 }
@@ -173,16 +177,24 @@ impl StatsReport {
 
     fn write_slow(&self, members: &mut Members<'_>, action: &SlowAction) {
         members.text("action", Some(&action.action));
-        members.text("detail", Some(&action.detail));
+        if !self.options.no_detail {
+            members.text("detail", Some(&action.detail));
+        }
         members.text("event", Some(action.event.as_str().as_bytes()));
         members.number("duration", Some(action.duration_s));
         members.text("trace_id", Some(&action.trace_id));
         for (name, json) in
             [("task", &action.task), ("sample_id", &action.sample_id), ("epoch", &action.epoch)]
         {
-            members.json(name, json.as_deref());
+            if json.is_some() {
+                members.json(name, json.as_deref());
+            }
         }
-        members.text("error", action.error.as_deref());
+        for (name, text) in [("error", &action.error), ("error_type", &action.error_type)] {
+            if text.is_some() {
+                members.text(name, text.as_deref());
+            }
+        }
         let path = file_of(self.scan.logs(), action);
         members.text("trace_file", path.map(|path| path.as_os_str().as_encoded_bytes()));
         members.count("offset", action.offset);

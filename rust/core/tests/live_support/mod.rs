@@ -19,7 +19,7 @@ pub fn view(place: LivePlace) -> LiveView {
 }
 
 pub fn view_with(place: LivePlace, filter: &Filter, scan: ScanOptions) -> LiveView {
-    let options = LiveOptions { redact: false, min_ended_s: Some(0.0), scan };
+    let options = LiveOptions { redact: false, no_detail: false, min_ended_s: Some(0.0), scan };
     LiveView::open(vec![place], filter, options).unwrap()
 }
 

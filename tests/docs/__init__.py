@@ -1,0 +1,1 @@
+"""The documentation's examples: the pages as tests see them, and the logs that are read."""
