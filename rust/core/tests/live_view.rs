@@ -81,7 +81,7 @@ fn without_what_was_said() {
     assert_eq!(outer.action.trace_id, short);
     assert_eq!(outer.action.task.as_deref(), Some(&br#""t\\u202e""#[..]));
     assert_eq!(inner.action.parent_id.as_ref(), Some(&short));
-    assert_eq!(inner.enclosing, [outer.action.clone()]);
+    assert_eq!(inner.enclosing, std::slice::from_ref(&outer.action));
     assert_eq!((&inner.action.task, inner.action.epoch.as_deref()), (&None, Some(&b"2"[..])));
     for action in [&outer.action, &inner.action] {
         assert_eq!(action.detail_or_message(), b"");
