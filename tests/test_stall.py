@@ -132,7 +132,7 @@ def test_what_the_collector_took_is_not_told(watched: Watched) -> None:
     logger.addHandler(watched.handler)
     first = contextvars.copy_context()
     first.run(trace_action(logger, "Lost", "d").__enter__)
-    # What the collector takes apart first is the oldest: it comes to the action while that is whole.
+    # The collector takes the oldest apart first: it comes to the action while that is whole.
     kept: list[object] = [first.run(contextvars.copy_context)]
     kept.append(kept)
     vars(logger)["kept"] = kept
@@ -144,11 +144,12 @@ def test_what_the_collector_took_is_not_told(watched: Watched) -> None:
 
 
 def test_nothing_is_imported_when_an_action_is_due(run_python: RunPython, tmp_path: Path) -> None:
-    """A fork at that moment finds no half imported module: all is there as soon as a log is open."""
+    """A fork at that moment finds no half imported module: all is there once a log is open."""
     program = """
         import logging, sys
         from inspect_trace import TraceHandler
-        logging.basicConfig(level=1, handlers=[TraceHandler(sys.argv[1], stall_s=float(sys.argv[2]))])
+        handler = TraceHandler(sys.argv[1], stall_s=float(sys.argv[2]))
+        logging.basicConfig(level=1, handlers=[handler])
         logging.info("x")
         print("inspect_trace._stall" in sys.modules)
     """

@@ -52,8 +52,8 @@ def scan(
 
     Args:
         file: A path or a name as `resolve_trace_file` takes it, or the URL of an object
-            (`s3://bucket/trace-4242.log.gz`; needs the extra `remote`); default: the most recent log.
-            Plain and gzip-compressed logs are told apart by their content.
+            (`s3://bucket/trace-4242.log.gz`; needs the extra `remote`); default: the most recent
+            log. Plain and gzip-compressed logs are told apart by their content.
         filter: Only records whose message contains this text, upper and lower case being equal.
         level: Only records of this level (`"WARNING"`, `"30"`) and of those above; with a `=`
             before it, of this level alone. A level without a number that is known stands for
@@ -193,8 +193,8 @@ def anomalies(
     records that count; the others choose actions, once all is known of them.
 
     Args:
-        file: A path or a name as `resolve_trace_file` takes it, or the URL of an object; default: the
-            most recent log.
+        file: A path or a name as `resolve_trace_file` takes it, or the URL of an object; default:
+            the most recent log.
         filter: Only records whose message contains this text, upper and lower case being equal.
         level: Only records of this level and of those above, or with a `=` of this level alone.
         action: Only these kinds of action, upper and lower case being equal.

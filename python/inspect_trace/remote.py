@@ -1,8 +1,8 @@
 """Trace logs in object stores (S3, Google, Azure, HTTP, ...), read from where they are.
 
-A log is named by its URL, several by a pattern (`s3://bucket/traces/**/*.gz`) or by a URL that ends
-with a slash, which stands for all logs below it. `obstore` asks the store; when it is asked, and for
-what, the core decides: nothing is kept on the disk.
+A log is named by its URL, several by a pattern (`s3://bucket/traces/**/*.gz`) or by a URL that
+ends with a slash, which stands for all logs below it. `obstore` asks the store; when it is asked,
+and for what, the core decides: nothing is kept on the disk.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from . import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from obstore import GetOptions
 
 CONNECTIONS: Final = 16
 """How many requests are made at a time."""
@@ -71,7 +73,7 @@ def find_remote_logs(urls: Sequence[str]) -> tuple[list[str], _core.RemoteLogs]:
 
 @contextlib.contextmanager
 def opened(name: str) -> Iterator[str]:
-    """The name by which a log can be opened now: for one that is a URL, its one object is looked for.
+    """The name by which the one log that a URL stands for can be opened now.
 
     Raises:
         OSError: The store cannot be asked, or has no such object, or there are several.
@@ -85,7 +87,7 @@ def opened(name: str) -> Iterator[str]:
 
 
 def _find(url: str) -> list[_Object]:
-    base, slash, path = url.partition("://")
+    base, _, path = url.partition("://")
     host, _, path = path.partition("/")
     root = f"{base}://{host}" if host or base == "file" else url
     store = _store(root, url)
@@ -138,7 +140,8 @@ def _store(root: str, url: str) -> Any:
     from importlib.util import find_spec
 
     if find_spec("obstore") is None:
-        raise ImportError(f"reading {url} needs obstore: pip install 'inspect-trace[remote]'")
+        reason = f"reading {url} needs obstore: pip install 'inspect-trace[remote]'"
+        raise ImportError(reason, name="obstore")
     from obstore.store import LocalStore, from_url
 
     with _told(url):
@@ -179,7 +182,7 @@ def _reader(objects: Sequence[_Object]) -> Callable[[int, int, int], bytes]:
         import obstore
 
         found = objects[number]
-        options: dict[str, Any] = {"range": (start, end)}
+        options: GetOptions = {"range": (start, end)}
         if found.e_tag is not None:
             options["if_match"] = found.e_tag
         with _told(None):
@@ -193,9 +196,11 @@ def _told(url: str | None) -> Iterator[None]:
     """Has what a store says become an `OSError` with one line."""
     try:
         yield
-    except (OSError, ImportError):
-        raise
     except Exception as error:
+        # Some of what a store says comes as one of Python's own errors, without its number.
+        is_bare = isinstance(error, OSError) and error.errno is None
+        if not is_bare and not type(error).__module__.startswith("obstore"):
+            raise
         _raise(url, error)
 
 
@@ -206,7 +211,7 @@ def _raise(url: str | None, error: Exception) -> NoReturn:
         number, reason = 2, "there is no such object"
     elif kind == "PreconditionError":
         number, reason = 5, "it has changed since it was listed"
-    elif kind in ("PermissionDeniedError", "UnauthenticatedError"):
+    elif kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
         number, reason = 13, "the store refuses: the credentials are missing, or do not allow it"
     elif any(server in str(error) for server in _METADATA_SERVERS):
         number, reason = 13, "no credentials are known: set them in the environment"

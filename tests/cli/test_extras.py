@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         (("export", "--to", "parquet", "-o", "x"), "arrow"),
         (("sql", "SELECT 1"), "sql"),
         (("top",), "top"),
+        (("anomalies", "s3://bucket/"), "remote"),
     ],
 )
 def test_a_missing_extra_is_one_line(
@@ -28,7 +29,9 @@ def test_a_missing_extra_is_one_line(
     """Where a library is missing, one line says what to install."""
     log = write_log(tmp_path / "app.log", *MIXED)
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nfor name in ('pyarrow', 'duckdb', 'textual'):\n    sys.modules[name] = None\n"
+        "import sys\n"
+        "for name in ('pyarrow', 'duckdb', 'textual', 'obstore'):\n"
+        "    sys.modules[name] = None\n"
     )
     result = inspect_trace(*args, str(log), env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)

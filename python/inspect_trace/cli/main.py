@@ -120,6 +120,11 @@ def run(args: Sequence[str], prog_name: str) -> int:
     except OSError as error:
         complain(f"{prog_name}: {one_line(error)}")
         return EXIT_FAILURE
+    except ImportError as error:
+        if error.name != "obstore":  # an extra; anything else is our own mistake
+            raise
+        complain(f"{prog_name}: {error}")
+        return EXIT_FAILURE
 
 
 def main(args: Sequence[str] | None = None, prog_name: str = "inspect-trace") -> None:

@@ -46,6 +46,9 @@ def open_view(
     from inspect_trace import _core
     from inspect_trace.store import current_directory, find_trace_dir
 
+    elsewhere = next((name for name in names if "://" in name), None)
+    if elsewhere is not None:
+        raise click.UsageError(f"{elsewhere} cannot be watched: give a file or a directory")
     if "-" in names:
         raise click.UsageError("standard input cannot be watched: give a file or a directory")
     return _core.LiveView(

@@ -43,11 +43,8 @@ impl RemoteLogs {
     ) -> Self {
         let info = |(name, size_bytes, modified_s)| ObjectInfo { name, size_bytes, modified_s };
         let infos = objects.into_iter().map(info).collect();
-        let options = FetchOptions {
-            connections,
-            max_chunks: 2 * connections,
-            ..FetchOptions::default()
-        };
+        let options =
+            FetchOptions { connections, max_chunks: 2 * connections, ..FetchOptions::default() };
         let objects = Objects::new(infos, Read(read), options);
         let logs: Vec<_> = if grouped {
             logs_of(objects.iter())

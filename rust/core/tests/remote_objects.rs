@@ -183,7 +183,10 @@ fn an_object_that_became_shorter_is_told() {
     let logs = [only(&objects), Log::whole(&log.path)];
     let counts = counted(&logs, ScanOptions::default());
     let told = counts[0].1.clone().unwrap();
-    assert!(told.starts_with("cannot open s3://") || told.starts_with("cannot read s3://"), "{told}");
+    assert!(
+        told.starts_with("cannot open s3://") || told.starts_with("cannot read s3://"),
+        "{told}"
+    );
     assert!(told.ends_with("it has changed since it was listed"), "{told}");
     assert_eq!(counts[1], (size, None));
 }

@@ -201,7 +201,9 @@ impl Blocks {
     pub(super) fn of(path: &Path, opened: Opened, stop: &Arc<AtomicBool>) -> Self {
         let source = match opened {
             Opened::Plain(log) => Source::Plain(log, 0),
-            Opened::Gzip(file) => Source::Gzip(Box::new(GzipSource::new(Input::stored(file, 0), 0))),
+            Opened::Gzip(file) => {
+                Source::Gzip(Box::new(GzipSource::new(Input::stored(file, 0), 0)))
+            }
             Opened::Pipe(file) => Source::UnknownPipe(Pipe::new(file, stop)),
         };
         Self { stop: Arc::clone(stop), ..Self::new(path, source, 0) }

@@ -12,7 +12,10 @@ enum Chunk {
     Queued,
     /// A thread asks for it.
     Loading,
-    Ready { bytes: Arc<Vec<u8>>, used: u64 },
+    Ready {
+        bytes: Arc<Vec<u8>>,
+        used: u64,
+    },
     /// Until somebody was told.
     Failed(io::ErrorKind, String),
 }
@@ -22,7 +25,9 @@ pub(super) enum Found {
     Ready(Arc<Vec<u8>>),
     Failed(io::Error),
     /// It is on its way, or would be if it was asked for.
-    NotYet { asked: bool },
+    NotYet {
+        asked: bool,
+    },
 }
 
 /// The chunks.
