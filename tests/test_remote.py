@@ -7,16 +7,17 @@ import gzip
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import inspect_trace
 from cli.logs import MIXED, write_log
+from s3_support import KEYS, serving_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 obstore = pytest.importorskip("obstore")
 boto3 = pytest.importorskip("boto3")
@@ -24,7 +25,6 @@ pytest.importorskip("moto")
 
 from inspect_trace import remote  # noqa: E402
 
-SERVER = Path(__file__).parent / "engine" / "s3_server.py"
 BUCKET = "traces"
 
 # The libraries leave sessions to the garbage collector, and call what botocore has deprecated.
@@ -37,30 +37,14 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
     """An S3 server with an empty bucket."""
-    with subprocess.Popen(
-        [sys.executable, str(SERVER)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    with serving_s3() as url:
         client(url).create_bucket(Bucket=BUCKET)
         yield url
-        assert server.stdin is not None
-        server.stdin.close()
 
 
 def client(url: str) -> Any:
     """What puts objects there."""
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
+    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", **KEYS)
 
 
 @pytest.fixture

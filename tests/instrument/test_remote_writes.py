@@ -10,16 +10,17 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from conftest import DEADLINE_S
 from inspect_trace import anomalies, instrument
+from s3_support import KEYS, serving_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .conftest import SourceLog
 
@@ -33,8 +34,6 @@ from botocore.config import Config  # noqa: E402
 from botocore.exceptions import ClientError, ReadTimeoutError  # noqa: E402
 from obstore.store import MemoryStore, S3Store  # noqa: E402
 
-SERVER = Path(__file__).parent.parent / "engine" / "s3_server.py"
-KEYS = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 MIB = 1024 * 1024
 
 # The libraries leave sessions to the garbage collector, and call what botocore has deprecated.
@@ -47,19 +46,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
     """An S3 server on loopback, with the bucket `logs`."""
-    with subprocess.Popen(
-        [sys.executable, str(SERVER)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    with serving_s3() as url:
         client_of(url).create_bucket(Bucket="logs")
         yield url
-        assert server.stdin is not None
-        server.stdin.close()
 
 
 @pytest.fixture
