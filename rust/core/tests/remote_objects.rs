@@ -49,14 +49,14 @@ fn only(objects: &Objects) -> Log {
 
 /// Any way to fetch.
 fn any_fetching() -> impl Strategy<Value = FetchOptions> {
-    let chunk_bytes = prop_oneof![1_u64..50, 50_u64..3000, Just(4_u64 << 20)];
+    let chunk_bytes = prop_oneof![1 => 9_u64..60, 4 => 60_u64..3000, 1 => Just(4_u64 << 20)];
     (1_usize..5, chunk_bytes, 0_usize..9).prop_map(|(connections, chunk_bytes, max_chunks)| {
         FetchOptions { connections, chunk_bytes, max_chunks }
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// A plain log in a store has the records of the file, and the same is skipped.
     #[test]
