@@ -3,9 +3,7 @@
 use crate::Result;
 use crate::fields::Field;
 use crate::metadata::short_value;
-use crate::read::{
-    Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
-};
+use crate::read::{Block, BlockMap, Filter, Kind, LineCursor, Log, ScanOptions, Skipped, Wanted};
 use crate::record::{Name, RawValue, Record};
 use crate::redact::redact_from;
 
@@ -14,6 +12,7 @@ use super::json::{
     Escape, Layout, new_line, write_number, write_string_text, write_text, write_value,
 };
 use super::logs::{LogScan, Next};
+use super::report::told_by_scan;
 
 /// How records are dumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,21 +203,7 @@ impl Report for Dump {
         self.scan.recycle(Rendered { bytes: chunk, ends: Vec::new() });
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.scan.progress())
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        self.scan.take_notes()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.scan.has_failed()
-    }
-
-    fn skipped(&self) -> Option<String> {
-        self.scan.skipped()
-    }
+    told_by_scan!();
 }
 
 impl Dump {

@@ -3,13 +3,14 @@
 use crate::Result;
 use crate::analyze::ids::IdMap;
 use crate::analyze::spans::{ActionRecord, LogEnd, Shown, Span};
-use crate::read::{Filter, Log, Progress, ScanOptions};
+use crate::read::{Filter, Log, ScanOptions};
 use crate::record::Event;
 
 use super::Report;
 use super::export_csv::csv_report;
 use super::export_otlp::Otlp;
 use super::export_perfetto::Perfetto;
+use super::report::told_by_scan;
 use super::spans::{SpanNext, SpanScan};
 
 /// Into what logs are exported.
@@ -171,21 +172,7 @@ impl<F: SpanFormat> Report for SpansReport<F> {
         Ok(Some(out))
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.scan.progress())
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        self.scan.take_notes()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.scan.has_failed()
-    }
-
-    fn skipped(&self) -> Option<String> {
-        self.scan.skipped()
-    }
+    told_by_scan!();
 }
 
 impl<F: SpanFormat> SpansReport<F> {

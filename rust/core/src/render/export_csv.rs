@@ -2,9 +2,7 @@
 
 use crate::Result;
 use crate::metadata::{is_metadata, short_name};
-use crate::read::{
-    Block, BlockMap, Filter, Kind, LineCursor, Log, Progress, Skipped, Wanted, to_str_lossy,
-};
+use crate::read::{Block, BlockMap, Filter, Kind, LineCursor, Log, Skipped, Wanted, to_str_lossy};
 use crate::record::{Name, RawValue, Record};
 use crate::redact::redact_from;
 use crate::timestamp::parse_epoch_s;
@@ -14,6 +12,7 @@ use super::Report;
 use super::export::{ExportOptions, microseconds};
 use super::json::{Escape, Layout, write_string_text, write_value};
 use super::logs::{LogScan, Next};
+use super::report::told_by_scan;
 
 /// What a column takes; anything else goes to the last column, which has JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,21 +133,7 @@ impl Report for CsvReport {
         self.scan.recycle(chunk);
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.scan.progress())
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        self.scan.take_notes()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.scan.has_failed()
-    }
-
-    fn skipped(&self) -> Option<String> {
-        self.scan.skipped()
-    }
+    told_by_scan!();
 }
 
 impl CsvMap {

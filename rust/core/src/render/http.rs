@@ -2,9 +2,7 @@
 
 use crate::Result;
 use crate::analyze::{HttpRequest, http_request};
-use crate::read::{
-    Block, BlockMap, Filter, LineCursor, Log, Progress, ScanOptions, Skipped, Wanted,
-};
+use crate::read::{Block, BlockMap, Filter, LineCursor, Log, ScanOptions, Skipped, Wanted};
 
 use crate::metadata::short_name;
 use crate::redact::redact_in;
@@ -12,6 +10,7 @@ use crate::redact::redact_in;
 use super::Report;
 use super::json::{new_line, write_number, write_text};
 use super::logs::{LogScan, Next};
+use super::report::told_by_scan;
 use super::table::{Column, TableStyle, fit, write_row};
 use super::terminal::cell;
 
@@ -161,21 +160,7 @@ impl Report for HttpReport {
         }
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.scan.progress())
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        self.scan.take_notes()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.scan.has_failed()
-    }
-
-    fn skipped(&self) -> Option<String> {
-        self.scan.skipped()
-    }
+    told_by_scan!();
 }
 
 impl HttpReport {

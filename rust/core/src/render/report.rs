@@ -3,6 +3,28 @@
 use crate::Result;
 use crate::read::Progress;
 
+/// What a report tells of its reading where its scan tells all of it.
+macro_rules! told_by_scan {
+    () => {
+        fn progress(&self) -> Option<$crate::read::Progress> {
+            Some(self.scan.progress())
+        }
+
+        fn take_notes(&mut self) -> Vec<String> {
+            self.scan.take_notes()
+        }
+
+        fn has_failed(&self) -> bool {
+            self.scan.has_failed()
+        }
+
+        fn skipped(&self) -> Option<String> {
+            self.scan.skipped()
+        }
+    };
+}
+pub(super) use told_by_scan;
+
 /// What one command prints.
 pub trait Report: Send {
     /// The next bytes for standard output, perhaps none; `None` at the end. Memory is bounded by

@@ -6,12 +6,13 @@ use crate::Result;
 use crate::analyze::durations::RELATIVE_ERROR;
 use crate::analyze::stats::{MAX_GROUPS, Stats, StatsOptions};
 use crate::analyze::{By, SlowAction, Tally};
-use crate::read::{Filter, Log, Progress, ScanOptions};
+use crate::read::{Filter, Log, ScanOptions};
 use crate::store::LogFile;
 
 use super::Report;
 use super::http::write_trace_files;
 use super::members::Members;
+use super::report::told_by_scan;
 use super::stats_scan::StatsScan;
 use super::stats_table::write_tables;
 use super::table::TableStyle;
@@ -110,21 +111,7 @@ impl Report for StatsReport {
         false
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.scan.progress())
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        self.scan.take_notes()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.scan.has_failed()
-    }
-
-    fn skipped(&self) -> Option<String> {
-        self.scan.skipped()
-    }
+    told_by_scan!();
 }
 
 /// The first and the last moment that any of the actions ended at, milliseconds since the epoch.

@@ -3,12 +3,13 @@
 use crate::Result;
 use crate::analyze::spans::Shown;
 use crate::analyze::tree::{MAX_HELD_BYTES, Tree, Visit};
-use crate::read::{Filter, Log, Progress, ScanOptions};
+use crate::read::{Filter, Log, ScanOptions};
 
 use super::Report;
 use super::http::write_trace_files;
 use super::json::{new_line, write_number};
 use super::parents::ParentsLook;
+use super::report::told_by_scan;
 use super::spans::{SpanNext, SpanScan};
 use super::table::TableStyle;
 use super::terminal::{cell, shell_quote};
@@ -165,21 +166,7 @@ impl Report for TreeReport {
         Ok(Some(out))
     }
 
-    fn progress(&self) -> Option<Progress> {
-        Some(self.scan.progress())
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        self.scan.take_notes()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.scan.has_failed()
-    }
-
-    fn skipped(&self) -> Option<String> {
-        self.scan.skipped()
-    }
+    told_by_scan!();
 }
 
 impl TreeReport {
