@@ -150,6 +150,7 @@ def test_from_python(s3: Any, logs: Path) -> None:
         (f"s3://{BUCKET}/gone/*.gz", "no trace log at"),
         ("s3://no-such-bucket/x.log", "there is no such object"),
         ("nonsense://x/y.log", "nonsense"),
+        (f"s3://{BUCKET}/[z-a].log", "is no pattern"),
     ],
 )
 @pytest.mark.usefixtures("s3")
@@ -157,7 +158,7 @@ def test_what_is_not_there_is_one_line(url: str, reason: str) -> None:
     """A URL that stands for nothing ends the command with one line that names it."""
     done = run("anomalies", url)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert url in done.stderr
+    assert url.partition(f"{BUCKET}/")[2] in done.stderr
     assert reason in done.stderr
 
 
@@ -170,6 +171,25 @@ def test_an_object_that_changes_is_told(s3: Any, logs: Path) -> None:
         with pytest.raises(OSError, match="it has changed since it was listed") as caught:
             list(inspect_trace._core.scan(name))
     assert url in str(caught.value)
+
+
+def test_logs_here_and_elsewhere_keep_their_order(s3: Any, logs: Path) -> None:
+    """Files, objects and patterns can be named together, and come in the order that was given."""
+    content = (logs / "trace-9999910.log").read_bytes()
+    here = str(logs / "trace-9999910.log")
+    one, two = put(s3, "m/one.log", content), put(s3, "m/two.log", content)
+    names = [two, here, f"s3://{BUCKET}/m/*.log", one]
+    assert inspect_trace.stats(*names).trace_files == [two, here, one, two, one]
+
+
+def test_nothing_is_kept_of_what_was_read(s3: Any, logs: Path) -> None:
+    """A function of Python's leaves no object known behind."""
+    url = put(s3, "x.log", (logs / "trace-9999910.log").read_bytes())
+    inspect_trace.stats(url)
+    inspect_trace.anomalies(url)
+    list(inspect_trace.scan(url))
+    with pytest.raises(FileNotFoundError):
+        inspect_trace._core.scan(url)
 
 
 def test_each_object_is_asked_for_once(s3: Any, tmp_path: Path) -> None:
@@ -189,14 +209,16 @@ def test_no_credentials_are_told(s3: Any, monkeypatch: pytest.MonkeyPatch) -> No
     put(s3, "x.log", b"{}\n")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    # Nobody is there who could give some; without this it takes a minute to find out.
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Nobody is there who could give some, and is not asked for long.
     monkeypatch.setattr(remote, "MAX_RETRIES", 0)
     with pytest.raises(OSError, match="credentials"):
         remote.find_remote_logs([f"s3://{BUCKET}/x.log"])
 
 
-PATTERNS = ["*.log", "**/*.log", "a/*", "a/**", "**/t?.log", "[ab]/*.gz", "a/b/**/*.gz", "*/t1.log"]
+PATTERNS = [
+    *("*.log", "**/*.log", "a/*", "a/**", "**/t?.log", "[ab]/*.gz", "a/b/**/*.gz", "*/t1.log"),
+    *("**/t[!12].log", "a?t1.log", "**/t[12]*", "a[.-0]t1.log"),
+]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -212,6 +234,10 @@ def test_patterns_are_as_in_a_shell(pattern: str, tmp_path: Path) -> None:
     if pattern.endswith("**"):  # for directories alone: the logs in them
         expected = [name for name in expected if name.endswith((".log", ".gz"))]
     url = f"file://{tmp_path}/{pattern}"
+    if not expected:
+        with pytest.raises(FileNotFoundError, match="no trace log at"):
+            remote.find_remote_logs([url])
+        return
     names, _logs = remote.find_remote_logs([url])
     assert sorted(names) == sorted(f"file://{tmp_path}/{name}" for name in expected)
 

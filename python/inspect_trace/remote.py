@@ -8,11 +8,10 @@ and for what, the core decides: nothing is kept on the disk.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import os
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from . import _core
 
@@ -47,6 +46,13 @@ class _Object(NamedTuple):
 def is_url(name: str) -> bool:
     """Whether a name of a log is a URL, and not a path."""
     return _URL.match(name) is not None
+
+
+def kind_of(name: str) -> Literal["path", "object", "pattern"]:
+    """What a name of logs is: no URL, that of one object, or one that stands for several."""
+    if not is_url(name):
+        return "path"
+    return "pattern" if _is_pattern(name) else "object"
 
 
 def find_remote_logs(urls: Sequence[str]) -> tuple[list[str], _core.RemoteLogs]:
@@ -119,20 +125,20 @@ def _is_pattern(url: str) -> bool:
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a key matches: `**` stands for any number of directories, `*` stays in one."""
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     expression = ""
-    for part in re.split(r"(\*\*/|\*\*|/)", pattern):
-        if part == "**/":
-            expression += "(?:.*/)?"
-        elif part == "**":
-            expression += ".*"
-        elif part == "/":
-            expression += "/"
-        elif part:
-            # `fnmatch` lets `*` and `?` stand for slashes, too.
-            translated = fnmatch.translate(part)
-            inner = translated[translated.index(":") + 1 : translated.rindex(")")]
-            expression += inner.replace(".*", "[^/]*").replace("(?<!\\\\).", ".")
-    compiled = re.compile(expression, re.DOTALL)
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\])", pattern):
+        if part in known:
+            expression += known[part]
+        elif part.startswith("[") and part.endswith("]"):
+            listed = part[1:-1].replace("\\", r"\\")
+            expression += f"(?!/)[^{listed[1:]}]" if listed[0] == "!" else f"(?!/)[{listed}]"
+        else:
+            expression += re.escape(part)
+    try:
+        compiled = re.compile(expression, re.DOTALL)
+    except re.error as error:
+        raise OSError(22, f"{pattern} is no pattern: {error}") from None
     return lambda key: compiled.fullmatch(key) is not None
 
 

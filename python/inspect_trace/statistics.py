@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import _core
 from .filters import record_filter
-from .store import find_trace_files
+from .store import found_trace_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,26 +180,27 @@ def stats(
             print(model.name, model.count, model.p50, model.error_rate)
         ```
     """
-    report = _core.stats_report(
-        find_trace_files([os.fspath(file) for file in files]),
-        by=by,
-        slowest=slowest,
-        filter=record_filter(
-            message=filter,
-            level=level,
-            action=action,
-            event=event,
-            since=since,
-            until=until,
-            min_duration=min_duration,
-            sample=sample,
-            task=task,
-        ),
-        tail=tail,
-        limit=limit,
-        json=True,
-        as_of=time.time() if as_of is None else as_of,
-    )
+    with found_trace_files([os.fspath(file) for file in files]) as paths:
+        report = _core.stats_report(
+            paths,
+            by=by,
+            slowest=slowest,
+            filter=record_filter(
+                message=filter,
+                level=level,
+                action=action,
+                event=event,
+                since=since,
+                until=until,
+                min_duration=min_duration,
+                sample=sample,
+                task=task,
+            ),
+            tail=tail,
+            limit=limit,
+            json=True,
+            as_of=time.time() if as_of is None else as_of,
+        )
     told = json.loads(b"".join(report))
     notes = [*report.take_notes(), *([report.skipped] if report.skipped else [])]
 

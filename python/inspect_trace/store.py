@@ -4,7 +4,9 @@ from __future__ import annotations
 
 # `pathlib` and `platformdirs` are imported where they are needed: the commands seldom need them,
 # and importing both takes as long as starting the interpreter.
+import contextlib
 import errno
+import itertools
 import os
 import stat
 import sys
@@ -14,13 +16,13 @@ from . import _core
 from ._core import TraceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"]
 
 _reported: set[str] = set()
-_remote: list[_core.RemoteLogs] = []
+_kept: list[_core.RemoteLogs] = []
 
 
 def trace_dir() -> Path:
@@ -121,19 +123,36 @@ def find_trace_files(names: Sequence[str]) -> list[str]:
 
     `-` is standard input. The logs that URLs name can be read as long as the process runs.
     """
-    if any("://" in name for name in names):
-        return [path for name in names for path in _find_anywhere(name)]
-    return _find_here(names)
+    paths, logs = _find(names)
+    _kept.extend(logs)
+    return paths
 
 
-def _find_anywhere(name: str) -> list[str]:
+@contextlib.contextmanager
+def found_trace_files(names: Sequence[str]) -> Iterator[list[str]]:
+    """The same, for a process that goes on: logs that URLs name can be opened meanwhile."""
+    paths, logs = _find(names)
+    yield paths
+    del logs
+
+
+def _find(names: Sequence[str]) -> tuple[list[str], list[_core.RemoteLogs]]:
+    """The logs, and what has to be kept for those elsewhere to be opened."""
+    if not any("://" in name for name in names):
+        return _find_here(names), []
     from . import remote
 
-    if not remote.is_url(name):
-        return _find_here([name])
-    paths, logs = remote.find_remote_logs([name])
-    _remote.append(logs)
-    return paths
+    found: list[str] = []
+    kept = []
+    for kind, group in itertools.groupby(names, remote.kind_of):
+        if kind == "path":
+            found += _find_here(list(group))
+        else:
+            # All at once: what is fetched ahead, and kept, is that for them together.
+            paths, logs = remote.find_remote_logs(list(group))
+            found += paths
+            kept.append(logs)
+    return found, kept
 
 
 def _find_here(names: Sequence[str]) -> list[str]:
