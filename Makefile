@@ -10,6 +10,7 @@
 PYTHON ?=
 VENV ?= .venv
 PYTEST_ARGS ?=
+PYTEST_WORKERS ?= auto
 BENCH_ARGS ?=
 TORTURE_KILLS ?= 1000
 TORTURE_ARGS ?=
@@ -29,6 +30,9 @@ BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --quiet
 # Cargo builds the binding for this Python, in whatever command: one build serves them all.
 export PYO3_PYTHON := $(BIN)/python
+
+# Files of tests side by side, those with most tests first; PYTEST_WORKERS=0: in this process.
+ON_ALL_CORES := --numprocesses $(PYTEST_WORKERS) --maxprocesses 4 --dist loadfile
 
 # What has been done, and has not to be done again until what it stands on changes.
 MADE := $(VENV)/.made
@@ -55,7 +59,7 @@ demo: $(INSTALLED) ## See it work: a traced program hangs, is killed, and its lo
 .PHONY: test
 test: $(READY) ## Run all tests: the core's without Python, then Python's on the installed wheel
 	cargo test --locked --workspace
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(ON_ALL_CORES) $(PYTEST_ARGS)
 
 .PHONY: browser
 browser: ## Install the browser that tests the page of timeline, if that is possible (apt-get)
@@ -63,7 +67,7 @@ browser: ## Install the browser that tests the page of timeline, if that is poss
 
 .PHONY: test-engine
 test-engine: $(READY) ## Test inside the other versions of inspect_ai in tests/engine/versions.txt
-	scripts/test-engine $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-engine
+	scripts/test-engine $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-engine $(ON_ALL_CORES)
 
 .PHONY: test-litellm
 test-litellm: $(INSTALLED) ## Test the source of litellm, in an environment of its own

@@ -14,10 +14,11 @@ from cli.run_pair import Pair
 if TYPE_CHECKING:
     from pathlib import Path
 
+# GNU readline, which pytest imports, tells children of this process the size of its terminal.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith(("INSPECT_", "XDG_", "NO_COLOR", "FORCE_COLOR"))
+    if not name.startswith(("INSPECT_", "XDG_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"))
 }
 
 

@@ -15,6 +15,7 @@ use super::gzip::{self, GzipSource};
 use super::input::{Input, Pipe};
 use super::plain::{Link, PlainLog};
 use super::stored::Stored;
+use super::zeros::resize_zeroed;
 use super::{Example, Problem, ProblemKind, Skipped};
 
 /// Longer lines are skipped: no record is that long, but a damaged file may be one single line.
@@ -422,7 +423,7 @@ pub(super) fn ended_at(too_long: &mut Skipped, end: u64, newline: bool) {
 fn read_plain(log: &PlainLog, position: &mut u64, bytes: &mut Vec<u8>) -> io::Result<Chunk> {
     let known = bytes.len();
     // Room for no more than a chunk, so that a log that grows cannot fill the memory.
-    bytes.resize(known + CHUNK_BYTES, 0);
+    resize_zeroed(bytes, known + CHUNK_BYTES);
     let read = log.read_at(&mut bytes[known..], *position);
     bytes.truncate(known + *read.as_ref().unwrap_or(&0));
     let read = read?;

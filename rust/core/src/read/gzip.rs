@@ -12,6 +12,7 @@ use memchr::memmem;
 
 use super::blocks::Chunk;
 use super::input::Input;
+use super::zeros::resize_zeroed;
 use super::{Problem, ProblemKind};
 use crate::gzip_member::{Header, MAGIC, MAX_HEADER_BYTES, TRAILER_BYTES, header_length};
 
@@ -166,7 +167,7 @@ impl GzipSource {
         let behind = State::Search(self.member + 1);
         let first = out.len();
         let mut filled = first;
-        out.resize(wanted, 0);
+        resize_zeroed(out, wanted);
         while filled < wanted {
             self.input.fill(1)?;
             // At the end of the file, too, the decoder may still hold some text.

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::blocks::CHUNK_BYTES;
 use super::stored::Stored;
+use super::zeros::resize_zeroed;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -119,7 +120,7 @@ impl Input {
                 Source::Stored(stored) => {
                     let (known, position) =
                         (self.buffer.len(), self.start + self.buffer.len() as u64);
-                    self.buffer.resize(BUFFER_BYTES.max(wanted), 0);
+                    resize_zeroed(&mut self.buffer, BUFFER_BYTES.max(wanted));
                     let read = stored.read_at(&mut self.buffer[known..], position);
                     self.buffer.truncate(known + *read.as_ref().unwrap_or(&0));
                     read?

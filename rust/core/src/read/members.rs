@@ -7,6 +7,8 @@ use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::Decompressor;
 use memchr::memmem;
 
+use super::zeros::resize_zeroed;
+
 use crate::gzip_member::{
     FIXED_HEADER_BYTES, HAS_CHECKSUM, HAS_EXTRA, Header, LENGTH_SUBFIELD, MAX_HEADER_BYTES,
     TRAILER_BYTES, header_length,
@@ -77,7 +79,7 @@ impl MemberDecoder {
     pub(super) fn decode(&mut self, member: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(plain_bytes) = plain_length(member) else { return false };
         let known = out.len();
-        out.resize(known + plain_bytes, 0);
+        resize_zeroed(out, known + plain_bytes);
         let is_intact = self.decode_into(member, &mut out[known..]);
         if !is_intact {
             out.truncate(known);

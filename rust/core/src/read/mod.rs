@@ -34,6 +34,7 @@ mod verify;
 mod when;
 mod worker;
 pub(crate) mod wtf8;
+mod zeros;
 
 pub use blocks::{Block, Blocks, MAX_LINE_BYTES};
 pub use ends::{LogEnds, log_ends};

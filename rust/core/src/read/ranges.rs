@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::blocks::{MAX_LINE_BYTES, ended_at, first_break, too_long};
 use super::plain::PlainLog;
+use super::zeros::resize_zeroed;
 use super::{Block, Skipped};
 
 /// What is read beyond a range at first: most lines are shorter.
@@ -168,7 +169,7 @@ fn read_up_to(
     known: usize,
 ) -> io::Result<bool> {
     // What is there already need not be filled with zeros first.
-    bytes.resize(known + wanted, 0);
+    resize_zeroed(bytes, known + wanted);
     let mut read = 0;
     while read < wanted {
         match file.read_at(&mut bytes[known + read..], position + read as u64) {

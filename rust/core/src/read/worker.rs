@@ -15,6 +15,7 @@ use super::parallel::{BlockMap, Part};
 use super::plain::PlainLog;
 use super::ranges::{Lines, read_range};
 use super::stored::Stored;
+use super::zeros::resize_zeroed;
 use super::{Block, Blocks, Skipped};
 
 /// How much of a range is worked on at a time: it is still in a near cache when it is.
@@ -382,7 +383,7 @@ impl<M: BlockMap> Worker<M> {
     /// is not whole lines.
     fn decode(&mut self, file: &Stored, member: &MemberAt, is_last: bool) -> io::Result<bool> {
         let length = member.length as usize;
-        self.compressed.resize(length, 0);
+        resize_zeroed(&mut self.compressed, length);
         let mut read = 0;
         while read < length {
             let position = member.position + read as u64;
@@ -394,7 +395,7 @@ impl<M: BlockMap> Worker<M> {
         self.block.offset = member.offset;
         let Some(plain_bytes) = plain_length(&self.compressed) else { return Ok(false) };
         // What is there already need not be filled with zeros.
-        self.block.bytes.resize(plain_bytes, 0);
+        resize_zeroed(&mut self.block.bytes, plain_bytes);
         let is_intact = self.decoder.decode_into(&self.compressed, &mut self.block.bytes);
         Ok(is_intact && (is_last || self.block.bytes.ends_with(b"\n")))
     }
