@@ -822,9 +822,11 @@ class LiveAction:
         """The name of its log."""
     @property
     def details(self) -> str:
-        """All that is known of it, in lines."""
+        """All that is known of it, in lines; without what was said if the view is."""
     def records(self, *, limit: int | None = None, redact: bool = True) -> Report:
         """Its records and those of the actions right within it, as JSON Lines.
+
+        Of a view with `no_detail` they are without it, too.
 
         Raises:
             OSError: The log cannot be opened.
@@ -1002,6 +1004,7 @@ def timeline_report(
     limit: int | None = None,
     as_of: float,
     redact: bool = False,
+    no_detail: bool = False,
 ) -> Report:
     """The actions of some logs over time, as an HTML page.
 
@@ -1012,6 +1015,7 @@ def timeline_report(
         limit: So many actions at most; 200,000 by default.
         as_of: Now: until when running actions last.
         redact: Whether keys, tokens and passwords are left out.
+        no_detail: Without the texts in them.
     """
 
 def stats_report(

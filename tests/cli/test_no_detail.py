@@ -62,6 +62,7 @@ COMMANDS = [
     ["stats", "--slowest", "9", "--json"],
     ["tree"],
     ["tree", "--json"],
+    ["timeline", "-o", "-"],
     ["export", "-o", "-", "--to", "perfetto"],
     ["export", "-o", "-", "--to", "otlp"],
     ["export", "-o", "-", "--to", "csv"],
@@ -200,6 +201,27 @@ def test_the_screen_shows_nothing_that_was_said(
         assert SAID in shown[False]
         assert SAID not in shown[True]
         assert "Tool Call" in shown[True]
+
+
+def test_top_shows_nothing_that_was_said(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Neither its table nor the details and records of an action, and its search finds none."""
+    with Program(tmp_path, environment) as program:
+        program.tell("begin", "first", SAID)
+        for option in ([], ["--no-detail"]):
+            arguments = ("top", *option, "--interval", "0.05")
+            with OnScreen(*arguments, environment=environment, columns=130, lines=40) as screen:
+                table = screen.until(lambda text: "Tool Call" in text and "s-first" in text)
+                screen.send("\r")
+                details = screen.until(lambda text: '"event":"enter"' in text)
+                screen.send("q")
+                screen.until(lambda text: "Details" in text)
+                screen.send("/")
+                screen.until(lambda text: "Text in an action" in text)
+                screen.send(SAID)
+                screen.until(lambda text: f"find: {SAID}" in text)
+                assert ("0 shown" in screen.text) == bool(option)
+                # The table cuts it.
+                assert [SAID[:20] in text for text in (table, details)] == [not option] * 2
 
 
 def test_list_has_no_command_line(

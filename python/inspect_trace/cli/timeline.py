@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, part_options, redact_option
+from inspect_trace.cli.options import (
+    detail_option,
+    files_argument,
+    filter_options,
+    part_options,
+    redact_option,
+)
 from inspect_trace.cli.output import write_report
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @filter_options
 @redact_option
+@detail_option
 @part_options(
     "Only the last N records of each log.",
     "No more than N actions; 200,000 by default. Unfinished ones come first, then those that did "
@@ -38,6 +45,7 @@ def timeline_command(
     output: str,
     force: bool,
     redact: bool,
+    no_detail: bool,
     tail: int | None,
     limit: int | None,
 ) -> None:
@@ -59,7 +67,13 @@ def timeline_command(
 
     paths = find_trace_files(files)
     report = _core.timeline_report(
-        paths, filter=record_filter, tail=tail, limit=limit, as_of=time.time(), redact=redact
+        paths,
+        filter=record_filter,
+        tail=tail,
+        limit=limit,
+        as_of=time.time(),
+        redact=redact,
+        no_detail=no_detail,
     )
     if output == "-":
         write_report(report)

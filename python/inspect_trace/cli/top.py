@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspect_trace.cli.options import files_argument, filter_options, redact_option
+from inspect_trace.cli.options import detail_option, files_argument, filter_options, redact_option
 from inspect_trace.cli.output import complain
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @files_argument
 @filter_options
 @redact_option
+@detail_option
 @click.option(
     "--interval",
     "interval_s",
@@ -31,6 +32,7 @@ def top_command(
     record_filter: Filter | None,
     *,
     redact: bool,
+    no_detail: bool,
     interval_s: float,
 ) -> None:
     """Show live what runs, the longest first, and count how what ended did.
@@ -56,7 +58,7 @@ def top_command(
     from inspect_trace.cli.watch import open_view, read_first
 
     # What is wrong with the files is told before the screen is taken.
-    view = open_view(files, record_filter, redact=redact)
+    view = open_view(files, record_filter, redact=redact, no_detail=no_detail)
     try:
         read_first(view)
         from inspect_trace.cli.top_screen import TopApp

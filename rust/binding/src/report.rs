@@ -396,7 +396,8 @@ pub(crate) fn export_report(
 
 /// The actions of some logs over time, as an HTML page.
 #[pyfunction]
-#[pyo3(signature = (paths, *, filter = None, tail = None, limit = None, as_of, redact = false))]
+#[pyo3(signature = (paths, *, filter = None, tail = None, limit = None, as_of, redact = false, no_detail = false))]
+#[allow(clippy::too_many_arguments)] // the Python signature
 pub(crate) fn timeline_report(
     py: Python<'_>,
     paths: Vec<PathBuf>,
@@ -405,10 +406,12 @@ pub(crate) fn timeline_report(
     limit: Option<u64>,
     as_of: f64,
     redact: bool,
+    no_detail: bool,
 ) -> PyResult<Report> {
     let filter = Filter::of(filter);
     let limit = limit.unwrap_or(render::DEFAULT_TIMELINE_LIMIT);
-    let options = TimelineOptions { limit, redact, as_of_s: as_of, ..TimelineOptions::default() };
+    let options =
+        TimelineOptions { limit, redact, no_detail, as_of_s: as_of, ..TimelineOptions::default() };
     // Of the log's records, wanted or not: an action is known by all of its records.
     let logs = logs(py, paths, tail, |_| true)?;
     open(py, || render::timeline_report(&logs, &filter, &options))

@@ -104,7 +104,8 @@ fn rate(per_second: f64) -> String {
 }
 
 /// All that is known of an open action, as lines that are safe for a terminal: where it is, the frames
-/// in which it waits, the innermost first, and what its first record says.
+/// in which it waits, the innermost first, and what its first record says. Of a view without what was said
+/// there are no frames.
 pub fn live_details(snapshot: &LiveSnapshot, open: &LiveAction) -> String {
     let action = &open.action;
     let state = if open.interrupted { "interrupted after" } else { "running for" };
@@ -122,13 +123,16 @@ pub fn live_details(snapshot: &LiveSnapshot, open: &LiveAction) -> String {
     for outer in &open.enclosing {
         let _ = writeln!(out, "in {}", called(outer));
     }
-    out.push('\n');
-    out.push_str(&stack_text(action));
+    if !snapshot.no_detail {
+        out.push('\n');
+        out.push_str(&stack_text(action));
+    }
     out
 }
 
 /// The records of an open action, and of those right within it, as JSON Lines, the oldest first. The
-/// log is read from where the action began, if that is in its newest file.
+/// log is read from where the action began, if that is in its newest file. Of a view without what was said they
+/// are without it, too.
 ///
 /// # Errors
 /// The log cannot be opened.
@@ -147,7 +151,8 @@ pub fn live_records(
     let filter = Filter::of(FilterOptions { of_action, ..FilterOptions::default() });
     // Neither a level nor a time is given, which alone could be wrong.
     let filter = filter.unwrap_or_default();
-    let options = DumpOptions { redact, no_detail: false, format: DumpFormat::JsonLines, limit };
+    let no_detail = snapshot.no_detail;
+    let options = DumpOptions { redact, no_detail, format: DumpFormat::JsonLines, limit };
     dump_report(&[log], &filter, options)
 }
 

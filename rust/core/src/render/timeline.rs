@@ -32,6 +32,8 @@ pub struct TimelineOptions {
     pub limit: u64,
     /// Whether keys, tokens and passwords are left out.
     pub redact: bool,
+    /// Whether what was said is left out: details, errors and stacks.
+    pub no_detail: bool,
     /// Now, seconds since the epoch: until when running actions last.
     pub as_of_s: f64,
     /// How much memory the actions on the page may take.
@@ -45,6 +47,7 @@ impl Default for TimelineOptions {
         Self {
             limit: DEFAULT_TIMELINE_LIMIT,
             redact: false,
+            no_detail: false,
             as_of_s: 0.0,
             max_bytes: MAX_TIMELINE_BYTES,
             scan: ScanOptions::default(),
@@ -61,7 +64,9 @@ pub fn timeline_report(
     filter: &Filter,
     options: &TimelineOptions,
 ) -> Result<Box<dyn Report>> {
-    let shown = Shown { stacks: true, stalls: true, redact: options.redact, no_detail: false };
+    let &TimelineOptions { redact, no_detail, .. } = options;
+    // Where an action waits is said, too.
+    let shown = Shown { stacks: !no_detail, stalls: !no_detail, redact, no_detail };
     // Asks for the processes, so it comes before anything is read.
     let scan = SpanScan::new(logs, filter, options.as_of_s, shown, options.scan)?;
     let pids = scan.pids();
