@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docs.home import make_home
+from cli.screen import OnScreen
+from docs.home import SHOWN_AS, make_home
 from docs.pages import (
     PAGES,
     ROOT,
@@ -48,6 +49,7 @@ NOT_RUN = {
     ("docs/cli.md", "duckdb -c \"SELECT count(*) FROM 'trace.parquet'\""): (
         "neither is installed here; tests/cli/test_export.py has DuckDB and pyarrow read it"
     ),
+    ("docs/cli.md", "TRACE: /home/me/work/app.log"): "a screen: test_top_shows_what_is_shown",
     ("docs/recipes.md", "parsers:"): "Fluent Bit is not at hand: the page says so",
     ("docs/recipes.md", "sources:"): "Vector is not at hand: the page says so",
 }
@@ -112,6 +114,24 @@ def test_commands_print_what_is_shown(page: Path, home: Home) -> None:
         pytest.fail("\n\n".join("\n".join([step.command, *lines]) for step, lines in wrong))
     if missing:
         pytest.skip(f"the other commands passed; not installed: {', '.join(missing)}")
+
+
+@pytest.mark.parametrize("home", [ROOT / "docs" / "cli.md"], indirect=True)
+def test_top_shows_what_is_shown(home: Home) -> None:
+    """Its screen, of a terminal that has room for all columns, is the one on its page."""
+    (block,) = of_kind(ROOT / "docs" / "cli.md", "text")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home.path), "TZ": "UTC"}
+    log = str(home.work / "app.log")
+    with OnScreen("top", log, environment=environment, columns=112, lines=22) as screen:
+        screen.shows("Subprocess", "Run Task", "12.0s", "Quit")
+
+        def is_the_same(text: str) -> bool:
+            lines = [line.removeprefix(" ") for line in text.split("\n")]
+            return is_as_shown(
+                block.lines, [line.replace(str(home.path), SHOWN_AS) for line in lines]
+            )
+
+        screen.until(is_the_same)
 
 
 def update(page: Path, wrong: list[tuple[Step, list[str]]]) -> None:

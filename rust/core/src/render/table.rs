@@ -160,8 +160,8 @@ pub(crate) fn write_row(
     }
 }
 
-/// Cuts a text into lines of at most `width` columns, at spaces where there are some; a character
-/// wider than that stands alone.
+/// Cuts a text into lines of at most `width` columns, at spaces where there are some, else within paths and
+/// URLs behind a `/`, so that their names stay whole; a character wider than that stands alone.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -172,10 +172,12 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<&str> {
         };
         // At the last space that still fits, the one that would be the first to overflow included.
         let at_space = rest[..cut].rfind(' ').filter(|&at| at > 0);
+        // Not where that would leave most of the line empty.
+        let behind_slash = || rest[..cut].rfind('/').map(|at| at + 1).filter(|at| 2 * at >= cut);
         let (line, next) = if rest[cut..].starts_with(' ') {
             (&rest[..cut], &rest[cut..])
         } else {
-            rest.split_at(at_space.unwrap_or(cut))
+            rest.split_at(at_space.or_else(behind_slash).unwrap_or(cut))
         };
         lines.push(line.trim_end_matches(' '));
         rest = next.trim_start_matches(' ');
@@ -211,5 +213,14 @@ mod tests {
         assert!(lines.len() > 2, "{text}");
         assert!(lines[1..].iter().all(|line| line.starts_with("  ")), "{text}");
         assert!(lines.iter().all(|line| line.width() <= 40), "{text}");
+    }
+
+    /// Paths that are too long for a line are cut between names; nothing but spaces is lost.
+    #[test]
+    fn long_words_are_cut_behind_slashes() {
+        let text = "at get (/usr/lib/python3.11/asyncio/queues.py:158), waits";
+        let lines = ["at get", "(/usr/lib/", "python3.11/asyncio/", "queues.py:158),", "waits"];
+        assert_eq!(wrap(text, 20), lines);
+        assert_eq!(wrap("(/a_name_that_is_very_long)", 20), ["(/a_name_that_is_ver", "y_long)"]);
     }
 }
