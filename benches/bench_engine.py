@@ -6,17 +6,17 @@ The sides alternate, each run in a process of its own. `off` is inspect_ai with 
 lets nothing through to its log; whoever writes is not asked anything then. The exit is the time
 from the end of the evaluation to that of the process, in which inspect_ai compresses its log.
 
-How long a run takes varies by more than a trace log costs, so that is told from processor time: of
-the whole process with all its threads, start and exit, the difference to the run without a log of
-the same round.
+How long a run takes, and its processor time too, varies by more than a trace log costs. So what a
+log costs is measured where it is spent: the processor time within the handler that writes it, that
+of our own threads and of importing our package. inspect_ai makes and filters the records in any
+case.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -39,6 +39,10 @@ class Run(NamedTuple):
     eval_s: float
     exit_s: float
     cpu_s: float
+    handler_s: float
+    """Within the handler."""
+    around_s: float
+    """Our own threads, and importing."""
     records: int
 
 
@@ -62,12 +66,20 @@ def run(side: str, samples: int) -> Run:
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise SystemExit(f"the evaluation ({side}) left with {process.returncode}")
-        duration, records, kind = line.split()
+        told = json.loads(line)
+        kind, records = told["handler"], told["records"]
         if (kind == "EngineHandler") != (side == "ours"):
             raise SystemExit(f"the log of {side} was written by {kind}")
-        if (records == "0") != (side == "off"):
-            raise SystemExit(f"the log of {side} has {records} records")
-        return Run(float(duration), exit_s, used.ru_utime + used.ru_stime, int(records))
+        if (records == 0) != (side == "off") or (told["calls"] == 0) != (side == "off"):
+            raise SystemExit(f"the log of {side} has {records} records of {told['calls']} calls")
+        return Run(
+            told["eval_s"],
+            exit_s,
+            used.ru_utime + used.ru_stime,
+            told["in_handler_s"],
+            told["in_threads_s"] + told["import_s"],
+            records,
+        )
 
 
 def measure(samples: int, rounds: int) -> str:
@@ -89,55 +101,48 @@ def measure(samples: int, rounds: int) -> str:
         raise SystemExit(f"the logs have different numbers of records: {sorted(counts)}")
     rows = []
     for side, name in NAMES.items():
+        found = runs[side]
         walls, exits, cpus = (
-            Spread(tuple(getattr(found, what) for found in runs[side]))
+            Spread(tuple(getattr(one, what) for one in found)).show(seconds)
             for what in ("eval_s", "exit_s", "cpu_s")
         )
-        pairs = zip(runs[side], runs["off"], strict=True)
-        extras = [with_log.cpu_s - without.cpu_s for with_log, without in pairs]
-        rows.append(
-            [
-                name,
-                f"{walls.show(seconds)} s",
-                f"{exits.show(seconds)} s",
-                f"{cpus.show(seconds)} s",
-                *([""] * 3 if side == "off" else _shares(extras, cpus.median, records)),
-            ]
-        )
-    head = ["trace log", "`eval()`", "exit", "processor", "for the log", "share", "a record"]
+        rows.append([name, f"{walls} s", f"{exits} s", f"{cpus} s", *_costs(side, found)])
+    head = [
+        "trace log",
+        "`eval()`",
+        "exit",
+        "processor",
+        "in the handler",
+        "around it",
+        "share",
+        "a record",
+    ]
     return (
         f"An evaluation of {samples:,} samples with the mock model, two model calls and a tool "
         f"call each: {records:,} records. Median of {rounds} (lowest–highest), the sides in turn. "
-        "What is spent for the log is processor time, compared with the run without one of the "
-        "same round: median, and 95 % interval of it. inspect_ai makes the records in any case, "
-        f"and filters them.\n\n{table(head, rows)}"
+        "What is spent for the log is processor time: within the handler that writes it, and "
+        "around it, that of our own threads and of importing our package; its share is of that of "
+        "the whole process. inspect_ai makes the records in any case, and filters them."
+        f"\n\n{table(head, rows)}"
     )
 
 
-def _shares(extras: list[float], all_s: float, records: int) -> list[str]:
-    """What a log costs: in milliseconds, of all, and for each record."""
-    low_s, high_s = median_interval(extras)
-    middle_s = statistics.median(extras)
-    return [
-        f"{1e3 * middle_s:.0f} ({1e3 * low_s:.0f} to {1e3 * high_s:.0f}) ms",
-        f"{100 * middle_s / all_s:.1f} %",
-        f"{1e6 * middle_s / records:.1f} µs",
-    ]
+def _costs(side: str, runs: list[Run]) -> list[str]:
+    """What the log of a side takes: in the handler, around it, of all, and for each record."""
+    if side == "off":
+        return [""] * 4
+    columns = (
+        ("ms", [1e3 * run.handler_s for run in runs]),
+        ("ms", [1e3 * run.around_s for run in runs]),
+        ("%", [100 * (run.handler_s + run.around_s) / run.cpu_s for run in runs]),
+        ("µs", [1e6 * (run.handler_s + run.around_s) / run.records for run in runs]),
+    )
+    return [f"{Spread(tuple(values)).show(_digits)} {unit}" for unit, values in columns]
 
 
-def median_interval(values: list[float]) -> tuple[float, float]:
-    """Between which of the values the median of all such lies, with 95 % probability or more.
-
-    By the binomial distribution of how many values are below the median (the sign test); all of
-    them where they are too few to tell.
-    """
-    ordered = sorted(values)
-    count = len(ordered)
-    below, outside = 0, 1 / 2**count
-    while below + 1 < count // 2 and 2 * (outside + math.comb(count, below + 1) / 2**count) <= 0.05:
-        below += 1
-        outside += math.comb(count, below) / 2**count
-    return ordered[below], ordered[count - 1 - below]
+def _digits(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}"
 
 
 def main() -> None:

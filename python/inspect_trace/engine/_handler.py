@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace import _core
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAMPLE_FIELDS: Final = ("task", "sample_id", "epoch")
+ONLY_OURS: Final = 2
+"""References to a log that nobody else has: the handler's, and that of asking."""
 
 
 class EngineHandler(TraceHandler):
@@ -109,6 +112,9 @@ class EngineHandler(TraceHandler):
         It does so in its own turn, behind the `LogHandler`, whose filter has put the sample into
         the record by then.
         """
+        # Nearly always nobody else has this log open: it lives by the references of its handlers.
+        if sys.getrefcount(self._log) <= ONLY_OURS:
+            return False
         if not self._is_in_order:
             self._is_in_order = True
             self._put_program_behind()
