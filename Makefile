@@ -93,7 +93,7 @@ bench: $(READY) ## Measure against yardsticks and the reference, results to benc
 .PHONY: bench-smoke
 bench-smoke: $(READY) ## Run every bench once on a tiny log: does it run at all?
 	$(BIN)/python benches/run.py --smoke
-	cargo bench --locked -p inspect-trace-core --bench core -- --test
+	cargo test --quiet --locked -p inspect-trace-core --bench core
 
 .PHONY: docs
 docs: $(DOCS_READY) ## Build the documentation into site/, warnings being errors
