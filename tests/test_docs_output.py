@@ -123,7 +123,6 @@ def test_top_shows_what_is_shown(home: Home) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(home.path), "TZ": "UTC"}
     log = str(home.work / "app.log")
     with OnScreen("top", log, environment=environment, columns=112, lines=22) as screen:
-        screen.shows("Subprocess", "Run Task", "12.0s", "Quit")
 
         def is_the_same(text: str) -> bool:
             lines = [line.removeprefix(" ") for line in text.split("\n")]

@@ -151,6 +151,8 @@ def test_from_python(s3: Any, logs: Path) -> None:
         ("s3://no-such-bucket/x.log", "there is no such object"),
         ("nonsense://x/y.log", "nonsense"),
         (f"s3://{BUCKET}/[z-a].log", "is no pattern"),
+        (f"s3://{BUCKET}/[].log", "is no pattern"),
+        (f"s3://{BUCKET}/[!].log", "is no pattern"),
     ],
 )
 @pytest.mark.usefixtures("s3")

@@ -132,7 +132,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
             expression += known[part]
         elif part.startswith("[") and part.endswith("]"):
             listed = part[1:-1].replace("\\", r"\\")
-            expression += f"(?!/)[^{listed[1:]}]" if listed[0] == "!" else f"(?!/)[{listed}]"
+            expression += f"(?!/)[^{listed[1:]}]" if listed[:1] == "!" else f"(?!/)[{listed}]"
         else:
             expression += re.escape(part)
     try:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from conftest import DEADLINE_S, finish, records_of
+from s3_support import KEYS, serving_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,25 +161,14 @@ class Bucket(NamedTuple):
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[Bucket]:
     """Serve S3."""
-    with subprocess.Popen(
-        [sys.executable, str(HERE / "s3_server.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
+    with serving_s3() as url:
         yield Bucket(
             {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_ENDPOINT_URL": url,
+                **{name.upper(): value for name, value in KEYS.items()},
                 "AWS_DEFAULT_REGION": "us-east-1",
             }
         )
-        assert server.stdin is not None
-        server.stdin.close()
 
 
 def start_evaluation(
