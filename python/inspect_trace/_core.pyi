@@ -506,6 +506,8 @@ class Filter:
         Raises:
             ValueError: A value is none of its kind; the one line says what is.
         """
+    def __getnewargs_ex__(self) -> tuple[tuple[str | None], dict[str, Any]]:
+        """What `pickle` makes the same filter of, whatever the time is then."""
 
 def scan(
     path: str, *, filter: Filter | None = None, tail: int | None = None, limit: int | None = None
@@ -651,7 +653,8 @@ class RemoteLogs:
         read: Callable[[int, int, int], bytes],
         *,
         connections: int,
-        grouped: bool,
+        grouped: bool = False,
+        logs: list[tuple[str, list[int]]] | None = None,
     ) -> RemoteLogs:
         """Makes objects known.
 
@@ -662,13 +665,67 @@ class RemoteLogs:
                 and the one to end before; gives these bytes, all of them.
             connections: How many calls there are at a time, at most.
             grouped: Whether the parts of a log that was rotated are one log.
+            logs: Which logs there are, and which objects each of them is: no others are known then.
         """
+    @property
+    def parts(self) -> list[list[int]]:
+        """Of each log, the numbers of the objects that it is stored in."""
     @property
     def names(self) -> list[str]:
         """The names of the logs, in the order of the objects."""
     @property
     def traffic(self) -> tuple[int, int]:
         """How many requests were made so far, and how many bytes came."""
+
+@final
+class Question:
+    """What is asked of logs, wherever they are read; see `inspect_trace.fleet`."""
+
+    @staticmethod
+    def anomalies(
+        *, filter: Filter | None = None, as_of: float, show_all: bool = False
+    ) -> Question:
+        """What did not simply end; with `show_all`, also what failed or timed out."""
+    @staticmethod
+    def stats(
+        *,
+        by: str,
+        filter: Filter | None = None,
+        as_of: float,
+        slowest: int = 0,
+        redact: bool = False,
+        no_detail: bool = False,
+    ) -> Question:
+        """What actions amount to."""
+    @staticmethod
+    def http(
+        *,
+        filter: Filter | None = None,
+        as_of: float,
+        failed: bool = False,
+        limit: int | None = None,
+        redact: bool = False,
+        no_detail: bool = False,
+    ) -> Question:
+        """The HTTP requests."""
+
+@final
+class PartialState:
+    """What is known so far of the answer to a question: states are merged in whatever order."""
+
+    def __new__(cls, question: Question) -> PartialState:
+        """Nothing is known yet."""
+    @property
+    def logs(self) -> int:
+        """How many logs have been looked at."""
+    def add(self, state: bytes) -> None:
+        """Adds what `partial_state` gave, here or elsewhere. What comes twice counts once.
+
+        Raises:
+            OSError: These are other bytes, or those of another version or question.
+        """
+    def encode(self) -> bytes:
+        """All of it, for `add` elsewhere."""
 
 @final
 class LiveView:
@@ -947,6 +1004,114 @@ def follow_report(
     Raises:
         OSError: The log cannot be opened.
     """
+
+def plan_tasks(
+    paths: Sequence[str], *, workers: int, in_parts: bool = True
+) -> list[tuple[int, list[str], tuple[int, int, int, int | None] | None, int]]:
+    """How logs are dealt out to so many workers.
+
+    Returns:
+        Of each task the number of its first log, the names of its logs, the part, and how many
+        bytes are stored of it. Where the one log is read in parts (`in_parts` allows that), a part
+        is its number, how many there are, and where it begins and ends in the log (`None`: at its
+        end).
+    """
+
+def partial_state(
+    question: Question,
+    paths: Sequence[str],
+    first_log: int,
+    *,
+    range: tuple[int, int, int, int | None] | None = None,
+    tail: int | None = None,
+    threads: int | None = None,
+) -> bytes:
+    """What some logs have to say to a question.
+
+    Args:
+        question: What is asked.
+        paths: The logs, which follow each other.
+        first_log: The number of the first.
+        range: Which part of the one log is read, as `plan_tasks` gives it.
+        tail: Only the last so many records of each.
+        threads: How many read; default: one for each core.
+
+    Returns:
+        A state, for `PartialState.add`. What could not be read is told of in it.
+    """
+
+def failed_state(
+    question: Question,
+    paths: Sequence[str],
+    first_log: int,
+    reason: str,
+    *,
+    range: tuple[int, int, int, int | None] | None = None,
+) -> bytes:
+    """The state of logs that could not be read, for this reason."""
+
+def anomalies_answer(
+    state: PartialState,
+    logs: int,
+    *,
+    show_all: bool = False,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+    no_detail: bool = False,
+) -> Report:
+    """What `anomalies_report` tells, of so many logs; nothing is left in the state."""
+
+def stats_answer(
+    state: PartialState,
+    logs: int,
+    *,
+    by: str,
+    slowest: int = 0,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+    no_detail: bool = False,
+) -> Report:
+    """What `stats_report` tells, of so many logs; nothing is left in the state."""
+
+def diff_answer(
+    before: PartialState,
+    logs_before: int,
+    after: PartialState,
+    logs_after: int,
+    *,
+    by: str,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+    no_detail: bool = False,
+) -> Report:
+    """What `diff_report` tells, of so many logs; nothing is left in the states."""
+
+def http_answer(
+    state: PartialState,
+    logs: int,
+    *,
+    failed: bool = False,
+    limit: int | None = None,
+    json: bool = False,
+    as_of: float,
+    width: int | None = None,
+    color: bool = False,
+    redact: bool = False,
+    no_detail: bool = False,
+) -> Report:
+    """What `http_report` tells, of so many logs; nothing is left in the state."""
 
 def http_report(
     paths: Sequence[str],

@@ -32,11 +32,11 @@ _LOG_NAME: Final = re.compile(r"\.log(\.gz)?$")
 _METADATA_SERVERS: Final = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 
 
-class _Object(NamedTuple):
-    """An object as it was listed."""
+class RemoteObject(NamedTuple):
+    """An object as it was listed: what it takes to read it, here or on another machine."""
 
     url: str
-    store: Any
+    root: str
     path: str
     size_bytes: int
     modified_s: float | None
@@ -68,13 +68,59 @@ def find_remote_logs(urls: Sequence[str]) -> tuple[list[str], _core.RemoteLogs]:
         OSError: A store cannot be asked, or has no such object.
         ImportError: obstore is not installed.
     """
+    objects, logs = _found(urls)
+    del objects
+    return logs.names, logs
+
+
+def find_remote_objects(
+    urls: Sequence[str],
+) -> tuple[dict[str, tuple[RemoteObject, ...]], _core.RemoteLogs]:
+    """The same, with the objects that each log is stored in, by its name."""
+    objects, logs = _found(urls)
+    stored = [tuple(objects[number] for number in numbers) for numbers in logs.parts]
+    return dict(zip(logs.names, stored, strict=True)), logs
+
+
+@contextlib.contextmanager
+def known_objects(logs: Sequence[tuple[str, Sequence[RemoteObject]]]) -> Iterator[None]:
+    """Has logs that somebody else has listed be opened by their names.
+
+    Args:
+        logs: The name of each and its objects; those without any are no logs in a store.
+
+    Raises:
+        ImportError: There are such logs, and obstore is not installed.
+    """
+    objects: list[RemoteObject] = []
+    named = []
+    for name, stored in logs:
+        if stored:
+            named.append((name, list(range(len(objects), len(objects) + len(stored)))))
+            objects += stored
+    if not named:
+        yield
+        return
+    for found in objects:
+        _store(found.root, found.url)  # tells what is missing before anything is read
+    known = _core.RemoteLogs(
+        _listed(objects), _reader(objects), connections=CONNECTIONS, logs=named
+    )
+    yield
+    del known
+
+
+def _found(urls: Sequence[str]) -> tuple[list[RemoteObject], _core.RemoteLogs]:
     objects = [found for url in urls for found in _find(url)]
-    read = _reader(objects)
-    listed = [(found.url, found.size_bytes, found.modified_s) for found in objects]
     # One log named by its own URL is that object alone, as the name of a part stands for that part.
     grouped = any(_is_pattern(url) for url in urls)
-    logs = _core.RemoteLogs(listed, read, connections=CONNECTIONS, grouped=grouped)
-    return logs.names, logs
+    return objects, _core.RemoteLogs(
+        _listed(objects), _reader(objects), connections=CONNECTIONS, grouped=grouped
+    )
+
+
+def _listed(objects: Sequence[RemoteObject]) -> list[tuple[str, int, float | None]]:
+    return [(found.url, found.size_bytes, found.modified_s) for found in objects]
 
 
 @contextlib.contextmanager
@@ -92,13 +138,13 @@ def opened(name: str) -> Iterator[str]:
     del logs
 
 
-def _find(url: str) -> list[_Object]:
+def _find(url: str) -> list[RemoteObject]:
     base, _, path = url.partition("://")
     host, _, path = path.partition("/")
     root = f"{base}://{host}" if host or base == "file" else url
     store = _store(root, url)
     if not _is_pattern(url):
-        return [_head(store, url, path)]
+        return [_head(store, root, url, path)]
     pattern = path if _MAGIC.search(path) else f"{path}**"
     before = _MAGIC.split(pattern, maxsplit=1)[0]
     prefix = before.rpartition("/")[0]
@@ -113,7 +159,7 @@ def _find(url: str) -> list[_Object]:
                 key = meta["path"]
                 # A pattern for directories alone means the logs in them.
                 if matches(key) and (named or _LOG_NAME.search(key)):
-                    found.append(_object(store, f"{root}/{key}", meta))
+                    found.append(_object(root, f"{root}/{key}", meta))
     if not found:
         raise FileNotFoundError(2, f"no trace log at {url}")
     return sorted(found, key=lambda each: each.url)
@@ -142,7 +188,18 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     return lambda key: compiled.fullmatch(key) is not None
 
 
+_stores: dict[str, Any] = {}
+
+
 def _store(root: str, url: str) -> Any:
+    """The store that a URL is in. One for each is made, by whoever asks first."""
+    store = _stores.get(root)
+    if store is None:
+        store = _stores[root] = _new_store(root, url)
+    return store
+
+
+def _new_store(root: str, url: str) -> Any:
     from importlib.util import find_spec
 
     if find_spec("obstore") is None:
@@ -168,20 +225,20 @@ def _endpoints() -> Iterator[str]:
         yield os.environ.get(name, "")
 
 
-def _head(store: Any, url: str, path: str) -> _Object:
+def _head(store: Any, root: str, url: str, path: str) -> RemoteObject:
     with _told(url):
         import obstore
 
-        return _object(store, url, obstore.head(store, path))
+        return _object(root, url, obstore.head(store, path))
 
 
-def _object(store: Any, url: str, meta: Any) -> _Object:
+def _object(root: str, url: str, meta: Any) -> RemoteObject:
     modified = meta.get("last_modified")
     modified_s = None if modified is None else modified.timestamp()
-    return _Object(url, store, meta["path"], meta["size"], modified_s, meta.get("e_tag"))
+    return RemoteObject(url, root, meta["path"], meta["size"], modified_s, meta.get("e_tag"))
 
 
-def _reader(objects: Sequence[_Object]) -> Callable[[int, int, int], bytes]:
+def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], bytes]:
     """Reads bytes of one of the objects, for threads of the core."""
 
     def read(number: int, start: int, end: int) -> bytes:
@@ -192,7 +249,8 @@ def _reader(objects: Sequence[_Object]) -> Callable[[int, int, int], bytes]:
         if found.e_tag is not None:
             options["if_match"] = found.e_tag
         with _told(None):
-            return bytes(obstore.get(found.store, found.path, options=options).bytes())
+            store = _store(found.root, found.url)
+            return bytes(obstore.get(store, found.path, options=options).bytes())
 
     return read
 

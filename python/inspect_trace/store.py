@@ -10,7 +10,7 @@ import itertools
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import _core
 from ._core import TraceFile
@@ -18,6 +18,8 @@ from ._core import TraceFile
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from .remote import RemoteObject
 
 __all__ = ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"]
 
@@ -123,36 +125,53 @@ def find_trace_files(names: Sequence[str]) -> list[str]:
 
     `-` is standard input. The logs that URLs name can be read as long as the process runs.
     """
-    paths, logs = _find(names)
-    _kept.extend(logs)
-    return paths
+    found = _find(names)
+    _kept.extend(found.kept)
+    return found.paths
 
 
 @contextlib.contextmanager
 def found_trace_files(names: Sequence[str]) -> Iterator[list[str]]:
     """The same, for a process that goes on: logs that URLs name can be opened meanwhile."""
-    paths, logs = _find(names)
-    yield paths
-    del logs
+    with found_logs(names) as found:
+        yield found.paths
 
 
-def _find(names: Sequence[str]) -> tuple[list[str], list[_core.RemoteLogs]]:
-    """The logs, and what has to be kept for those elsewhere to be opened."""
+@contextlib.contextmanager
+def found_logs(names: Sequence[str]) -> Iterator[Logs]:
+    """The same, with the objects that logs in object stores consist of."""
+    found = _find(names)
+    yield found
+    del found
+
+
+class Logs(NamedTuple):
+    """Logs that were looked for."""
+
+    paths: list[str]
+    """Their names."""
+    objects: dict[str, tuple[RemoteObject, ...]]
+    """Of those in object stores, by their names, what they are stored in."""
+    kept: list[_core.RemoteLogs]
+    """As long as these are kept, those can be opened."""
+
+
+def _find(names: Sequence[str]) -> Logs:
     if not any("://" in name for name in names):
-        return _find_here(names), []
+        return Logs(_find_here(names), {}, [])
     from . import remote
 
-    found: list[str] = []
-    kept = []
+    found = Logs([], {}, [])
     for kind, group in itertools.groupby(names, remote.kind_of):
         if kind == "path":
-            found += _find_here(list(group))
+            found.paths.extend(_find_here(list(group)))
         else:
             # All at once: what is fetched ahead, and kept, is that for them together.
-            paths, logs = remote.find_remote_logs(list(group))
-            found += paths
-            kept.append(logs)
-    return found, kept
+            objects, logs = remote.find_remote_objects(list(group))
+            found.paths.extend(objects)
+            found.objects.update(objects)
+            found.kept.append(logs)
+    return found
 
 
 def _find_here(names: Sequence[str]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from inspect_trace.cli.options import (
+    check_engine,
     detail_option,
+    engine_options,
     files_argument,
     filter_options,
     json_option,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     default=1.0,
     help="With --watch: how long to wait between two looks; default: 1.",
 )
+@engine_options
 @json_option(
     "an object {trace_file, as_of, process, running, cancelled, errors, timeouts} (with --watch: "
     "an object a line for each change)"
@@ -66,6 +69,8 @@ def anomalies_command(
     show_all: bool,
     watch: bool,
     interval_s: float,
+    engine: Literal["local", "dask", "ray"],
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Show the actions that did not simply end.
@@ -89,7 +94,13 @@ def anomalies_command(
     if watch:
         from inspect_trace.cli.watch import watch as watch_logs
 
-        refused = ((tail, "--tail"), (limit, "--limit"), (show_all or None, "--all"))
+        elsewhere = None if engine == "local" else engine
+        refused = (
+            (tail, "--tail"),
+            (limit, "--limit"),
+            (show_all or None, "--all"),
+            (elsewhere, "--engine"),
+        )
         for given, name in refused:
             if given is not None:
                 raise click.UsageError(f"--watch and {name} do not go together")
@@ -103,23 +114,35 @@ def anomalies_command(
             as_json=as_json,
         )
         return
+    check_engine(engine, scheduler)
+    shown: dict[str, Any] = {"json": as_json, "limit": limit, **stdout_terminal()._asdict()}
+    if engine != "local":
+        from inspect_trace.fleet.command import report_of
+        from inspect_trace.fleet.question import Question
+
+        question = Question(
+            analysis="anomalies",
+            filter=record_filter,
+            as_of=time.time(),
+            show_all=show_all or as_json,
+            redact=redact,
+            no_detail=no_detail,
+        )
+        shown["show_all"] = show_all
+        write_report(report_of(engine, scheduler, question, files, tail=tail, **shown))
+        return
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 
-    paths = find_trace_files(files)
-    terminal = stdout_terminal()
     write_report(
         _core.anomalies_report(
-            paths,
+            find_trace_files(files),
             filter=record_filter,
             tail=tail,
-            limit=limit,
             redact=redact,
             no_detail=no_detail,
             show_all=show_all,
-            json=as_json,
             as_of=time.time(),
-            width=terminal.width,
-            color=terminal.color,
+            **shown,
         )
     )

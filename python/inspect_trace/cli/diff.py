@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from inspect_trace.cli.options import (
     by_option,
+    check_engine,
     check_groups,
     detail_option,
+    engine_options,
     filter_options,
     json_option,
     part_options,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 @redact_option
 @detail_option
 @part_options("Look only at the last N records of each log.", "No more than N groups.")
+@engine_options
 @json_option("an object {trace_files_a, trace_files_b, as_of, actions, http, ...}")
 def diff_command(
     before: str,
@@ -46,6 +49,8 @@ def diff_command(
     limit: int | None,
     redact: bool,
     no_detail: bool,
+    engine: Literal["local", "dask", "ray"],
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Show what has changed from one run to another: from the logs A to the logs B.
@@ -59,24 +64,36 @@ def diff_command(
     The filters choose actions as they do for `anomalies`.
     """
     check_groups(by, no_detail=no_detail)
+    check_engine(engine, scheduler)
+    shown: dict[str, Any] = {"json": as_json, "limit": limit, **stdout_terminal()._asdict()}
+    if engine != "local":
+        from inspect_trace.fleet.command import diff_report_of
+        from inspect_trace.fleet.question import Question
+
+        question = Question(
+            analysis="stats",
+            filter=record_filter,
+            as_of=time.time(),
+            by=by,
+            redact=redact,
+            no_detail=no_detail,
+        )
+        asked = diff_report_of(engine, scheduler, question, before, after, tail=tail, **shown)
+        write_report(asked)
+        return
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 
-    paths_before, paths_after = find_trace_files((before,)), find_trace_files((after,))
-    terminal = stdout_terminal()
     write_report(
         _core.diff_report(
-            paths_before,
-            paths_after,
+            find_trace_files((before,)),
+            find_trace_files((after,)),
             by=by,
             filter=record_filter,
             tail=tail,
-            limit=limit,
-            json=as_json,
             as_of=time.time(),
-            width=terminal.width,
-            color=terminal.color,
             redact=redact,
             no_detail=no_detail,
+            **shown,
         )
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from inspect_trace.cli.options import (
+    check_engine,
     detail_option,
+    engine_options,
     files_argument,
     filter_options,
     json_option,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Only requests that failed: a status of 400 or more, no answer, or a retry.",
 )
+@engine_options
 @json_option("an object {trace_file, as_of, requests}")
 def http_command(
     files: tuple[str, ...],
@@ -42,29 +45,43 @@ def http_command(
     redact: bool,
     no_detail: bool,
     failed: bool,
+    engine: Literal["local", "dask", "ray"],
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Show the HTTP requests of trace logs.
 
     Of several logs, each request says which one it is from.
     """
-    from inspect_trace import _core
-    from inspect_trace.store import find_trace_files
+    check_engine(engine, scheduler)
+    shown: dict[str, Any] = {"json": as_json, "limit": limit, **stdout_terminal()._asdict()}
+    if engine != "local":
+        from inspect_trace.fleet.command import report_of
+        from inspect_trace.fleet.question import Question
 
-    paths = find_trace_files(files)
-    terminal = stdout_terminal()
-    write_report(
-        _core.http_report(
-            paths,
+        question = Question(
+            analysis="http",
             filter=record_filter,
-            tail=tail,
+            as_of=time.time(),
+            failed=failed,
             limit=limit,
             redact=redact,
             no_detail=no_detail,
+        )
+        write_report(report_of(engine, scheduler, question, files, tail=tail, **shown))
+        return
+    from inspect_trace import _core
+    from inspect_trace.store import find_trace_files
+
+    write_report(
+        _core.http_report(
+            find_trace_files(files),
+            filter=record_filter,
+            tail=tail,
+            redact=redact,
+            no_detail=no_detail,
             failed=failed,
-            json=as_json,
             as_of=time.time(),
-            width=terminal.width,
-            color=terminal.color,
+            **shown,
         )
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EVENTS = ("enter", "exit", "cancel", "error", "timeout")
 GROUPS = ("action", "task", "sample", "detail", "model", "host")
+ENGINES = ("local", "dask", "ray")
 NAMED_GROUPS = ("action", "task", "sample")
 """Those whose names are shown without what was said."""
 
@@ -142,6 +143,29 @@ def check_groups(by: str, *, no_detail: bool) -> None:
         raise click.UsageError(
             f"--by {by} and --no-detail do not go together: group by {names} instead"
         )
+
+
+def engine_options(command: Command) -> Command:
+    """Add `--engine` and `--scheduler`, which say who reads the logs."""
+    command = click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="With --engine: where its cluster is, such as tcp://host:8786; default: as the engine "
+        "is configured, or else one on this machine.",
+    )(command)
+    return click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="local",
+        show_default=True,
+        help="Who reads the logs: this process, or the workers of a Dask or Ray cluster.",
+    )(command)
+
+
+def check_engine(engine: str, scheduler: str | None) -> None:
+    """Refuse an address for which there is no use."""
+    if engine == "local" and scheduler is not None:
+        raise click.UsageError("--scheduler is for --engine dask or --engine ray")
 
 
 def part_options(of_each: str, limit: str) -> Callable[[Command], Command]:

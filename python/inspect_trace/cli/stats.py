@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from inspect_trace.cli.options import (
     by_option,
+    check_engine,
     check_groups,
     detail_option,
+    engine_options,
     files_argument,
     filter_options,
     json_option,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 @redact_option
 @detail_option
 @part_options("Look only at the last N records of each log.", "No more than N groups.")
+@engine_options
 @json_option("an object {trace_files, as_of, actions, http, ...}")
 def stats_command(
     files: tuple[str, ...],
@@ -53,6 +56,8 @@ def stats_command(
     limit: int | None,
     redact: bool,
     no_detail: bool,
+    engine: Literal["local", "dask", "ray"],
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Show what the actions of trace logs amount to.
@@ -67,24 +72,36 @@ def stats_command(
     The filters choose actions as they do for `anomalies`.
     """
     check_groups(by, no_detail=no_detail)
+    check_engine(engine, scheduler)
+    shown: dict[str, Any] = {"json": as_json, "limit": limit, **stdout_terminal()._asdict()}
+    if engine != "local":
+        from inspect_trace.fleet.command import report_of
+        from inspect_trace.fleet.question import Question
+
+        question = Question(
+            analysis="stats",
+            filter=record_filter,
+            as_of=time.time(),
+            by=by,
+            slowest=slowest,
+            redact=redact,
+            no_detail=no_detail,
+        )
+        write_report(report_of(engine, scheduler, question, files, tail=tail, **shown))
+        return
     from inspect_trace import _core
     from inspect_trace.store import find_trace_files
 
-    paths = find_trace_files(files)
-    terminal = stdout_terminal()
     write_report(
         _core.stats_report(
-            paths,
+            find_trace_files(files),
             by=by,
             filter=record_filter,
             slowest=slowest,
             tail=tail,
-            limit=limit,
-            json=as_json,
             as_of=time.time(),
-            width=terminal.width,
-            color=terminal.color,
             redact=redact,
             no_detail=no_detail,
+            **shown,
         )
     )

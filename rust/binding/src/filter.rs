@@ -6,16 +6,20 @@ use inspect_trace_core::read::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 /// A choice of records, or of actions.
 #[pyclass(frozen, module = "inspect_trace._core")]
-pub(crate) struct Filter(read::Filter);
+pub(crate) struct Filter {
+    filter: read::Filter,
+    /// What it was made of, with moments as numbers: for a copy elsewhere.
+    options: FilterOptions,
+}
 
 impl Filter {
     /// The core's filter; that of everything where none is given.
     pub(crate) fn of(filter: Option<&Bound<'_, Self>>) -> read::Filter {
-        filter.map(|filter| filter.get().0.clone()).unwrap_or_default()
+        filter.map(|filter| filter.get().filter.clone()).unwrap_or_default()
     }
 }
 
@@ -70,6 +74,26 @@ impl Filter {
             tasks: tasks.unwrap_or_default(),
             ..FilterOptions::default()
         };
-        read::Filter::of(options).map(Self).map_err(|wrong| to_python(&wrong))
+        let filter = read::Filter::of(options.clone()).map_err(|wrong| to_python(&wrong))?;
+        Ok(Self { filter, options })
+    }
+
+    /// What `copy` and `pickle` make the same filter of, whatever the time then.
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<((Option<&str>,), Bound<'py, PyDict>)> {
+        let options = &self.options;
+        let events: Vec<_> = options.events.iter().map(|event| event.as_str()).collect();
+        let named = PyDict::new(py);
+        named.set_item("level", options.level.as_deref())?;
+        named.set_item("actions", &options.actions)?;
+        named.set_item("events", events)?;
+        named.set_item("since", options.since_s)?;
+        named.set_item("until", options.until_s)?;
+        named.set_item("min_duration", options.min_duration_s)?;
+        named.set_item("samples", &options.samples)?;
+        named.set_item("tasks", &options.tasks)?;
+        Ok(((options.message.as_deref(),), named))
     }
 }

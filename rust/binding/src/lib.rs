@@ -26,6 +26,7 @@ mod log_record;
 mod logging;
 mod logs;
 mod native_record;
+mod partial;
 mod percent;
 mod plain_record;
 mod raw;
@@ -66,6 +67,11 @@ mod _core {
     use super::log_record::{format_record, new_trace_id};
     #[pymodule_export]
     use super::logging::use_fast_path;
+    #[pymodule_export]
+    use super::partial::{
+        PartialState, Question, anomalies_answer, diff_answer, failed_state, http_answer,
+        partial_state, plan_tasks, stats_answer,
+    };
     #[pymodule_export]
     use super::record::{Records, TraceRecord, scan};
     #[pymodule_export]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use inspect_trace_core::read::Log;
-use inspect_trace_core::remote::{Fetch, FetchOptions, ObjectInfo, Objects, logs_of};
+use inspect_trace_core::remote::{Fetch, FetchOptions, ObjectInfo, Objects, log_of, logs_of};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -34,19 +34,28 @@ pub(crate) struct RemoteLogs {
 #[pymethods]
 impl RemoteLogs {
     #[new]
-    #[pyo3(signature = (objects, read, *, connections, grouped))]
+    #[pyo3(signature = (objects, read, *, connections, grouped = false, logs = None))]
     fn new(
         objects: Vec<(String, u64, Option<f64>)>,
         read: Py<PyAny>,
         connections: usize,
         grouped: bool,
+        logs: Option<Vec<(PathBuf, Vec<usize>)>>,
     ) -> Self {
         let info = |(name, size_bytes, modified_s)| ObjectInfo { name, size_bytes, modified_s };
         let infos = objects.into_iter().map(info).collect();
         let options =
             FetchOptions { connections, max_chunks: 2 * connections, ..FetchOptions::default() };
         let objects = Objects::new(infos, Read(read), options);
-        let logs: Vec<_> = if grouped {
+        let all: Vec<_> = objects.iter().collect();
+        let named = |(name, numbers): (PathBuf, Vec<usize>)| {
+            let files: Vec<_> =
+                numbers.iter().filter_map(|&number| all.get(number).cloned()).collect();
+            log_of(&name, &files)
+        };
+        let logs: Vec<_> = if let Some(logs) = logs {
+            logs.into_iter().map(named).collect()
+        } else if grouped {
             logs_of(objects.iter())
         } else {
             objects.iter().map(|object| Log::object(&object)).collect()
@@ -61,6 +70,14 @@ impl RemoteLogs {
     #[getter]
     fn names(&self) -> Vec<String> {
         self.logs.iter().map(|log| log.path.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Of each log, the numbers of the objects that it is stored in.
+    #[getter]
+    fn parts(&self) -> Vec<Vec<usize>> {
+        let numbers =
+            |log: &Log| log.files.iter().filter_map(|file| Some(file.object()?.number())).collect();
+        self.logs.iter().map(numbers).collect()
     }
 
     /// How many requests were made, and how many bytes came.

@@ -360,7 +360,7 @@ pub(crate) fn diff_report(
     open(py, || render::diff_report(&before, &after, &filter, &options))
 }
 
-fn grouped_by(name: &str) -> PyResult<By> {
+pub(crate) fn grouped_by(name: &str) -> PyResult<By> {
     By::of(name).ok_or_else(|| PyValueError::new_err(format!("'{name}' is nothing to group by")))
 }
 

@@ -33,6 +33,9 @@ pub enum Error {
         /// The path as given.
         path: PathBuf,
     },
+    /// Something went wrong on another machine, or in what came from there: this.
+    #[error("{0}")]
+    Elsewhere(String),
     /// A forked child goes on with what its parent began.
     #[error("a forked child cannot go on reading what its parent began to read: begin anew there")]
     Forked,

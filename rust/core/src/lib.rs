@@ -21,6 +21,7 @@ pub mod write;
 
 pub mod analyze;
 mod metadata;
+pub mod partial;
 pub mod read;
 pub mod redact;
 pub mod remote;

@@ -88,7 +88,9 @@ impl Name {
 }
 
 /// What an action record tells of its action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Event {
     /// It began.
     Enter,

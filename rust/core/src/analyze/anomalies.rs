@@ -5,9 +5,11 @@
 //! (in its place), any other record removes the running one, gives it its place in the dictionary
 //! of its ending, and takes over the start time of the `enter` record it closes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::read::{
@@ -123,7 +125,7 @@ pub struct Anomalies {
     /// after wrote it.
     pub last_main_timestamp_s: Option<f64>,
     /// The timestamps of the last records that name a process (a forked child), by that.
-    pub last_timestamps_by_pid: HashMap<u32, f64>,
+    pub last_timestamps_by_pid: BTreeMap<u32, f64>,
     /// How many records the log has, wanted or not.
     pub records: u64,
     /// What was skipped.
@@ -131,7 +133,7 @@ pub struct Anomalies {
 }
 
 /// Which anomalies are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcomes {
     /// All.
     All,
@@ -206,7 +208,11 @@ impl AnomaliesScan {
         let map = AnomaliesMap { filter: filter.clone(), outcomes, starts: log.starts().collect() };
         Ok(Self {
             scan: Scan::new(std::slice::from_ref(log), map, options.scan)?,
-            partial: AnomaliesPartial::at_start(filter),
+            partial: if log.continues {
+                AnomaliesPartial::in_the_middle(filter)
+            } else {
+                AnomaliesPartial::at_start(filter)
+            },
             skipped: SkippedFiles::of(log),
         })
     }
@@ -245,6 +251,11 @@ impl AnomaliesScan {
     /// What was skipped so far, in words: a line for each file of which there is something to tell.
     pub fn notes(&self) -> Vec<String> {
         self.skipped.notes()
+    }
+
+    /// The state so far, and what was skipped.
+    pub(crate) fn into_parts(self) -> (AnomaliesPartial, SkippedFiles) {
+        (self.partial, self.skipped)
     }
 
     /// What was found so far.

@@ -1,7 +1,9 @@
 //! The state of a scan for anomalies: what some consecutive records amount to.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::read::{Filter, Kind, Skipped};
 use crate::record::{Event, Record, parse_record};
@@ -11,8 +13,9 @@ use super::ids::{IdList, IdMap, hash_id};
 use super::{Action, Anomalies, Partial};
 
 /// A line that is kept until the end, when it is decoded: most are dropped before.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Kept {
+    #[serde(with = "serde_bytes")]
     pub(super) line: Box<[u8]>,
     pub(super) offset: u64,
     pub(super) start_time_s: Option<f64>,
@@ -26,8 +29,10 @@ pub(super) struct Kept {
 ///
 /// Memory: the open and the reported actions. A part that does not begin at the start of the log
 /// also remembers the ids of the actions that ended in it, until it is merged.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AnomaliesPartial {
+    /// What records are observed by: one that was read back only merges.
+    #[serde(skip)]
     filter: Filter,
     running: IdMap<Kept>,
     cancelled: IdMap<Kept>,
@@ -35,7 +40,7 @@ pub struct AnomaliesPartial {
     timeouts: IdMap<Kept>,
     /// The last record of each open action that tells where it waits. (In the middle of a log: of each
     /// that may be open.)
-    stalls: IdMap<Box<[u8]>>,
+    stalls: IdMap<Line>,
     /// The ids with a closing record; `None` at the start of a log, where nothing can be open.
     closed: Option<IdList>,
     pub(super) next_place: u64,
@@ -54,8 +59,12 @@ pub(super) struct Changes {
     pub(super) times: Times,
 }
 
+/// The line of a record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line(#[serde(with = "serde_bytes")] Box<[u8]>);
+
 /// When records were made, and how many there are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Times {
     pub(super) records: u64,
     /// The timestamp of the last record.
@@ -63,7 +72,7 @@ pub(crate) struct Times {
     /// The timestamp of the last record that names no process.
     pub(super) last_main_s: Option<f64>,
     /// The timestamps of the last records of others, by the process that they name.
-    pub(super) last_by_pid: HashMap<u32, f64>,
+    pub(super) last_by_pid: BTreeMap<u32, f64>,
 }
 
 impl Times {
@@ -114,7 +123,7 @@ impl AnomaliesPartial {
         let mut running = sorted(self.running);
         for action in &mut running {
             let stall = self.stalls.get(hash_id(&action.trace_id), &action.trace_id);
-            action.stack = stall.and_then(|line| stack_of(line));
+            action.stack = stall.and_then(|line| stack_of(&line.0));
         }
         Anomalies {
             running,
@@ -137,7 +146,7 @@ impl AnomaliesPartial {
         Changes {
             closed: self.closed.unwrap_or_default(),
             opened,
-            stalls: self.stalls.into_rows().collect(),
+            stalls: self.stalls.into_rows().map(|(hash, id, line)| (hash, id, line.0)).collect(),
             times: self.times,
         }
     }
@@ -157,7 +166,7 @@ impl AnomaliesPartial {
     pub(super) fn put_stall(&mut self, hash: u64, id: &[u8], line: &[u8]) {
         // At the start of a log it is known what is open.
         if self.closed.is_some() || self.running.get(hash, id).is_some() {
-            self.stalls.put(hash, id, line.into(), |old, new| *old = new);
+            self.stalls.put(hash, id, Line(line.into()), |old, new| *old = new);
         }
     }
 
@@ -290,7 +299,7 @@ impl Partial for AnomaliesPartial {
             self.running.put(hash, id, kept, replace);
         }
         for (hash, id, line) in later.stalls.into_rows() {
-            self.put_stall(hash, &id, &line);
+            self.put_stall(hash, &id, &line.0);
         }
         self.next_place += later.next_place;
         self.times.merge(later.times);

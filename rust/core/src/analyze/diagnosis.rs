@@ -1,14 +1,16 @@
 //! What anomalies mean now: whether open actions run, or were cut off when their process ended.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Result;
-use crate::read::{ActionSpan, Filter, Log, Progress, Skipped};
+use crate::read::{ActionSpan, Filter, Log, Progress, Skipped, SkippedFiles};
 use crate::store::{self, LogFile, LogName, ProcessStatus};
 
-use super::{Action, Anomalies, AnomaliesScan, AnomaliesScanOptions};
+use super::{Action, Anomalies, AnomaliesPartial, AnomaliesScan, AnomaliesScanOptions};
 
 /// An action with its duration.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,7 +145,7 @@ pub struct DiagnosisScan {
     scan: AnomaliesScan,
     /// Which of the forked children that have open actions live; once the first reading has told
     /// which these are.
-    children: Option<HashMap<u32, Option<bool>>>,
+    children: Option<BTreeMap<u32, Option<bool>>>,
 }
 
 impl DiagnosisScan {
@@ -157,7 +159,7 @@ impl DiagnosisScan {
         // one that ends in the meantime is taken for alive.
         let process = main_process(log);
         // If the log was rotated since its files were looked for, there are newer ones.
-        let log = log.looked_for_again();
+        let log = if is_part(log) { log.clone() } else { log.looked_for_again() };
         let scan = AnomaliesScan::open(&log, filter, options)?;
         let filter = filter.clone();
         Ok(Self { log, options, filter, process, scan, children: None })
@@ -174,7 +176,7 @@ impl DiagnosisScan {
         if self.children.is_some() {
             return Ok(false);
         }
-        let alive: HashMap<_, _> = self
+        let alive: BTreeMap<_, _> = self
             .scan
             .open_pids()
             .into_iter()
@@ -186,7 +188,9 @@ impl DiagnosisScan {
         if was_asked_too_late {
             // A child that is dead by now may have ended its actions after we read its records:
             // only what is read after its death is all there is.
-            self.log = self.log.looked_for_again();
+            if !is_part(&self.log) {
+                self.log = self.log.looked_for_again();
+            }
             self.scan = AnomaliesScan::open(&self.log, &self.filter, self.options)?;
         }
         Ok(was_asked_too_late)
@@ -199,22 +203,65 @@ impl DiagnosisScan {
 
     /// What was found, as of a moment (seconds since the epoch).
     pub fn finish(self, as_of_s: f64) -> Diagnosis {
+        let filter = self.filter.clone();
+        let (partial, skipped, writers) = self.into_parts();
+        writers.judge(partial, &skipped, &filter, as_of_s)
+    }
+
+    /// The state after what was read, what was skipped, and what is known of the writers.
+    pub(crate) fn into_parts(self) -> (AnomaliesPartial, SkippedFiles, Writers) {
         let mut newest = self.log.files.iter().rev();
-        let mtime_s = newest.find_map(LogFile::modified_s);
+        let modified_s = newest.find_map(LogFile::modified_s);
         let children = self.children.unwrap_or_default();
-        let is_alive = |pid| children.get(&pid).copied().flatten();
-        let notes = self.scan.notes();
-        let mut diagnosis =
-            Diagnosis::of(self.scan.finish(), self.process, &is_alive, mtime_s, as_of_s);
-        diagnosis.notes = notes;
-        diagnosis.select(&self.filter);
+        let (partial, skipped) = self.scan.into_parts();
+        (partial, skipped, Writers { process: self.process, children, modified_s })
+    }
+}
+
+/// Who writes a log, and whether they live.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Writers {
+    /// The process that the log is named after, as it was before the log was read.
+    pub(crate) process: ProcessStatus,
+    /// The forked children that had open actions, as they were after it was read.
+    pub(crate) children: BTreeMap<u32, Option<bool>>,
+    /// When the log was last written, seconds since the epoch.
+    pub(crate) modified_s: Option<f64>,
+}
+
+impl Writers {
+    /// What is known after more of the log was read.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.process = later.process;
+        self.children.extend(later.children);
+        self.modified_s = later.modified_s.or(self.modified_s);
+    }
+
+    /// What a state means, as of a moment (seconds since the epoch).
+    pub(crate) fn judge(
+        &self,
+        partial: AnomaliesPartial,
+        skipped: &SkippedFiles,
+        filter: &Filter,
+        as_of_s: f64,
+    ) -> Diagnosis {
+        let is_alive = |pid| self.children.get(&pid).copied().flatten();
+        let found = partial.finish(skipped.total());
+        let mut diagnosis = Diagnosis::of(found, self.process, &is_alive, self.modified_s, as_of_s);
+        diagnosis.notes = skipped.notes();
+        diagnosis.select(filter);
         diagnosis
     }
 }
 
+/// Whether others read the rest of a log: of the files as they were found once.
+fn is_part(log: &Log) -> bool {
+    log.continues || log.end.is_some()
+}
+
 /// The process that a log is named after. Its forked children may outlive it: that one of them has
 /// the log open does not make it alive.
-pub(super) fn main_process(log: &Log) -> ProcessStatus {
+pub(crate) fn main_process(log: &Log) -> ProcessStatus {
     let path = &log.path;
     if log.is_remote() {
         return store::far_process(path);
@@ -230,7 +277,7 @@ pub(super) fn main_process(log: &Log) -> ProcessStatus {
 
 /// Whether a process writes to a log: one that has not noticed yet that it was rotated writes to a
 /// part.
-pub(super) fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
+pub(crate) fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
     if log.is_remote() {
         return store::far_process(&log.path).alive;
     }

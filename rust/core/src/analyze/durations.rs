@@ -8,6 +8,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 /// What a quantile is off by at most, of itself (or half a nanosecond).
 pub const RELATIVE_ERROR: f64 = 0.01;
 
@@ -20,7 +22,7 @@ const NANOSECONDS: f64 = 1e9;
 const SUB_BITS: u32 = 6;
 
 /// A mergeable sketch of durations; see the module's head.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Durations {
     /// In ascending order of their keys; none is empty.
     bins: Vec<Bin>,
@@ -31,7 +33,7 @@ pub struct Durations {
     extremes_s: Option<(f64, f64)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Bin {
     key: u16,
     count: u64,
@@ -57,6 +59,15 @@ impl Durations {
         self.total_ns += u128::from(ns);
         self.widen(duration_s, duration_s);
         true
+    }
+
+    /// Whether it is one that can be: of those that come from elsewhere, not all are.
+    pub(crate) fn is_sound(&self) -> bool {
+        let ascend = self.bins.is_sorted_by(|before, bin| before.key < bin.key);
+        let in_range = self.bins.iter().all(|bin| usize::from(bin.key) < MAX_BINS);
+        let counts = self.bins.iter().try_fold(0_u64, |sum, bin| sum.checked_add(bin.count));
+        let has_extremes = self.extremes_s.is_some() == (self.count > 0);
+        ascend && in_range && counts == Some(self.count) && has_extremes
     }
 
     /// Takes in what another one has observed.

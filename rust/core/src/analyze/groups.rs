@@ -1,6 +1,8 @@
 //! Actions counted by what they have in common: their kind, their task, their model.
 
 use hashbrown::HashTable;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::record::{Event, Text};
 
@@ -10,7 +12,7 @@ use super::over_time::OverTime;
 use super::slowest::cut;
 
 /// What some actions amount to.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Begun, and not ended in their log.
     pub open: u64,
@@ -67,6 +69,10 @@ impl Tally {
         }
     }
 
+    fn is_sound(&self) -> bool {
+        self.durations.is_sound() && self.over_time.is_sound()
+    }
+
     fn merge(&mut self, other: &Self) {
         self.open += other.open;
         self.exits += other.exits;
@@ -102,7 +108,7 @@ pub(crate) struct Groups {
 }
 
 /// Which of the groups, or beyond their number all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupAt(usize);
 
 impl GroupAt {
@@ -174,5 +180,31 @@ impl Groups {
         self.places.insert_unique(group.hash, at, |&at| list[at].hash);
         self.list.push(group);
         GroupAt(at)
+    }
+}
+
+/// In their order, without hashes, which are this process's own.
+impl Serialize for Groups {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let groups: Vec<_> =
+            self.list.iter().map(|group| (&group.key, &group.name, &group.tally)).collect();
+        (groups, &self.others).serialize(serializer)
+    }
+}
+
+/// One without a bound on how many groups there are: such states were not bounded.
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        type Told = (Option<Box<[u8]>>, Option<Text>, Tally);
+        let (told, others) = <(Vec<Told>, Tally)>::deserialize(deserializer)?;
+        let mut groups = Self { others, ..Self::new(usize::MAX) };
+        for (key, name, tally) in told {
+            let hash = hash_id(key.as_deref().unwrap_or_default());
+            if groups.find(hash, key.as_deref()).is_some() || !tally.is_sound() {
+                return Err(D::Error::custom("a group of actions is not as it can be"));
+            }
+            groups.add(Group { hash, key, name, tally });
+        }
+        if groups.others.is_sound() { Ok(groups) } else { Err(D::Error::custom("no such tally")) }
     }
 }

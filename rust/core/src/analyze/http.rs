@@ -1,5 +1,7 @@
 //! HTTP requests: the records of level HTTP.
 
+use serde::{Deserialize, Serialize};
+
 use crate::read::to_str_lossy;
 use crate::record::{Record, Text};
 
@@ -7,7 +9,7 @@ use crate::record::{Record, Text};
 const LEVEL: &[u8] = b"HTTP";
 
 /// A record of level HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpRequest {
     /// When it was made: ISO 8601 with offset.
     pub timestamp: Text,

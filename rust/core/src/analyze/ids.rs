@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::{ByteBuf, Bytes};
 
 /// The hash of an id, the same in this process wherever it is computed.
 pub(crate) fn hash_id(id: &[u8]) -> u64 {
@@ -88,6 +91,25 @@ impl<V> IdMap<V> {
     }
 }
 
+/// By id, so that equal maps are written alike. Hashes are this process's own.
+impl<V: Serialize> Serialize for IdMap<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows: Vec<_> = self.0.iter().map(|row| (Bytes::new(&row.id), &row.value)).collect();
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        serializer.collect_seq(rows)
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for IdMap<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut map = Self::default();
+        for (id, value) in Vec::<(ByteBuf, V)>::deserialize(deserializer)? {
+            map.put(hash_id(&id), id.into_vec(), value, |old, new| *old = new);
+        }
+        Ok(map)
+    }
+}
+
 /// Ids in the order in which they were added, repeated ones too, packed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IdList {
@@ -117,6 +139,11 @@ impl IdList {
         }
     }
 
+    /// How long each is.
+    fn lengths(&self) -> Vec<u64> {
+        self.iter().map(|(_, id)| id.len() as u64).collect()
+    }
+
     /// A set of them, to look ids up in.
     pub(super) fn to_set(&self) -> IdMap<()> {
         let mut set = IdMap::default();
@@ -124,5 +151,28 @@ impl IdList {
             set.put(hash, id, (), |(), ()| {});
         }
         set
+    }
+}
+
+impl Serialize for IdList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.lengths(), Bytes::new(&self.bytes)).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for IdList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (lengths, bytes) = <(Vec<u64>, ByteBuf)>::deserialize(deserializer)?;
+        let mut list = Self::default();
+        let mut rest = &bytes[..];
+        for length in lengths {
+            let length = usize::try_from(length).map_err(D::Error::custom)?;
+            let (id, behind) = rest
+                .split_at_checked(length)
+                .ok_or_else(|| D::Error::custom("an id is missing"))?;
+            list.push(hash_id(id), id);
+            rest = behind;
+        }
+        Ok(list)
     }
 }

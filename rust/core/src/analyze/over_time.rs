@@ -4,11 +4,13 @@
 //! suffice. Two neighbours become one as time goes on: what is counted where depends on the moments
 //! alone, not on their order, so merging is associative and commutative.
 
+use serde::{Deserialize, Serialize};
+
 /// How many buckets there are at most.
 const MAX_BUCKETS: i64 = 128;
 
 /// How many moments lie in each stretch of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverTime {
     /// A bucket is so many milliseconds wide, as a power of two.
     shift: u32,
@@ -28,6 +30,22 @@ impl OverTime {
         let ms = (epoch_s * 1000.0).floor() as i64;
         self.widen((ms, ms));
         self.add(ms, 1);
+    }
+
+    /// Whether it is one that can be: of those that come from elsewhere, not all are.
+    pub(crate) fn is_sound(&self) -> bool {
+        // Milliseconds of years of four digits.
+        const MOMENTS_MS: std::ops::RangeInclusive<i64> = -(1 << 48)..=1 << 48;
+        let Some((first_ms, last_ms)) = self.span_ms else { return self.counts.is_empty() };
+        let is_within = |ms: Option<i64>| ms.is_some_and(|ms| MOMENTS_MS.contains(&ms));
+        let behind = self.first.checked_add_unsigned(self.counts.len() as u64);
+        self.shift < 48
+            && (1..=MAX_BUCKETS.unsigned_abs()).contains(&(self.counts.len() as u64))
+            && first_ms <= last_ms
+            && is_within(Some(first_ms))
+            && is_within(Some(last_ms))
+            && is_within(self.first.checked_mul(1 << self.shift))
+            && is_within(behind.and_then(|behind| behind.checked_mul(1 << self.shift)))
     }
 
     /// Takes in what another one has observed.

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::metadata::{short_json, short_name};
 use crate::read::Kind;
 use crate::record::{Event, Name, Record, Text};
@@ -34,7 +36,7 @@ impl Told {
 }
 
 /// One of the slowest actions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlowAction {
     /// The kind of action.
     pub action: Text,
@@ -63,7 +65,7 @@ pub struct SlowAction {
 }
 
 /// The slowest of those that were seen, the slowest first; of equal ones the first in the logs.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Slowest {
     most: usize,
     actions: Vec<SlowAction>,
@@ -94,6 +96,13 @@ impl Slowest {
             if self.admits(action.duration_s, (action.file, action.offset)) {
                 self.put(action);
             }
+        }
+    }
+
+    /// Counts so many files before those that its actions are in.
+    pub(crate) fn shift_files(&mut self, files: usize) {
+        for action in &mut self.actions {
+            action.file += files;
         }
     }
 

@@ -2,7 +2,7 @@
 //! all actions and not only the anomalies.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::metadata::{short_json, short_name};
 use crate::read::{
@@ -14,7 +14,7 @@ use crate::store::ProcessStatus;
 use crate::timestamp;
 
 use super::anomalies_partial::Times;
-use super::diagnosis::{main_process, writer_alive};
+use super::diagnosis::{Writers, main_process, writer_alive};
 use super::ids::hash_id;
 
 /// What one record tells of its action.
@@ -301,11 +301,12 @@ impl BlockMap for NamesParents {
 
 /// What is known of a log and its processes, once all of it is read.
 pub(crate) struct LogEnd {
-    log: Log,
+    /// Where its forked children are asked for.
+    log: Option<Log>,
     process: ProcessStatus,
     times: Times,
     as_of_s: f64,
-    children: HashMap<u32, Option<bool>>,
+    children: BTreeMap<u32, Option<bool>>,
 }
 
 impl LogEnd {
@@ -313,12 +314,18 @@ impl LogEnd {
     /// records are there.
     pub(crate) fn before(log: &Log, as_of_s: f64) -> Self {
         Self {
-            log: log.clone(),
+            log: Some(log.clone()),
             process: main_process(log),
             times: Times::default(),
             as_of_s,
-            children: HashMap::new(),
+            children: BTreeMap::new(),
         }
+    }
+
+    /// What was found out about the writers of a log that has been read.
+    pub(crate) fn known(writers: Writers, as_of_s: f64) -> Self {
+        let Writers { process, children, .. } = writers;
+        Self { log: None, process, times: Times::default(), as_of_s, children }
     }
 
     pub(crate) fn take_in(&mut self, later: Times) {
@@ -342,8 +349,9 @@ impl LogEnd {
         let Times { last_s, last_main_s, last_by_pid, .. } = &self.times;
         let (alive, last_s) = match pid {
             Some(pid) if Some(pid) != self.process.pid => {
-                let log = &self.log;
-                let alive = self.children.entry(pid).or_insert_with(|| writer_alive(log, pid));
+                let alive = self.children.entry(pid);
+                let ask = || writer_alive(self.log.as_ref()?, pid);
+                let alive = alive.or_insert_with(ask);
                 (*alive, last_by_pid.get(&pid).copied().or(*last_s))
             }
             _ => (self.process.alive, last_main_s.or(*last_s)),

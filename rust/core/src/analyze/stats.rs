@@ -5,7 +5,9 @@
 //! counted where it ended, in the group that its closing record names; what began and has not ended by
 //! the end of its log is open, as in [`super::Anomalies`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::read::{ActionSpan, Block, BlockMap, Filter, LineCursor, Log, Skipped};
 use crate::record::{Event, Record};
@@ -48,7 +50,7 @@ impl Default for StatsOptions {
 }
 
 /// Requests with the same outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpTally {
     /// How many.
     pub count: u64,
@@ -64,8 +66,10 @@ pub type HttpTallies = BTreeMap<(Option<u16>, bool), HttpTally>;
 ///
 /// Memory: the groups, and the open actions. A part that does not begin at the start of a log also
 /// remembers the ids of the actions that ended in it, until it is merged.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatsPartial {
+    /// What records are observed by: one that was read back only merges.
+    #[serde(skip)]
     options: StatsOptions,
     /// Which of the files of all logs it is in.
     file: usize,
@@ -80,7 +84,7 @@ pub struct StatsPartial {
 }
 
 /// An action that has begun.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Open {
     group: GroupAt,
     start_s: Option<f64>,
@@ -123,6 +127,20 @@ impl StatsPartial {
             closed: Some(IdList::default()),
             ..Self::at_start(options)
         }
+    }
+
+    /// Counts so many files before those that it tells of.
+    pub(crate) fn shift_files(&mut self, files: usize) {
+        self.file += files;
+        self.slowest.shift_files(files);
+    }
+
+    /// The forked children whose actions are open, if a filter may ask for them.
+    pub(crate) fn open_pids(&self) -> HashSet<u32> {
+        if self.options.filter.is_empty() {
+            return HashSet::new();
+        }
+        self.open.values().filter_map(|open| open.pid).collect()
     }
 
     /// The end of a log: what is open stays so.

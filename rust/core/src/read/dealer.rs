@@ -59,6 +59,8 @@ pub(super) enum TaskSource {
     Unopened(LogFile),
     /// Nothing: the log cannot be read.
     Failed(Error),
+    /// Nothing: what is read of the log is not here.
+    Nothing,
 }
 
 /// Where a member is said to be.
@@ -85,6 +87,7 @@ enum Stage {
     Opening,
     Opened(Opened),
     Refused(Error),
+    Nothing,
     Ranges {
         file: Arc<PlainLog>,
         length: u64,
@@ -114,6 +117,7 @@ struct Entry {
 struct ToRead {
     file: LogFile,
     start: u64,
+    continues: bool,
     end: Option<u64>,
 }
 
@@ -136,6 +140,7 @@ impl Dealer {
             let read = |((file, start), end): ((&LogFile, u64), Option<u64>)| ToRead {
                 file: file.clone(),
                 start,
+                continues: log.continues,
                 end,
             };
             log.files.iter().zip(log.starts()).zip(log.ends()).map(read).collect::<Vec<_>>()
@@ -209,7 +214,7 @@ impl Dealer {
     /// Where the next part of a log comes from, and whether it is the last one.
     fn next_source(&mut self, index: usize) -> Option<(TaskSource, bool)> {
         let chunk_bytes = self.chunk_bytes();
-        let ToRead { file, start, end } = &self.logs[index];
+        let ToRead { file, start, continues, .. } = &self.logs[index];
         let path = file.path();
         let entry = &mut self.entries[index];
         if let Stage::Unopened = entry.stage {
@@ -229,7 +234,7 @@ impl Dealer {
         if let Stage::Opened(_) = entry.stage
             && let Stage::Opened(opened) = std::mem::replace(&mut entry.stage, Stage::Dealt)
         {
-            match begin(path, opened, *start, *end, chunk_bytes, &self.stop) {
+            match begin(&self.logs[index], opened, chunk_bytes, &self.stop) {
                 Ok(stage) => entry.stage = stage,
                 Err(error) => {
                     let error = Error::io("read", path, error);
@@ -241,7 +246,7 @@ impl Dealer {
             Stage::Ranges { file, length, next } => {
                 let end = next.saturating_add(self.block_bytes).min(*length);
                 let range = *next..end;
-                let from_start = range.start == *start;
+                let from_start = range.start == *start && !continues;
                 *next = end;
                 let (file, last) = (Arc::clone(file), end == *length);
                 if last {
@@ -285,6 +290,10 @@ impl Dealer {
                 }
                 let last = matches!(entry.stage, Stage::Dealt);
                 Some((TaskSource::Members { file, members }, last))
+            }
+            Stage::Nothing => {
+                entry.stage = Stage::Dealt;
+                Some((TaskSource::Nothing, true))
             }
             Stage::Stream(blocks) => {
                 blocks.take().map(|blocks| (TaskSource::Stream(blocks), false))
@@ -356,18 +365,19 @@ impl Dealer {
 
 /// How an opened log is dealt out.
 fn begin(
-    path: &Path,
+    to_read: &ToRead,
     opened: Opened,
-    start: u64,
-    end: Option<u64>,
     chunk_bytes: usize,
     stop: &Arc<AtomicBool>,
 ) -> io::Result<Stage> {
+    let path = to_read.file.path();
     Ok(match opened {
         Opened::Plain(log) => {
-            let length = log.length()?.min(end.unwrap_or(u64::MAX));
-            Stage::Ranges { file: Arc::new(log), length, next: start.min(length) }
+            let length = log.length()?.min(to_read.end.unwrap_or(u64::MAX));
+            Stage::Ranges { file: Arc::new(log), length, next: to_read.start.min(length) }
         }
+        // Who reads it from its beginning reads all of it.
+        Opened::Gzip(_) | Opened::Pipe(_) if to_read.continues => Stage::Nothing,
         Opened::Gzip(file) => {
             let length = file.length()?;
             // What lies at the ends of members would be waited for here, where all others wait, too.

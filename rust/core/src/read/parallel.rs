@@ -51,8 +51,11 @@ pub struct Log {
     /// Where to begin in the first of its files: the start of a record, in bytes of the (decompressed)
     /// file. What is before does not count; of plain files it is not even read.
     pub start: u64,
+    /// Whether somebody else reads what is before `start`, which is any byte then: the first line is the
+    /// one that begins there, or behind. Of a log that is not plain the other one reads all.
+    pub continues: bool,
     /// Where to end in the last of its files, likewise, if it is a plain one; what is behind does not
-    /// count. `None`: at its end.
+    /// count, but for the rest of a line that begins before. `None`: at its end.
     pub end: Option<u64>,
     /// The files that are read, in this order; one at least. A log that was rotated has several.
     pub files: Vec<LogFile>,
@@ -61,13 +64,17 @@ pub struct Log {
 impl Log {
     /// The whole of the one file at a path.
     pub fn whole(path: &Path) -> Self {
-        Self { path: path.to_owned(), start: 0, end: None, files: vec![LogFile::at(path)] }
+        Self::of_files(path, vec![LogFile::at(path)])
+    }
+
+    /// The whole of the log that is called so, and has these files.
+    pub(crate) fn of_files(path: &Path, files: Vec<LogFile>) -> Self {
+        Self { path: path.to_owned(), start: 0, continues: false, end: None, files }
     }
 
     /// The whole of an object.
     pub fn object(object: &Object) -> Self {
-        let files = vec![LogFile::of_object(object)];
-        Self { path: object.path().to_owned(), start: 0, end: None, files }
+        Self::of_files(object.path(), vec![LogFile::of_object(object)])
     }
 
     /// The whole of the log at a path, with its parts: see [`crate::store::log_files`].
@@ -82,7 +89,7 @@ impl Log {
     }
 
     fn with_parts_of(path: &Path, search: &mut PartSearch) -> Self {
-        Self { path: path.to_owned(), start: 0, end: None, files: search.files(path) }
+        Self::of_files(path, search.files(path))
     }
 
     /// The log with the files that it has got since these were looked for.
@@ -115,7 +122,7 @@ impl Log {
     }
 
     /// How much lies on the disk.
-    pub(crate) fn size_bytes(&self) -> u64 {
+    pub fn size_bytes(&self) -> u64 {
         let size = |file: &LogFile| match file.object() {
             Some(object) => object.info().size_bytes,
             None => std::fs::metadata(file.path()).map_or(0, |found| found.len()),

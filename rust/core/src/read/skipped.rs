@@ -1,20 +1,28 @@
 //! What a reader could not use, or had to repair: counted, and told in one line.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Log, Problem};
 use crate::store::LogFile;
 
+/// Why, in words of our own. (By this name, derived code does not take it for borrowed.)
+type Reason = &'static str;
+
 /// The place of the first line of its sort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// The line, from 1.
     pub line: u64,
     /// Where it begins in the (decompressed) log, in bytes.
     pub byte: u64,
     /// What was wrong, in words.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "reason")]
+    pub reason: Reason,
 }
 
 impl fmt::Display for Example {
@@ -26,7 +34,7 @@ impl fmt::Display for Example {
 
 /// Counters of what was skipped or repaired. Those of consecutive parts of a log add up with
 /// [`Self::merge`], however the log was split.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Lines that are not JSON.
     pub not_json: u64,
@@ -48,6 +56,7 @@ pub struct Skipped {
     /// Places where compressed data is damaged or missing.
     pub gzip_damaged: u64,
     /// Where the first of them is, in bytes of the compressed file, and what is wrong there.
+    #[serde(deserialize_with = "damage")]
     pub first_damage: Option<(u64, &'static str)>,
     /// The first line that was skipped.
     pub first: Option<Example>,
@@ -57,8 +66,10 @@ pub struct Skipped {
     pub lines: u64,
     /// One by one, what is wrong with the file itself (damage, overlong lines: there is not much of
     /// that), and with lines if `lists_lines` says so.
+    #[serde(skip)]
     pub problems: Vec<Problem>,
     /// Whether `problems` is to have those of lines, too.
+    #[serde(skip)]
     pub lists_lines: bool,
 }
 
@@ -160,6 +171,16 @@ impl SkippedFiles {
         self.files[file].1.merge(later);
     }
 
+    /// What was skipped in these files.
+    pub(crate) fn of_files(files: Vec<(PathBuf, Skipped)>) -> Self {
+        Self { files }
+    }
+
+    /// Each file, and what was skipped in it.
+    pub(crate) fn into_files(self) -> Vec<(PathBuf, Skipped)> {
+        self.files
+    }
+
     /// All of it. Of several files, lines are counted through, and bytes are those of each file.
     pub fn total(&self) -> Skipped {
         let mut total = Skipped::default();
@@ -173,6 +194,37 @@ impl SkippedFiles {
     pub fn notes(&self) -> Vec<String> {
         self.files.iter().filter_map(|(path, skipped)| skipped.summary(path)).collect()
     }
+}
+
+/// So many reasons that come from elsewhere are kept, for ever: those of one version are fewer.
+const MAX_REASONS: usize = 200;
+/// None is longer.
+const MAX_REASON_BYTES: usize = 200;
+
+/// A reason that somebody else wrote down.
+fn kept_reason(reason: &str) -> &'static str {
+    static REASONS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = reasons.get(reason) {
+        return known;
+    }
+    if reasons.len() >= MAX_REASONS || reason.len() > MAX_REASON_BYTES {
+        return "for another reason";
+    }
+    let kept: &'static str = Box::leak(reason.into());
+    reasons.insert(kept);
+    kept
+}
+
+fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reason, D::Error> {
+    String::deserialize(deserializer).map(|reason| kept_reason(&reason))
+}
+
+fn damage<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<(u64, &'static str)>, D::Error> {
+    let told = Option::<(u64, String)>::deserialize(deserializer)?;
+    Ok(told.map(|(at, reason)| (at, kept_reason(&reason))))
 }
 
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {

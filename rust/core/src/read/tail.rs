@@ -152,7 +152,7 @@ impl Source {
             Opened::Gzip(_) => {
                 let map = Offsets { wants: Arc::clone(wants), count };
                 let files = vec![file.clone()];
-                let log = Log { path: path.to_owned(), start: 0, end: None, files };
+                let log = Log::of_files(path, files);
                 let scan = Scan::new(std::slice::from_ref(&log), map, ScanOptions::default())?;
                 Source::Whole { scan: Box::new(scan), last: VecDeque::new() }
             }

@@ -92,12 +92,7 @@ impl VerifyScan {
     /// # Errors
     /// As [`Self::new`].
     pub fn of_logs(logs: &[Log], options: ScanOptions) -> Result<Self> {
-        let one_file = |file: &LogFile| Log {
-            path: file.path().to_owned(),
-            start: 0,
-            end: None,
-            files: vec![file.clone()],
-        };
+        let one_file = |file: &LogFile| Log::of_files(file.path(), vec![file.clone()]);
         let logs: Vec<_> = logs.iter().flat_map(|log| log.files.iter().map(one_file)).collect();
         // Before anything is read: a writer that goes away while we read finishes its line.
         let live = |log: &Log| !log.is_remote() && store::liveness(&log.path).alive == Some(true);

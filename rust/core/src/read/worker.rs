@@ -277,6 +277,7 @@ impl<M: BlockMap> Worker<M> {
                 return None;
             }
             TaskSource::Failed(error) => done.error = Some(error),
+            TaskSource::Nothing => {}
         }
         self.shared.map.end_part(&mut self.scratch, &mut done.output);
         Some(done)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::read::Log;
 use crate::store::{LogFile, split_part_name};
@@ -16,7 +16,7 @@ pub fn logs_of(objects: impl IntoIterator<Item = Object>) -> Vec<Log> {
     let mut logs: Vec<(PathBuf, BTreeMap<u32, Object>)> = Vec::new();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     for object in objects {
-        let (path, number) = log_of(&object);
+        let (path, number) = path_of_log(&object);
         // Plain and compressed, it is the same log.
         let name = path.as_os_str().as_bytes();
         let name = name.strip_suffix(b".gz").unwrap_or(name).to_owned();
@@ -30,18 +30,20 @@ pub fn logs_of(objects: impl IntoIterator<Item = Object>) -> Vec<Log> {
         }
         files.entry(number).or_insert(object);
     }
-    let log = |(path, files): (PathBuf, BTreeMap<u32, Object>)| Log {
-        path,
-        start: 0,
-        end: None,
-        files: files.values().map(LogFile::of_object).collect(),
+    let log = |(path, files): (PathBuf, BTreeMap<u32, Object>)| {
+        Log::of_files(&path, files.values().map(LogFile::of_object).collect())
     };
     logs.into_iter().map(log).collect()
 }
 
+/// The log that is called so, and has these objects as its files.
+pub fn log_of(name: &Path, objects: &[Object]) -> Log {
+    Log::of_files(name, objects.iter().map(LogFile::of_object).collect())
+}
+
 /// The path of the log that an object belongs to, and the number of its part; the last one has the
 /// greatest.
-fn log_of(object: &Object) -> (PathBuf, u32) {
+fn path_of_log(object: &Object) -> (PathBuf, u32) {
     let path = object.path();
     let part = path.file_name().and_then(split_part_name);
     match part {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use fetcher::{CHUNK_BYTES, FetchOptions, Objects};
-pub use logs::logs_of;
+pub use logs::{log_of, logs_of};
 
 /// What asks the store.
 pub trait Fetch: Send + Sync + 'static {
@@ -47,6 +47,11 @@ impl Object {
     /// What it is called, how long it is.
     pub fn info(&self) -> &ObjectInfo {
         &self.objects.infos()[self.number]
+    }
+
+    /// Which of the objects it is.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// The name as that of a file, which it is not.

@@ -18,6 +18,7 @@ use super::Report;
 use super::http::write_trace_files;
 use super::json::{Escape, Layout, new_line, write_number, write_text, write_value};
 use super::place::{Places, write_enclosing};
+use super::report::Told;
 use super::table::{Column, TableStyle, layout_with_notes};
 use super::terminal::{cell, shell_quote};
 use super::time::local_clock;
@@ -64,9 +65,7 @@ pub fn anomalies_report(
         options: *options,
         scan: Some(scan),
         progress: None,
-        summary: None,
-        notes: Vec::new(),
-        has_failed: false,
+        told: Told::default(),
     }))
 }
 
@@ -78,13 +77,11 @@ enum Scanning {
 struct AnomaliesReport {
     logs: Vec<Log>,
     options: AnomaliesOptions,
-    /// `None` once the report is out.
+    /// `None` once all is read.
     scan: Option<Scanning>,
     progress: Option<Progress>,
-    /// What was skipped in the one log.
-    summary: Option<String>,
-    notes: Vec<String>,
-    has_failed: bool,
+    /// What is to be told then.
+    told: Told,
 }
 
 /// How long a report waits before it gives an empty chunk.
@@ -92,7 +89,7 @@ const WAIT: Duration = Duration::from_millis(50);
 
 impl Report for AnomaliesReport {
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        let Some(mut scan) = self.scan.take() else { return Ok(None) };
+        let Some(mut scan) = self.scan.take() else { return self.told.next_chunk() };
         let more = match &mut scan {
             Scanning::One(scan) => {
                 let more = scan.step(WAIT)?;
@@ -111,30 +108,13 @@ impl Report for AnomaliesReport {
             return Ok(Some(Vec::new()));
         }
         let found = match scan {
-            Scanning::One(scan) => {
-                let diagnosis = scan.finish(self.options.as_of_s);
-                if self.logs[0].files.len() == 1 {
-                    self.summary = diagnosis.notes.first().cloned();
-                } else {
-                    self.notes.extend(diagnosis.notes.iter().cloned());
-                }
-                vec![Diagnosed { path: self.logs[0].path.clone(), diagnosis }]
-            }
-            Scanning::Many(scan) => self.sort_out(scan.finish()),
+            Scanning::One(scan) => vec![Ok(scan.finish(self.options.as_of_s))],
+            Scanning::Many(scan) => scan.finish(),
         };
-        let mut found = found;
-        if self.options.redact {
-            found.iter_mut().for_each(redact_diagnosed);
-        }
-        if self.options.no_detail {
-            found.iter_mut().for_each(leave_out_details);
-        }
-        let text = if self.options.json {
-            anomalies_json(&found, self.logs.len() != 1, &self.options)
-        } else {
-            anomalies_table(&found, self.logs.len() != 1, &self.options)
-        };
-        Ok(Some(text.into_bytes()))
+        let found = found.into_iter().map(|found| found.map_err(|error| error.to_string()));
+        let files = self.logs.iter().map(|log| (log.path.clone(), log.files.len()));
+        self.told = tell_anomalies(files.zip(found), &self.options);
+        self.told.next_chunk()
     }
 
     fn streams(&self) -> bool {
@@ -146,36 +126,57 @@ impl Report for AnomaliesReport {
     }
 
     fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
+        self.told.take_notes()
     }
 
     fn has_failed(&self) -> bool {
-        self.has_failed
+        self.told.has_failed()
     }
 
     fn skipped(&self) -> Option<String> {
-        self.summary.clone()
+        self.told.skipped()
     }
 }
 
-impl AnomaliesReport {
-    /// Puts what could not be read, or was skipped, into the notes.
-    fn sort_out(&mut self, found: Vec<Result<Diagnosis>>) -> Vec<Diagnosed> {
-        let mut diagnosed = Vec::new();
-        for (log, outcome) in self.logs.iter().zip(found) {
-            match outcome {
-                Ok(diagnosis) => {
-                    self.notes.extend(diagnosis.notes.iter().cloned());
-                    diagnosed.push(Diagnosed { path: log.path.clone(), diagnosis });
-                }
-                Err(error) => {
-                    self.has_failed = true;
-                    self.notes.push(error.to_string());
-                }
+/// What is told of some logs, each with its path, the number of its files, and what was found in it or why
+/// nothing was. Of one log, something was.
+pub(crate) fn tell_anomalies(
+    logs: impl Iterator<Item = ((PathBuf, usize), std::result::Result<Diagnosis, String>)>,
+    options: &AnomaliesOptions,
+) -> Told {
+    let mut told = Told::default();
+    let mut found = Vec::new();
+    let (mut count, mut files) = (0, 0);
+    for ((path, files_of_log), outcome) in logs {
+        count += 1;
+        files += files_of_log;
+        match outcome {
+            Ok(diagnosis) => {
+                told.notes.extend(diagnosis.notes.iter().cloned());
+                found.push(Diagnosed { path, diagnosis });
+            }
+            Err(error) => {
+                told.has_failed = true;
+                told.notes.push(error);
             }
         }
-        diagnosed
     }
+    if count == 1 && files == 1 {
+        told.summary = told.notes.pop();
+    }
+    if options.redact {
+        found.iter_mut().for_each(redact_diagnosed);
+    }
+    if options.no_detail {
+        found.iter_mut().for_each(leave_out_details);
+    }
+    let text = if options.json {
+        anomalies_json(&found, count != 1, options)
+    } else {
+        anomalies_table(&found, count != 1, options)
+    };
+    told.chunk = Some(text.into_bytes());
+    told
 }
 
 /// Takes the secrets out of what is shown of actions.

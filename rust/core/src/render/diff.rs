@@ -106,7 +106,7 @@ impl Report for DiffReport {
         self.has_failed |= scan.has_failed();
         let mut out = Vec::new();
         if let Some(before) = self.before.take() {
-            self.write(&mut out, before, stats);
+            write_diff(&mut out, &self.runs, before, stats, &self.options);
         } else {
             self.before = Some(stats);
             let DiffOptions { as_of_s, scan, .. } = self.options;
@@ -154,53 +154,58 @@ pub(super) fn http_rows(before: &HttpTallies, after: &HttpTallies) -> Vec<HttpRo
         .collect()
 }
 
-impl DiffReport {
-    fn write(&self, out: &mut Vec<u8>, before: Stats, after: Stats) {
-        let others = [before.others.clone(), after.others.clone()];
-        let http = http_rows(&before.http, &after.http);
-        let changed = changes(before, after);
-        if !self.options.json {
-            return write_tables(out, &self.runs, &changed, &others, &http, &self.options);
-        }
-        let by = self.options.by.as_str();
-        let limit = self.options.limit.and_then(|limit| usize::try_from(limit).ok());
-        let mut all = Members::new(out, 1);
-        for (name, logs) in ["trace_files_a", "trace_files_b"].into_iter().zip(&self.runs) {
-            all.texts(name, logs.iter().map(|log| log.path.as_os_str().as_encoded_bytes()));
-        }
-        all.number("as_of", Some(self.options.as_of_s));
-        all.text("by", Some(by.as_bytes()));
-        all.number("quantile_error", Some(RELATIVE_ERROR));
-        all.objects("actions", changed.iter().take(limit.unwrap_or(usize::MAX)), |row, change| {
-            row.text(by, change.name.as_deref());
-            row.number("change", Some(change.share));
-            write_run(row, "a", change.before.as_ref());
-            write_run(row, "b", change.after.as_ref());
-        });
-        let has_others = others.iter().any(|tally| tally.count() > 0);
-        all.object(
-            "others",
-            has_others.then_some(|both: &mut Members<'_>| {
-                write_run(both, "a", Some(&others[0]));
-                write_run(both, "b", Some(&others[1]));
-            }),
-        );
-        all.objects("http", http, |row, ((status, retry), tallies)| {
-            row.number("status", status.map(f64::from));
-            row.boolean("retry", retry);
-            for (name, tally) in ["a", "b"].into_iter().zip(tallies) {
-                row.object(
-                    name,
-                    Some(|run: &mut Members<'_>| {
-                        run.count("count", tally.count);
-                        run.count("failed", tally.failed);
-                    }),
-                );
-            }
-        });
-        all.end();
-        out.push(b'\n');
+/// What has changed from one run to another, told of their logs, as tables or as JSON.
+pub(crate) fn write_diff(
+    out: &mut Vec<u8>,
+    runs: &[Vec<Log>; 2],
+    before: Stats,
+    after: Stats,
+    options: &DiffOptions,
+) {
+    let others = [before.others.clone(), after.others.clone()];
+    let http = http_rows(&before.http, &after.http);
+    let changed = changes(before, after);
+    if !options.json {
+        return write_tables(out, runs, &changed, &others, &http, options);
     }
+    let by = options.by.as_str();
+    let limit = options.limit.and_then(|limit| usize::try_from(limit).ok());
+    let mut all = Members::new(out, 1);
+    for (name, logs) in ["trace_files_a", "trace_files_b"].into_iter().zip(runs) {
+        all.texts(name, logs.iter().map(|log| log.path.as_os_str().as_encoded_bytes()));
+    }
+    all.number("as_of", Some(options.as_of_s));
+    all.text("by", Some(by.as_bytes()));
+    all.number("quantile_error", Some(RELATIVE_ERROR));
+    all.objects("actions", changed.iter().take(limit.unwrap_or(usize::MAX)), |row, change| {
+        row.text(by, change.name.as_deref());
+        row.number("change", Some(change.share));
+        write_run(row, "a", change.before.as_ref());
+        write_run(row, "b", change.after.as_ref());
+    });
+    let has_others = others.iter().any(|tally| tally.count() > 0);
+    all.object(
+        "others",
+        has_others.then_some(|both: &mut Members<'_>| {
+            write_run(both, "a", Some(&others[0]));
+            write_run(both, "b", Some(&others[1]));
+        }),
+    );
+    all.objects("http", http, |row, ((status, retry), tallies)| {
+        row.number("status", status.map(f64::from));
+        row.boolean("retry", retry);
+        for (name, tally) in ["a", "b"].into_iter().zip(tallies) {
+            row.object(
+                name,
+                Some(|run: &mut Members<'_>| {
+                    run.count("count", tally.count);
+                    run.count("failed", tally.failed);
+                }),
+            );
+        }
+    });
+    all.end();
+    out.push(b'\n');
 }
 
 fn write_run(members: &mut Members<'_>, name: &str, tally: Option<&Tally>) {

@@ -15,7 +15,7 @@ use super::table::{Column, TableStyle, fit, write_row};
 use super::terminal::cell;
 
 /// What is shown of the HTTP requests, and how.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // each is an option of the command
 pub struct HttpOptions {
     /// Only failed requests.
@@ -61,28 +61,28 @@ pub fn http_report_with(
     options: &HttpOptions,
     scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
-    let wanted = Wanted::of(logs, filter);
-    let map = HttpMap {
-        wanted,
-        failed: options.failed,
-        redact: options.redact,
-        no_detail: options.no_detail,
-    };
+    let map = HttpMap::new(logs, filter, options);
     Ok(Box::new(HttpReport {
         scan: LogScan::new(logs, map, scan)?,
-        options: *options,
-        count: 0,
-        last_time: None,
+        requests: HttpRequests::of(logs, options),
         state: State::Start,
     }))
 }
 
 /// Picks the requests out of a block.
-struct HttpMap {
+pub(crate) struct HttpMap {
     wanted: Wanted,
     failed: bool,
     redact: bool,
     no_detail: bool,
+}
+
+impl HttpMap {
+    /// The requests that `filter` wants, with as much in them as is shown.
+    pub(crate) fn new(logs: &[Log], filter: &Filter, options: &HttpOptions) -> Self {
+        let &HttpOptions { failed, redact, no_detail, .. } = options;
+        Self { wanted: Wanted::of(logs, filter), failed, redact, no_detail }
+    }
 }
 
 impl BlockMap for HttpMap {
@@ -121,10 +121,7 @@ enum State {
 
 struct HttpReport {
     scan: LogScan<HttpMap>,
-    options: HttpOptions,
-    count: u64,
-    /// The time of the last row of the table.
-    last_time: Option<String>,
+    requests: HttpRequests,
     state: State,
 }
 
@@ -133,22 +130,20 @@ impl Report for HttpReport {
         let mut out = Vec::new();
         match self.state {
             State::Start => {
-                if self.options.json {
-                    self.write_head(&mut out);
-                }
+                self.requests.begin(&mut out);
                 self.state = State::Rows;
             }
             State::Rows => {}
             State::End => return Ok(None),
         }
-        if self.options.limit.is_some_and(|limit| self.count >= limit) {
+        if self.requests.is_full() {
             return Ok(Some(self.end(out)));
         }
         match self.scan.next()? {
             Next::Output { log, output } => {
                 for request in &output {
-                    self.write_request(&mut out, log, request);
-                    if self.options.limit.is_some_and(|limit| self.count >= limit) {
+                    self.requests.write(&mut out, log, request);
+                    if self.requests.is_full() {
                         self.scan.stop();
                         break;
                     }
@@ -164,9 +159,47 @@ impl Report for HttpReport {
 }
 
 impl HttpReport {
-    fn write_request(&mut self, out: &mut Vec<u8>, log: usize, request: &HttpRequest) {
-        let logs = self.scan.logs();
-        let log = (logs.len() > 1).then(|| &logs[log]);
+    fn end(&mut self, mut out: Vec<u8>) -> Vec<u8> {
+        self.state = State::End;
+        self.requests.end(&mut out);
+        out
+    }
+}
+
+/// Requests of some logs as they are printed one after the other.
+pub(crate) struct HttpRequests {
+    logs: Vec<Log>,
+    options: HttpOptions,
+    count: u64,
+    /// The time of the last row of the table.
+    last_time: Option<String>,
+}
+
+impl HttpRequests {
+    pub(crate) fn of(logs: &[Log], options: &HttpOptions) -> Self {
+        Self { logs: logs.to_vec(), options: *options, count: 0, last_time: None }
+    }
+
+    /// Whether there are as many as are wanted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.options.limit.is_some_and(|limit| self.count >= limit)
+    }
+
+    /// Begins the output.
+    pub(crate) fn begin(&self, out: &mut Vec<u8>) {
+        if !self.options.json {
+            return;
+        }
+        out.extend_from_slice(b"{\n  ");
+        write_trace_files(out, self.logs.len() != 1, &self.logs);
+        out.extend_from_slice(b",\n  \"as_of\": ");
+        write_number(out, self.options.as_of_s);
+        out.extend_from_slice(b",\n  \"requests\": [");
+    }
+
+    /// Appends a request of the log of that number.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, log: usize, request: &HttpRequest) {
+        let log = (self.logs.len() > 1).then(|| &self.logs[log]);
         if self.options.json {
             write_json_row(out, log, request, self.count == 0, self.options.no_detail);
         } else {
@@ -175,28 +208,18 @@ impl HttpReport {
         self.count += 1;
     }
 
-    fn write_head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\n  ");
-        let logs = self.scan.logs();
-        write_trace_files(out, logs.len() != 1, logs);
-        out.extend_from_slice(b",\n  \"as_of\": ");
-        write_number(out, self.options.as_of_s);
-        out.extend_from_slice(b",\n  \"requests\": [");
-    }
-
-    fn end(&mut self, mut out: Vec<u8>) -> Vec<u8> {
-        self.state = State::End;
+    /// Ends the output.
+    pub(crate) fn end(&self, out: &mut Vec<u8>) {
         if self.options.json {
             if self.count > 0 {
-                new_line(&mut out, 1);
+                new_line(out, 1);
             }
             out.extend_from_slice(b"]\n}\n");
         } else if self.count == 0 {
             let which = if self.options.failed { "failed HTTP requests" } else { "HTTP requests" };
-            let logs = if self.scan.logs().len() == 1 { "log" } else { "logs" };
+            let logs = if self.logs.len() == 1 { "log" } else { "logs" };
             out.extend_from_slice(format!("No {which} found in trace {logs}.\n").as_bytes());
         }
-        out
     }
 }
 

@@ -36,13 +36,16 @@ mod tree;
 mod tree_rows;
 mod verify;
 
+pub(crate) use anomalies::tell_anomalies;
 pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
 };
+pub(crate) use diff::write_diff;
 pub use diff::{DiffOptions, diff_report};
 pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_record};
 pub use export::{ExportFormat, ExportOptions, export_report};
 pub use follow::follow_report;
+pub(crate) use http::{HttpMap, HttpRequests};
 pub use http::{HttpOptions, http_report, http_report_with};
 pub use list::{ListOptions, list_report};
 pub use live::{CounterCells, LiveCells, counter_cells, live_cells, live_details, live_records};
@@ -50,6 +53,8 @@ pub use live_changes::{LiveChanges, LiveFormat};
 pub use live_frame::live_frame;
 pub use output::Output;
 pub use report::Report;
+pub(crate) use report::Told;
+pub(crate) use stats::write_stats;
 pub use stats::{StatsReportOptions, stats_report};
 pub use table::TableStyle;
 pub use terminal::{shell_quote, terminal_safe};

@@ -66,3 +66,38 @@ pub trait Report: Send {
     /// One line for standard error on what was skipped or repaired, once the chunks have ended.
     fn skipped(&self) -> Option<String>;
 }
+
+/// All that a report has to tell, once it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What is printed, until it is.
+    pub(crate) chunk: Option<Vec<u8>>,
+    /// Lines for standard error.
+    pub(crate) notes: Vec<String>,
+    /// What was skipped in the one file.
+    pub(crate) summary: Option<String>,
+    /// Whether a log could not be read.
+    pub(crate) has_failed: bool,
+}
+
+impl Report for Told {
+    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.chunk.take())
+    }
+
+    fn streams(&self) -> bool {
+        false
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    fn skipped(&self) -> Option<String> {
+        self.summary.clone()
+    }
+}

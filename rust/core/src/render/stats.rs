@@ -98,11 +98,7 @@ impl Report for StatsReport {
         if !self.scan.step()? {
             self.is_done = true;
             let stats = self.scan.take_stats(&self.counted);
-            if self.options.json {
-                self.write_json(&mut out, &stats);
-            } else {
-                write_tables(&mut out, &stats, self.scan.logs(), &self.options);
-            }
+            write_stats(&mut out, &stats, self.scan.logs(), &self.options);
         }
         Ok(Some(out))
     }
@@ -124,8 +120,27 @@ pub(super) fn span_ms(stats: &Stats) -> Option<(i64, i64)> {
 /// So many stretches of time are told in JSON.
 const STRETCHES: usize = 24;
 
-impl StatsReport {
-    fn write_json(&self, out: &mut Vec<u8>, stats: &Stats) {
+/// What logs amount to, as tables or as JSON.
+pub(crate) fn write_stats(
+    out: &mut Vec<u8>,
+    stats: &Stats,
+    logs: &[Log],
+    options: &StatsReportOptions,
+) {
+    if options.json {
+        JsonStats { logs, options }.write(out, stats);
+    } else {
+        write_tables(out, stats, logs, options);
+    }
+}
+
+struct JsonStats<'a> {
+    logs: &'a [Log],
+    options: &'a StatsReportOptions,
+}
+
+impl JsonStats<'_> {
+    fn write(&self, out: &mut Vec<u8>, stats: &Stats) {
         let by = self.options.by.as_str();
         let limit = self
             .options
@@ -133,7 +148,7 @@ impl StatsReport {
             .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let span_ms = span_ms(stats);
         let mut all = Members::new(out, 1);
-        write_head(&mut all, self.scan.logs(), self.options.as_of_s, by);
+        write_head(&mut all, self.logs, self.options.as_of_s, by);
         #[allow(clippy::cast_precision_loss)] // Years of four digits.
         let seconds = |ms: Option<i64>| ms.map(|ms| ms as f64 / 1000.0);
         all.number("since", seconds(span_ms.map(|span| span.0)));
@@ -182,7 +197,7 @@ impl StatsReport {
                 members.text(name, text.as_deref());
             }
         }
-        let path = file_of(self.scan.logs(), action);
+        let path = file_of(self.logs, action);
         members.text("trace_file", path.map(|path| path.as_os_str().as_encoded_bytes()));
         members.count("offset", action.offset);
     }

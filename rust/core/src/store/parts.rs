@@ -50,7 +50,7 @@ impl LogFile {
     }
 
     /// The object that it is, if it is one.
-    pub(crate) fn object(&self) -> Option<&Object> {
+    pub fn object(&self) -> Option<&Object> {
         match &self.place {
             Place::Object(object) => Some(object),
             _ => None,

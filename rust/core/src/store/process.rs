@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, test_kill_process};
+use serde::{Deserialize, Serialize};
 
 use super::lock::{self, Holder};
 use super::name::LogName;
@@ -19,7 +20,7 @@ use crate::{clock, sys};
 const START_TOLERANCE_S: f64 = 0.02;
 
 /// What is known about the process that writes a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProcessStatus {
     /// Its id: of the one that has the log open, else the one in the name of the log.
     pub pid: Option<u32>,

@@ -287,7 +287,6 @@ pub fn observed(records: &[OwnedRecord], filter: &Filter, skipped: Skipped) -> A
 
 /// All anomalies as a text: in it, numbers that are none equal themselves.
 pub fn anomalies_text(mut found: Anomalies) -> String {
-    let mut by_pid: Vec<_> = found.last_timestamps_by_pid.drain().collect();
-    by_pid.sort_unstable_by_key(|&(pid, _)| pid);
+    let by_pid: Vec<_> = std::mem::take(&mut found.last_timestamps_by_pid).into_iter().collect();
     format!("{found:#?} {by_pid:?}")
 }
