@@ -16,7 +16,7 @@ TORTURE_KILLS ?= 1000
 TORTURE_ARGS ?=
 FUZZ_CASES ?= 20000
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= json_line gzip_blocks gzip_member anomalies_split fast_path scan_split redact
+FUZZ_TARGETS ?= json_line gzip_blocks gzip_member anomalies_split fast_path partial_state scan_split redact
 
 # What the caller has set for other Pythons, installs and traces must not reach into ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
@@ -25,6 +27,7 @@ CONNECTIONS: Final = 16
 MAX_RETRIES: Final = 8
 RETRY_TIMEOUT: Final = timedelta(seconds=60)
 """How often, and for how long in all, a request is tried, with growing pauses."""
+FIRST_PAUSE_S: Final = 0.1
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MAGIC: Final = re.compile(r"[*?\[]")
@@ -248,11 +251,33 @@ def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], bytes]
         options: GetOptions = {"range": (start, end)}
         if found.e_tag is not None:
             options["if_match"] = found.e_tag
+        store = _store(found.root, found.url)
         with _told(None):
-            store = _store(found.root, found.url)
-            return bytes(obstore.get(store, found.path, options=options).bytes())
+            pauses_s = _pauses_s()
+            while True:
+                try:
+                    return bytes(obstore.get(store, found.path, options=options).bytes())
+                except obstore.exceptions.GenericError:  # noqa: PERF203 - it is tried again
+                    pause_s = next(pauses_s, None)
+                    if pause_s is None:
+                        raise
+                    time.sleep(pause_s)
 
     return read
+
+
+def _pauses_s() -> Iterator[float]:
+    """How long to wait until it is tried again, as long as that makes sense.
+
+    A connection that breaks in the middle of what it carries is nothing that a store's library
+    tries again; what it does try again has taken its time by then.
+    """
+    until_s = time.monotonic() + RETRY_TIMEOUT.total_seconds()
+    for attempt in range(MAX_RETRIES):
+        pause_s = min(5.0, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        if time.monotonic() + pause_s >= until_s:
+            return
+        yield pause_s
 
 
 @contextlib.contextmanager

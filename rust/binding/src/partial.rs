@@ -1,5 +1,6 @@
 //! Questions that many machines answer together: what travels between them, as Python's objects.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -87,10 +88,10 @@ pub(crate) fn plan_tasks(
     paths: Vec<PathBuf>,
     workers: usize,
     in_parts: bool,
-) -> Vec<(u64, Vec<PathBuf>, Option<Range>, u64)> {
+) -> Vec<(u64, Vec<OsString>, Option<Range>, u64)> {
     let options = PlanOptions { workers, in_parts, ..PlanOptions::default() };
     let tasks = py.detach(|| plan(&with_parts(&paths), options, ScanOptions::default()));
-    let name = |log: &Log| log.path.clone();
+    let name = |log: &Log| log.path.clone().into_os_string();
     let size = |log: &Log| log.end.unwrap_or_else(|| log.size_bytes()).saturating_sub(log.start);
     let told = tasks.iter().map(|task| {
         let range = task.range.zip(task.logs.first());

@@ -48,13 +48,13 @@ impl RemoteLogs {
             FetchOptions { connections, max_chunks: 2 * connections, ..FetchOptions::default() };
         let objects = Objects::new(infos, Read(read), options);
         let all: Vec<_> = objects.iter().collect();
-        let named = |(name, numbers): (PathBuf, Vec<usize>)| {
+        let log_named = |(name, numbers): (PathBuf, Vec<usize>)| {
             let files: Vec<_> =
                 numbers.iter().filter_map(|&number| all.get(number).cloned()).collect();
             log_of(&name, &files)
         };
         let logs: Vec<_> = if let Some(logs) = logs {
-            logs.into_iter().map(named).collect()
+            logs.into_iter().map(log_named).collect()
         } else if grouped {
             logs_of(objects.iter())
         } else {

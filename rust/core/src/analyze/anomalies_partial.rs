@@ -10,7 +10,7 @@ use crate::record::{Event, Record, parse_record};
 use crate::timestamp;
 
 use super::ids::{IdList, IdMap, hash_id};
-use super::{Action, Anomalies, Partial};
+use super::{Action, Anomalies, Partial, is_few};
 
 /// A line that is kept until the end, when it is decoded: most are dropped before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,6 +116,15 @@ impl AnomaliesPartial {
     /// The state before a record in the middle of a log.
     pub fn in_the_middle(filter: &Filter) -> Self {
         Self { closed: Some(IdList::default()), ..Self::at_start(filter) }
+    }
+
+    /// Whether it is one that can be.
+    pub(crate) fn is_sound(&self) -> bool {
+        let maps = [&self.running, &self.cancelled, &self.errors, &self.timeouts];
+        let mut kept = maps.into_iter().flat_map(IdMap::values);
+        is_few(self.next_place)
+            && is_few(self.times.records)
+            && kept.all(|kept| is_few(kept.place) && is_few(kept.offset))
     }
 
     /// What was found; `skipped` is what was skipped on the way.

@@ -10,6 +10,8 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_few;
+
 /// What a quantile is off by at most, of itself (or half a nanosecond).
 pub const RELATIVE_ERROR: f64 = 0.01;
 
@@ -67,7 +69,8 @@ impl Durations {
         let in_range = self.bins.iter().all(|bin| usize::from(bin.key) < MAX_BINS);
         let counts = self.bins.iter().try_fold(0_u64, |sum, bin| sum.checked_add(bin.count));
         let has_extremes = self.extremes_s.is_some() == (self.count > 0);
-        ascend && in_range && counts == Some(self.count) && has_extremes
+        let is_few = is_few(self.count) && self.total_ns < 1 << 112;
+        ascend && in_range && counts == Some(self.count) && has_extremes && is_few
     }
 
     /// Takes in what another one has observed.

@@ -8,6 +8,7 @@ use crate::record::{Event, Text};
 
 use super::durations::Durations;
 use super::ids::hash_id;
+use super::is_few;
 use super::over_time::OverTime;
 use super::slowest::cut;
 
@@ -70,7 +71,8 @@ impl Tally {
     }
 
     fn is_sound(&self) -> bool {
-        self.durations.is_sound() && self.over_time.is_sound()
+        let counts = [self.open, self.exits, self.errors, self.timeouts, self.cancels];
+        counts.into_iter().all(is_few) && self.durations.is_sound() && self.over_time.is_sound()
     }
 
     fn merge(&mut self, other: &Self) {

@@ -64,3 +64,9 @@ pub trait Partial: Sized {
     /// Takes in the state of the records that follow.
     fn merge(&mut self, later: Self);
 }
+
+/// Whether there can be so many: of what comes from elsewhere, not all is as it can be. However many of
+/// these are added up, there is no overflow.
+pub(crate) fn is_few(count: u64) -> bool {
+    count < 1 << 48
+}

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::is_few;
+
 /// How many buckets there are at most.
 const MAX_BUCKETS: i64 = 128;
 
@@ -40,6 +42,7 @@ impl OverTime {
         let is_within = |ms: Option<i64>| ms.is_some_and(|ms| MOMENTS_MS.contains(&ms));
         let behind = self.first.checked_add_unsigned(self.counts.len() as u64);
         self.shift < 48
+            && self.counts.iter().all(|&count| is_few(count))
             && (1..=MAX_BUCKETS.unsigned_abs()).contains(&(self.counts.len() as u64))
             && first_ms <= last_ms
             && is_within(Some(first_ms))

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_few;
 use crate::metadata::{short_json, short_name};
 use crate::read::Kind;
 use crate::record::{Event, Name, Record, Text};
@@ -97,6 +98,12 @@ impl Slowest {
                 self.put(action);
             }
         }
+    }
+
+    /// Whether it is one that can be.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut actions = self.actions.iter();
+        actions.all(|action| is_few(action.file as u64) && is_few(action.offset))
     }
 
     /// Counts so many files before those that its actions are in.

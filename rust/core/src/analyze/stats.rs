@@ -13,7 +13,6 @@ use crate::read::{ActionSpan, Block, BlockMap, Filter, LineCursor, Log, Skipped}
 use crate::record::{Event, Record};
 use crate::timestamp;
 
-use super::Partial;
 use super::anomalies_partial::Times;
 use super::by::{By, Named};
 use super::groups::{Group, GroupAt, Groups, Tally};
@@ -21,6 +20,7 @@ use super::http::http_outcome;
 use super::ids::{IdList, IdMap, hash_id};
 use super::slowest::{SlowAction, Slowest, Told};
 use super::spans::LogEnd;
+use super::{Partial, is_few};
 
 /// So many groups are told apart; those that come later are counted together.
 pub const MAX_GROUPS: usize = 10_000;
@@ -127,6 +127,12 @@ impl StatsPartial {
             closed: Some(IdList::default()),
             ..Self::at_start(options)
         }
+    }
+
+    /// Whether it is one that can be; its groups have been looked at.
+    pub(crate) fn is_sound(&self) -> bool {
+        let are_few = |tally: &HttpTally| is_few(tally.count) && is_few(tally.failed);
+        self.http.values().all(are_few) && self.slowest.is_sound() && is_few(self.times.records)
     }
 
     /// Counts so many files before those that it tells of.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analyze::diagnosis::Writers;
 use crate::analyze::spans::LogEnd;
-use crate::analyze::{AnomaliesPartial, HttpRequest, Partial as _, StatsPartial};
+use crate::analyze::{AnomaliesPartial, HttpRequest, Partial as _, StatsPartial, is_few};
 use crate::read::{Log, Skipped};
 
 use super::Question;
@@ -110,6 +110,24 @@ impl LogTold {
 pub(super) type Border = (u64, u32);
 
 impl Piece {
+    /// Whether it is one that can be: what comes from elsewhere need not.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_of_range = match &self.range {
+            Some(range) => self.logs.len() == 1 && range.first < range.end && range.end <= range.of,
+            None => !self.logs.is_empty(),
+        };
+        let has_all = match &self.found {
+            Found::Anomalies(logs) => {
+                logs.len() == self.logs.len() && logs.iter().all(|log| log.partial.is_sound())
+            }
+            Found::Stats(partial) => partial.is_sound(),
+            Found::Http(logs) => logs.len() == self.logs.len(),
+        };
+        let mut files = self.logs.iter().flat_map(|log| &log.files);
+        let is_few = is_few(self.first_log);
+        is_few && is_of_range && has_all && files.all(|file| file.skipped.is_sound())
+    }
+
     pub(super) fn start(&self) -> Border {
         (self.first_log, self.range.as_ref().map_or(0, |range| range.first))
     }

@@ -90,13 +90,7 @@ impl State {
 
     /// That it does not overlap with what is known, but for what is known already, all of it.
     fn check(&self, piece: &Piece) -> Result<()> {
-        let is_right = match &piece.range {
-            Some(range) => {
-                piece.logs.len() == 1 && range.first < range.end && range.end <= range.of
-            }
-            None => !piece.logs.is_empty(),
-        };
-        if is_right && (self.knows(piece) || !self.overlaps(piece)) {
+        if piece.is_sound() && (self.knows(piece) || !self.overlaps(piece)) {
             return Ok(());
         }
         Err(Error::Elsewhere(

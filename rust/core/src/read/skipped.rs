@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Log, Problem};
+use crate::analyze::is_few;
 use crate::store::LogFile;
 
 /// Why, in words of our own. (By this name, derived code does not take it for borrowed.)
@@ -97,6 +98,25 @@ impl Skipped {
         self.torn_lines += later.torn_lines;
         self.gzip_damaged += later.gzip_damaged;
         self.lines += later.lines;
+    }
+
+    /// Whether it is one that can be.
+    pub(crate) fn is_sound(&self) -> bool {
+        let examples = [self.first, self.first_invalid_action];
+        let counts = [
+            self.not_json,
+            self.not_object,
+            self.missing_fields,
+            self.invalid_actions,
+            self.repaired_utf8,
+            self.nul_bytes,
+            self.too_long_lines,
+            self.torn_lines,
+            self.gzip_damaged,
+            self.lines,
+        ];
+        counts.into_iter().all(is_few)
+            && examples.iter().flatten().all(|example| is_few(example.line))
     }
 
     /// How many lines gave no record.

@@ -1,0 +1,1 @@
+"""Questions about many logs, answered by many workers."""
