@@ -104,8 +104,6 @@ def known_objects(logs: Sequence[tuple[str, Sequence[RemoteObject]]]) -> Iterato
     if not named:
         yield
         return
-    for found in objects:
-        _store(found.root, found.url)  # tells what is missing before anything is read
     known = _core.RemoteLogs(
         _listed(objects), _reader(objects), connections=CONNECTIONS, logs=named
     )
@@ -191,18 +189,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     return lambda key: compiled.fullmatch(key) is not None
 
 
-_stores: dict[str, Any] = {}
-
-
 def _store(root: str, url: str) -> Any:
-    """The store that a URL is in. One for each is made, by whoever asks first."""
-    store = _stores.get(root)
-    if store is None:
-        store = _stores[root] = _new_store(root, url)
-    return store
-
-
-def _new_store(root: str, url: str) -> Any:
     from importlib.util import find_spec
 
     if find_spec("obstore") is None:
@@ -243,6 +230,8 @@ def _object(root: str, url: str, meta: Any) -> RemoteObject:
 
 def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], bytes]:
     """Reads bytes of one of the objects, for threads of the core."""
+    urls = {found.root: found.url for found in objects}
+    stores = {root: _store(root, url) for root, url in urls.items()}
 
     def read(number: int, start: int, end: int) -> bytes:
         import obstore
@@ -251,7 +240,7 @@ def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], bytes]
         options: GetOptions = {"range": (start, end)}
         if found.e_tag is not None:
             options["if_match"] = found.e_tag
-        store = _store(found.root, found.url)
+        store = stores[found.root]
         with _told(None):
             pauses_s = _pauses_s()
             while True:

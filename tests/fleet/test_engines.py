@@ -70,13 +70,10 @@ def environment() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """This process can read the logs."""
-    from inspect_trace import remote
-
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remote, "_stores", {})
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +180,8 @@ def test_cut_connections_change_nothing(
     expected = by_one_process([URL], QUESTIONS["stats"])
     port = urlsplit(environment["AWS_ENDPOINT_URL"]).port
     assert port is not None
-    from inspect_trace import remote
-
     with cutting_proxy(port, every=2, after_bytes=9_000) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-        monkeypatch.setattr(remote, "_stores", {})
         assert by_one_process([URL], QUESTIONS["stats"]) == expected
         assert proxy.cut > 2
 
@@ -204,8 +198,8 @@ def run(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[
 
 
 COMMANDS = {
-    "anomalies": ("anomalies", "--action", "Subprocess"),
-    "anomalies --all": ("anomalies", "--all", "--limit", "9"),
+    "anomalies": ("anomalies", "--event", "cancel", "--no-detail"),
+    "anomalies --all": ("anomalies", "--all", "--limit", "9", "--event", "error"),
     "stats": ("stats", "--by", "model"),
     "http": ("http", "--failed"),
     "diff": ("diff", f"{URL}2026/11/01/", f"{URL}2026/11/02/**/*.gz"),
