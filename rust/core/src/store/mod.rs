@@ -35,4 +35,4 @@ pub(crate) use lock::{
 pub(crate) use parts::part_after;
 pub(crate) use process::{far_process, liveness_of_log, liveness_of_open};
 pub(crate) use resolve::kind_of;
-pub(crate) use run::{closed_size_bytes, mark_closed, mark_locked, unmark_closed};
+pub(crate) use run::{closed_size_bytes, is_closed, mark_closed, mark_locked, unmark_closed};
