@@ -7,9 +7,9 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use inspect_trace_core::archive::{
-    Archive, ArchivedLog, MANIFEST_NAME, Manifest, Resumed, is_archiving, shipped_bytes,
+    Archive, ArchivedLog, MANIFEST_NAME, Manifest, Resumed, is_archived, is_archiving,
 };
-use inspect_trace_core::store::{RunInfo, housekeep};
+use inspect_trace_core::store::{RunInfo, housekeep, housekeep_archived};
 use inspect_trace_core::write::writer::LogWriter;
 use proptest::prelude::*;
 
@@ -220,7 +220,6 @@ fn live_logs_are_shipped_in_pieces() {
     assert!(store.puts.is_empty(), "nothing is in it");
     append(0..7);
     assert!(sweep(&mut archive, &mut store).is_ok());
-    assert!(archive.has_live_logs());
     append(7..11);
     assert!(sweep(&mut archive, &mut store).is_ok());
     let (key, manifest) = store.manifests().remove(0);
@@ -232,12 +231,15 @@ fn live_logs_are_shipped_in_pieces() {
     assert!(!manifest.finished && manifest.is_child);
     assert_eq!(manifest.command.as_ref().unwrap()[2], "REDACTED");
     assert_eq!(manifest.counts.open, 1);
-    let name = format!("trace-{pid}.log");
-    assert_eq!(shipped_bytes(directory.path(), &name), Some(lines(0..11).len() as u64));
+    assert!(!archive.is_idle(&[]).unwrap());
+    let path = writer.path().to_owned();
+    assert_eq!(archive.live_logs().unwrap(), [format!("trace-{pid}.log")]);
     append(11..13);
     writer.close();
+    assert!(!archive.is_idle(&[]).unwrap() && !is_archived(&path));
+    assert!(archive.is_idle(std::slice::from_ref(&path)).unwrap());
     assert!(sweep(&mut archive, &mut store).is_ok());
-    assert!(!archive.has_live_logs());
+    assert!(archive.is_idle(&[]).unwrap() && is_archived(&path));
     let (_, manifest) = store.manifests().remove(0);
     assert_eq!(manifest.objects[2].name, part(3));
     assert!(manifest.finished);
@@ -299,6 +301,29 @@ fn one_archiver_at_a_time() {
     drop(first);
     assert!(Archive::open(directory.path(), HOST, TO).unwrap().is_some());
     assert!(Archive::open(&directory.path().join("none"), HOST, TO).is_err());
+}
+
+/// Where there is an archive, no log is removed that is not known to be in it; once it is, it goes, compressed or
+/// not.
+#[test]
+fn what_is_not_archived_is_kept() {
+    let directory = traces();
+    for pid in 0..4 {
+        let path = directory.path().join(format!("trace-419430{pid}.log"));
+        fs::write(path, lines(pid..pid + 9)).unwrap();
+    }
+    assert_eq!(housekeep_archived(directory.path(), 1, true).removed, 0);
+    let mut store = Store { lives_for: 8, ..Store::default() };
+    assert!(sweep_once(directory.path(), &mut store).is_err());
+    assert_eq!(store.manifests().len(), 1);
+    assert_eq!(housekeep_archived(directory.path(), 0, true).removed, 1);
+    store.lives_for = usize::MAX;
+    assert!(sweep_once(directory.path(), &mut store).is_ok());
+    assert_eq!(housekeep_archived(directory.path(), 1, true).removed, 2);
+    let left = fs::read_dir(directory.path()).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("trace-")
+    });
+    assert_eq!(left.count(), 1);
 }
 
 /// What in the store is not as the manifest says, a log that has become shorter, and one that grew after all of

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 use super::State;
 use super::log::ArchivedLog;
-use super::state::Known;
+use super::state::{self, Known};
 
 const LOCK: &str = ".tmp/archive.lock";
 const WHOLE: ByteRange = ByteRange { start: 0, length: 1 };
@@ -137,9 +137,32 @@ impl Archive {
         let _ = self.state.save(&self.directory);
     }
 
-    /// Whether there is a log that a process has open.
-    pub fn has_live_logs(&self) -> bool {
-        list(&self.directory).is_ok_and(|files| files.iter().any(|file| file.alive == Some(true)))
+    /// The logs that a process has open, by their names.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn live_logs(&self) -> Result<Vec<String>> {
+        let files = list(&self.directory)?;
+        Ok(files.iter().filter(|file| file.alive == Some(true)).map(name_of).collect())
+    }
+
+    /// Whether no process has a log open, and nothing is left to be shipped, but of the logs at these paths.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn is_idle(&self, but: &[PathBuf]) -> Result<bool> {
+        let is_at_rest = |file: &TraceFile| {
+            if file.alive == Some(true) {
+                return false;
+            }
+            let known = self.state.get(&name_of(file));
+            let is_shipped = known.is_some_and(|known| {
+                state::same_time(known.mtime_s, file.mtime_s)
+                    && (known.finished || file.alive.is_none())
+            });
+            is_shipped || but.contains(&file.path) || ArchivedLog::of(file, &self.host).is_none()
+        };
+        Ok(list(&self.directory)?.iter().all(is_at_rest))
     }
 }
 
@@ -157,9 +180,15 @@ pub fn spawn(directory: &Path, command: &[Vec<u8>], environment: &[Vec<u8>]) -> 
     sys::spawn::spawn_detached(program, &arguments, &environment, &directory)
 }
 
-/// How much of the log of that name in `directory` has been shipped, wherever to.
-pub fn shipped_bytes(directory: &Path, name: &str) -> Option<u64> {
-    State::load(directory, None).get(name).map(|known| known.bytes)
+/// Whether the log at `path`, which its writer has closed, is known to be in the archive.
+pub fn is_archived(path: &Path) -> bool {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let state = State::load(directory, None);
+    // As it is listed: of a rotated log the newest file counts.
+    list(directory).is_ok_and(|files| {
+        let own = files.iter().find(|file| file.path == path);
+        own.is_some_and(|file| state.is_settled(&name_of(file), file.mtime_s))
+    })
 }
 
 fn name_of(file: &TraceFile) -> String {

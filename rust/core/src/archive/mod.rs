@@ -15,7 +15,7 @@ mod piece;
 mod source;
 mod state;
 
-pub use directory::{Archive, is_archiving, shipped_bytes, spawn};
+pub use directory::{Archive, is_archived, is_archiving, spawn};
 pub use key::Identity;
 pub use log::{ArchivedLog, Resumed};
 pub use manifest::{Counts, MANIFEST_NAME, Manifest, ShippedObject};

@@ -93,7 +93,7 @@ impl State {
 }
 
 /// A microsecond is what is left of a time in a float.
-fn same_time(one_s: f64, other_s: f64) -> bool {
+pub(super) fn same_time(one_s: f64, other_s: f64) -> bool {
     (one_s - other_s).abs() < 2e-6
 }
 

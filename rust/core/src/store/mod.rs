@@ -17,7 +17,9 @@ mod process;
 mod resolve;
 mod run;
 
-pub use housekeep::{HousekeepingReport, KEPT_CHILD_LOGS, housekeep, spawn_housekeeping};
+pub use housekeep::{
+    HousekeepingReport, KEPT_CHILD_LOGS, housekeep, housekeep_archived, spawn_housekeeping,
+};
 pub use list::{TraceFile, list};
 pub use name::LogName;
 pub use part_name::{part_path, split_part_name};
