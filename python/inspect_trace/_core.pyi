@@ -1281,7 +1281,7 @@ def is_archived(path: str) -> bool:
     """Whether a log that its writer has closed is known to be in the archive."""
 
 def spawn_archiver(directory: str, command: list[bytes], environment: list[bytes]) -> None:
-    """Starts an archiver in a directory: nobody's child, in its own session, at the lowest priority.
+    """Starts an archiver in a directory: nobody's child, in a session of its own.
 
     Raises:
         OSError: It cannot be started.

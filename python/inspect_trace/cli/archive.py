@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inspect_trace.archive.archiver import Swept
+
+LOWEST_PRIORITY: Final = 19
 
 
 def _url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -91,7 +94,7 @@ def archive_command(
     Examples:
       inspect-trace archive --to s3://bucket/traces
       inspect-trace archive /traces --to s3://bucket/traces --watch
-      inspect-trace anomalies 's3://bucket/traces/2026/11/**/*.gz'
+      inspect-trace anomalies s3://bucket/traces/2026/11/23/
     """  # noqa: D301 - click wants the character itself
     if not watch and (until_idle or interval_s is not None):
         name = "--until-idle" if until_idle else "--interval"
@@ -170,6 +173,8 @@ class _Speaker:
         self._background = background
         self._complaints: set[str] = set()
         if background:
+            with contextlib.suppress(OSError):
+                os.nice(LOWEST_PRIORITY)
             from inspect_trace.archive.log_file import LogFile
 
             self._complain = LogFile(directory).write
@@ -235,7 +240,8 @@ class _Speaker:
             return terminal_safe(f"{strftime('%H:%M:%S', localtime(swept.as_of))} {text}")
         if swept.failed or not swept.logs:
             return terminal_safe(text)
-        return terminal_safe(f"{text}\nread it: inspect-trace anomalies '{self._url}/**/*.gz'")
+        hint = f"inspect-trace anomalies {self._url}/   tells what hangs, or failed"
+        return f"{terminal_safe(text)}\n{terminal_safe(hint)}"
 
 
 def _count(number: int, what: str) -> str:

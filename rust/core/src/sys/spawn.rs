@@ -13,8 +13,6 @@ use std::os::fd::AsRawFd as _;
 
 /// Of each of the two; they call a handful of system calls.
 const STACK_BYTES: usize = 32 << 10;
-/// The lowest priority.
-const NICENESS: c_int = 19;
 
 /// What the processes have to know, all of it made before: they must not allocate.
 struct Plan {
@@ -30,7 +28,8 @@ struct Plan {
 }
 
 /// Starts `program` with these arguments (the first is its name) and this environment, in `directory`, in a
-/// session of its own, at the lowest priority, with nothing open but /dev/null for its standard streams.
+/// session of its own, with nothing open but /dev/null for its standard streams. (A low priority is up to the
+/// program: here, whoever waits would wait for it.)
 pub(crate) fn spawn_detached(
     program: &CString,
     arguments: &[CString],
@@ -125,7 +124,6 @@ extern "C" fn second(plan: *mut c_void) -> c_int {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
         libc::setsid();
-        libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
         libc::umask(0o077);
         let is_ready = libc::chdir((*plan).directory.as_ptr()) == 0
             && (0..3).all(|stream| libc::dup2((*plan).null, stream) == stream);
