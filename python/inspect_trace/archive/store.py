@@ -124,5 +124,8 @@ def _told() -> Iterator[None]:
         with told(None):
             yield
     except OSError as error:
-        reason = "there is no such bucket" if error.errno == errno.ENOENT else error.strerror
+        reason = error.strerror or str(error)
+        # What is asked for always has a place to be in, but for this.
+        if error.errno == errno.ENOENT or "404 Not Found" in reason:
+            reason = "there is no such bucket"
         raise StoreError(error.errno, reason) from None
