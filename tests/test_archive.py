@@ -1,4 +1,4 @@
-"""Logs shipped to S3 (moto on loopback), by archivers that are killed, over a network that fails."""
+"""Logs shipped to S3 (moto on loopback) by archivers that are killed, over a failing network."""
 
 from __future__ import annotations
 
