@@ -15,6 +15,10 @@ __all__ = [
     "Action",
     "ActionSpan",
     "Anomalies",
+    "Archive",
+    "ArchiveLog",
+    "ArchiveManifest",
+    "ArchivePiece",
     "ContextFields",
     "Filter",
     "FollowedRecords",
@@ -47,6 +51,8 @@ __all__ = [
     "housekeep",
     "http_answer",
     "http_report",
+    "is_archived",
+    "is_archiving",
     "know_action_helpers",
     "know_context",
     "know_last_resort",
@@ -55,12 +61,14 @@ __all__ = [
     "list_trace_files",
     "new_trace_id",
     "open_action_ids",
+    "parse_duration",
     "partial_state",
     "plan_tasks",
     "redact",
     "resolve_trace_file",
     "resolve_trace_files",
     "scan",
+    "spawn_archiver",
     "spawn_housekeeping",
     "start_action",
     "stats_answer",
@@ -358,10 +366,13 @@ class HousekeepingReport:
     def skipped_because_busy(self) -> bool:
         """Whether another process was at it already, so nothing was done."""
 
-def housekeep(directory: str, keep_runs: int) -> HousekeepingReport:
-    """Compresses finished logs and removes those of runs beyond the newest `keep_runs`."""
+def housekeep(directory: str, keep_runs: int, *, archived: bool = False) -> HousekeepingReport:
+    """Compresses finished logs and removes those of runs beyond the newest `keep_runs`.
 
-def spawn_housekeeping(directory: str, keep_runs: int) -> None:
+    With `archived` none is removed that is not known to be in the archive.
+    """
+
+def spawn_housekeeping(directory: str, keep_runs: int, *, archived: bool = False) -> None:
     """Does what `housekeep` does, on a background thread that nobody waits for."""
 
 @final
@@ -1332,3 +1343,127 @@ def verify_report(
 
 def terminal_safe(text: str) -> str:
     """The text with everything that could steer a terminal made visible."""
+
+@final
+class Archive:
+    """A trace directory whose logs are shipped to one place; there is one at a time for each."""
+
+    @staticmethod
+    def open(directory: str, host: str, to: str) -> Archive | None:
+        """Takes care of a directory; None where another process does.
+
+        Args:
+            directory: The trace directory.
+            host: The machine that the logs were written on.
+            to: The URL of the place.
+
+        Raises:
+            OSError: The directory is not there, or cannot be written to.
+        """
+    def take(self) -> bool:
+        """Takes care of it again, after `release`; False where another process does by now."""
+    def release(self) -> None:
+        """Lets another process take care of it. Ask `is_idle` once more after this."""
+    def look(self) -> tuple[list[ArchiveLog], int]:
+        """The logs that are not settled yet, and how many there are in all."""
+    def note(self, log: ArchiveLog) -> None:
+        """Notes how far a log has been shipped, for `save`."""
+    def save(self) -> None:
+        """Puts what was noted into a file beside the logs, if that is possible."""
+    def live_logs(self) -> list[str]:
+        """The names of the logs that a process has open."""
+    def is_idle(self, but: list[str]) -> bool:
+        """Whether none is open, and all are shipped, but for those at these paths."""
+
+@final
+class ArchiveLog:
+    """A log on its way into the archive. What it says of the store it was told."""
+
+    @property
+    def path(self) -> str:
+        """Where it is here."""
+    @property
+    def directory(self) -> str:
+        """Where it goes in the store, below the prefix."""
+    @property
+    def is_live(self) -> bool:
+        """Whether a process has it open."""
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it is known what the store has of it."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be done about it."""
+    def forget(self) -> None:
+        """Has the store be asked anew."""
+    def resume(self, manifest: bytes | None, listed: list[tuple[str, int]]) -> list[str] | None:
+        """Takes in what the store has in `directory`.
+
+        Args:
+            manifest: The manifest; None where there is none.
+            listed: The names and sizes of all objects there.
+
+        Returns:
+            The objects that are in no manifest, to be given to `adopt` in this order; None where
+            the directory is another log's, and `directory` names the next one to look at.
+
+        Raises:
+            OSError: The store has what it cannot have of this log, or the log cannot be read.
+        """
+    def adopt(self, name: str, content: bytes) -> bool:
+        """Takes in an object; False where it shows that the directory is another log's."""
+    def look(self) -> None:
+        """Looks at how long the log is by now."""
+    def next_piece(self) -> ArchivePiece | None:
+        """The next piece to be put into the store, of the log as it was looked at."""
+    def acknowledge(self, piece: ArchivePiece) -> None:
+        """Notes that a piece is in the store."""
+    def manifest(self, *, now: float, interval: float | None) -> ArchiveManifest:
+        """The manifest as it has to be by now."""
+    def manifest_written(self, manifest: ArchiveManifest) -> None:
+        """Notes that a manifest is in the store."""
+
+@final
+class ArchivePiece:
+    """A piece of a log, ready to be put into the store."""
+
+    @property
+    def name(self) -> str:
+        """The name of the object, in the log's directory."""
+    @property
+    def content(self) -> bytes:
+        """The object."""
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the object is labelled with."""
+
+@final
+class ArchiveManifest:
+    """What a manifest says."""
+
+    @property
+    def content(self) -> bytes:
+        """The object."""
+
+def is_archiving(directory: str) -> bool:
+    """Whether an archiver takes care of a directory."""
+
+def is_archived(path: str) -> bool:
+    """Whether a log that its writer has closed is known to be in the archive."""
+
+def spawn_archiver(directory: str, command: list[bytes], environment: list[bytes]) -> None:
+    """Starts an archiver in a directory: nobody's child, in a session of its own.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+
+def parse_duration(text: str) -> float:
+    """Seconds, of a duration as people type it (`90`, `90s`, `1h30m`).
+
+    Raises:
+        ValueError: It is none.
+    """

@@ -28,6 +28,7 @@ from .levels import TRACE, level_from, register_levels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ARCHIVE_VARIABLE: Final = "INSPECT_TRACE_ARCHIVE"
 DIRECTORY_VARIABLE: Final = "INSPECT_TRACE_DIR"
 FILE_VARIABLE: Final = "INSPECT_TRACE_FILE"
 RUN_VARIABLE: Final = "INSPECT_TRACE_RUN"
@@ -536,11 +537,35 @@ def _open_in(directory: str, keep_runs: int, options: _Options, stall_s: float) 
     log = _shared(directory, create, in_trace_dir=True)
     _redact_if_asked(log, options)
     if opened_now:
-        try:
-            _core.spawn_housekeeping(directory, keep_runs)
-        except Exception as error:
-            warn_of_exception(f"tidying {directory}", error)
+        keep_house(directory, keep_runs)
     return log
+
+
+def keep_house(directory: str, keep_runs: int) -> None:
+    """Has a trace directory tidied, and archived if the environment says so, by others."""
+    is_archived = bool(os.environ.get(ARCHIVE_VARIABLE))
+    try:
+        _core.spawn_housekeeping(directory, keep_runs, archived=is_archived)
+    except Exception as error:
+        warn_of_exception(f"tidying {directory}", error)
+    if is_archived:
+        try:
+            from .archive.start import archive_in_background  # only here: most do not need it
+
+            archive_in_background(directory, _finish_logs_in)
+        except Exception as error:
+            warn_of_exception(f"archiving {directory}", error)
+
+
+def _finish_logs_in(directory: str) -> list[str]:
+    """Flushes and closes this process's logs in a directory; what comes yet is written directly."""
+    paths = []
+    for log in list(_open_logs.values()):
+        path = log.writer.path
+        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(directory):  # noqa: PTH120
+            log.writer.finish()
+            paths.append(path)
+    return paths
 
 
 def _run() -> tuple[str, bool]:

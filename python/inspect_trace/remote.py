@@ -152,7 +152,7 @@ def _find(url: str) -> list[RemoteObject]:
     matches = _matcher(pattern)
     named = _MAGIC.search(pattern.rpartition("/")[2].replace("**", "")) is not None
     found = []
-    with _told(url):
+    with told(url):
         import obstore
 
         for chunk in obstore.list(store, prefix or None):
@@ -197,10 +197,10 @@ def _store(root: str, url: str) -> Any:
         raise ImportError(reason, name="obstore")
     from obstore.store import LocalStore, from_url
 
-    with _told(url):
+    with told(url):
         if root.startswith("file://"):
             return LocalStore()
-        plain = any(value.startswith("http://") for value in _endpoints()) or root.startswith(
+        plain = any(value.startswith("http://") for value in endpoints()) or root.startswith(
             "http://"
         )
         return from_url(
@@ -210,13 +210,14 @@ def _store(root: str, url: str) -> Any:
         )
 
 
-def _endpoints() -> Iterator[str]:
+def endpoints() -> Iterator[str]:
+    """Where stores are, as far as the environment says so."""
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_ENDPOINT"):
         yield os.environ.get(name, "")
 
 
 def _head(store: Any, root: str, url: str, path: str) -> RemoteObject:
-    with _told(url):
+    with told(url):
         import obstore
 
         return _object(root, url, obstore.head(store, path))
@@ -241,7 +242,7 @@ def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], bytes]
         if found.e_tag is not None:
             options["if_match"] = found.e_tag
         store = stores[found.root]
-        with _told(None):
+        with told(None):
             pauses_s = _pauses_s()
             while True:
                 try:
@@ -270,7 +271,7 @@ def _pauses_s() -> Iterator[float]:
 
 
 @contextlib.contextmanager
-def _told(url: str | None) -> Iterator[None]:
+def told(url: str | None) -> Iterator[None]:
     """Has what a store says become an `OSError` with one line."""
     try:
         yield

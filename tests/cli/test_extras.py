@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         (("sql", "SELECT 1"), "sql"),
         (("top",), "top"),
         (("anomalies", "s3://bucket/"), "remote"),
+        (("archive", "--to", "s3://bucket/x"), "remote"),
     ],
 )
 def test_a_missing_extra_is_one_line(

@@ -34,6 +34,7 @@ def test_help_texts(inspect_trace: Run) -> None:
         "verify",
         "status",
         "run",
+        "archive",
         "completion",
     ):
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})

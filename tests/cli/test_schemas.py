@@ -38,6 +38,7 @@ OUTPUTS: dict[str, list[list[str]]] = {
     "record-no-detail": [["dump", "--jsonl", "--no-detail"]],
     "http": [["http", "--json"], ["http", "--json", "--failed"]],
     "anomalies": [["anomalies", "--json"], ["anomalies", "--json", "--limit", "2"]],
+    "archive": [["archive", "--json"]],
     "anomalies-watch": [["anomalies", "--watch", "--json", "--min-duration", "0"]],
     "stats": [
         ["stats", "--json"],
@@ -54,7 +55,7 @@ OUTPUTS: dict[str, list[list[str]]] = {
     "verify": [["verify", "--json"], ["verify", "--json", "--limit", "1"]],
 }
 """Of each schema, the commands that print what it describes."""
-WITHOUT_FILES = ("list", "status")
+WITHOUT_FILES = ("list", "status", "archive")
 WITH_NO_DETAIL = ("list", "http", "anomalies", "anomalies-watch", "stats", "diff", "tree", "sql")
 LINES = ("record", "record-no-detail", "anomalies-watch")
 """Schemas of a value a line."""
@@ -138,7 +139,12 @@ def printed(directory: Path, schema: str, command: list[str]) -> Iterator[Any]:
     """What a command prints: one value, or one a line."""
     done = subprocess.run(
         [sys.executable, "-m", "inspect_trace", *command],
-        env={**ENVIRONMENT, "INSPECT_TRACE_DIR": str(directory), "TZ": "UTC"},
+        env={
+            **ENVIRONMENT,
+            "INSPECT_TRACE_DIR": str(directory),
+            "INSPECT_TRACE_ARCHIVE": f"file://{directory}-archive",
+            "TZ": "UTC",
+        },
         capture_output=True,
         encoding="utf-8",
         timeout=60,

@@ -24,6 +24,7 @@ EXIT_BROKEN_PIPE = 141
 
 COMMANDS = (
     "anomalies",
+    "archive",
     "completion",
     "diff",
     "dump",

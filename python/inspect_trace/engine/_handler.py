@@ -11,7 +11,13 @@ from inspect_trace import _core
 from inspect_trace._foreign import close_foreign, open_foreign
 from inspect_trace._lowering import chain_of, logger_of
 from inspect_trace._report import warn_of_exception
-from inspect_trace.handler import DEFAULT_KEEP_RUNS, TraceHandler, _Log, _open_logs
+from inspect_trace.handler import (
+    DEFAULT_KEEP_RUNS,
+    TraceHandler,
+    _Log,
+    _open_logs,
+    keep_house,
+)
 
 if TYPE_CHECKING:
     import weakref
@@ -170,4 +176,4 @@ def make_process_log(handler: EngineHandler) -> None:
     if log is None or name != f"trace-{os.getpid()}.log":
         return
     _open_logs.setdefault(directory, log)
-    _core.spawn_housekeeping(directory, DEFAULT_KEEP_RUNS)
+    keep_house(directory, DEFAULT_KEEP_RUNS)

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 mod action;
 mod anomalies;
+mod archive;
 mod checked;
 mod context;
 mod emit;
@@ -49,6 +50,11 @@ mod _core {
     use super::action::{TraceAction, start_action, trace_message};
     #[pymodule_export]
     use super::anomalies::{Action, Anomalies, anomalies};
+    #[pymodule_export]
+    use super::archive::{
+        Archive, ArchiveLog, ArchiveManifest, ArchivePiece, is_archived, is_archiving,
+        parse_duration, spawn_archiver,
+    };
     #[pymodule_export]
     use super::checked::{know_last_resort, know_trace_handler};
     #[pymodule_export]

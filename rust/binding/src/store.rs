@@ -137,16 +137,19 @@ impl HousekeepingReport {
 
 /// Compresses finished logs and removes those of runs beyond the newest `keep_runs`.
 #[pyfunction]
+#[pyo3(signature = (directory, keep_runs, *, archived = false))]
 pub(crate) fn housekeep(
     py: Python<'_>,
     directory: PathBuf,
     keep_runs: usize,
+    archived: bool,
 ) -> HousekeepingReport {
-    HousekeepingReport(py.detach(|| store::housekeep(&directory, keep_runs)))
+    HousekeepingReport(py.detach(|| store::housekeep_archived(&directory, keep_runs, archived)))
 }
 
 /// Does what `housekeep` does, on a background thread that nobody waits for.
 #[pyfunction]
-pub(crate) fn spawn_housekeeping(directory: PathBuf, keep_runs: usize) {
-    store::spawn_housekeeping(directory, keep_runs);
+#[pyo3(signature = (directory, keep_runs, *, archived = false))]
+pub(crate) fn spawn_housekeeping(directory: PathBuf, keep_runs: usize, archived: bool) {
+    store::spawn_housekeeping(directory, keep_runs, archived);
 }

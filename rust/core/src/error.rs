@@ -39,6 +39,14 @@ pub enum Error {
     /// A forked child goes on with what its parent began.
     #[error("a forked child cannot go on reading what its parent began to read: begin anew there")]
     Forked,
+    /// What the archive has is not what it should have.
+    #[error("cannot archive {}: {what}", log.display())]
+    Archive {
+        /// The log here.
+        log: PathBuf,
+        /// The object, and what is wrong with it.
+        what: String,
+    },
     /// No file of that name.
     #[error("no trace file '{name}' in {searched} (the list command shows what there is)")]
     NotFound {

@@ -20,6 +20,7 @@ pub mod watch;
 pub mod write;
 
 pub mod analyze;
+pub mod archive;
 mod metadata;
 pub mod partial;
 pub mod read;

@@ -8,6 +8,7 @@ pub(crate) mod fork;
 pub(crate) mod fork_lock;
 pub(crate) mod masks;
 pub(crate) mod ring;
+pub(crate) mod spawn;
 pub(crate) mod time;
 
 /// Broken-down local time.

@@ -561,7 +561,7 @@ fn background_housekeeping_is_unobtrusive() {
     // On one core it does all by itself.
     let has_helpers = std::thread::available_parallelism().unwrap().get() > 1;
     for _ in 0..100 {
-        store::spawn_housekeeping(dir.path(), 10);
+        store::spawn_housekeeping(dir.path(), 10, false);
         eventually("the compressed log", || {
             seen = seen.max(thread_named("trace-housekeep"));
             seen_helper = seen_helper.max(thread_named("trace-compressi"));

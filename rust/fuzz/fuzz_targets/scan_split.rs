@@ -24,8 +24,8 @@ fn read(log: &Log, scan: ScanOptions) -> (Vec<(u64, String)>, Skipped) {
 
 /// A text of all: numbers that are none equal themselves in it.
 fn anomalies_text(mut found: Anomalies) -> String {
-    let mut by_pid: Vec<_> = found.last_timestamps_by_pid.drain().collect();
-    by_pid.sort_unstable_by_key(|&(pid, _)| pid);
+    let by_pid: Vec<_> =
+        std::mem::take(&mut found.last_timestamps_by_pid).into_iter().collect();
     format!("{found:?} {by_pid:?}")
 }
 

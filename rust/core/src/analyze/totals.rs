@@ -26,6 +26,10 @@ pub(crate) struct Totals {
     pub(crate) errors: u64,
     /// Actions that timed out.
     pub(crate) timeouts: u64,
+    /// Actions that ended well.
+    pub(crate) exits: u64,
+    /// Actions that were cancelled.
+    pub(crate) cancels: u64,
     /// The tasks that are named, as JSON texts.
     pub(crate) tasks: BTreeSet<Arc<[u8]>>,
     open: HashSet<u64>,
@@ -55,6 +59,8 @@ impl Totals {
         self.records += later.records;
         self.errors += later.errors;
         self.timeouts += later.timeouts;
+        self.exits += later.exits;
+        self.cancels += later.cancels;
         for task in &later.tasks {
             self.add_task(task);
         }
@@ -94,7 +100,9 @@ impl Partial for Totals {
         match event {
             Event::Error => self.errors += 1,
             Event::Timeout => self.timeouts += 1,
-            Event::Enter | Event::Exit | Event::Cancel => {}
+            Event::Exit => self.exits += 1,
+            Event::Cancel => self.cancels += 1,
+            Event::Enter => {}
         }
     }
 
@@ -190,6 +198,7 @@ mod tests {
             let found = totals(&lines);
             prop_assert_eq!(found.open(), open);
             prop_assert_eq!((found.errors, found.timeouts), (count("error"), count("timeout")));
+            prop_assert_eq!((found.exits, found.cancels), (count("exit"), count("cancel")));
             prop_assert_eq!(found.records, lines.len() as u64);
         }
     }

@@ -16,6 +16,7 @@ use super::name::LogName;
 use super::parts::second_name;
 use super::process;
 use super::run::RunInfo;
+use crate::archive::State;
 use crate::error::{Error, Result};
 use crate::file_io::set_times;
 use crate::sys;
@@ -86,6 +87,15 @@ impl Log {
         self.files.iter().all(LogFile::is_finished)
     }
 
+    /// Whether all of it is known to be in the archive, if there is one.
+    fn is_in(&self, archived: Option<&State>) -> bool {
+        let (seconds, nanoseconds) = self.modified();
+        // As of a log that is listed.
+        #[allow(clippy::cast_precision_loss)]
+        let modified_s = seconds as f64 + nanoseconds as f64 / 1e9;
+        archived.is_none_or(|state| state.is_settled(&self.name.to_string(), modified_s))
+    }
+
     fn is_child(&self) -> bool {
         self.files.iter().any(|file| file.run.as_ref().is_some_and(|run| run.is_child))
     }
@@ -117,19 +127,30 @@ impl Run {
 /// than [`KEPT_CHILD_LOGS`] finished children the oldest go. Files of other names, and what is not
 /// a regular file, are not touched. One process at a time does it, the others do nothing.
 pub fn housekeep(directory: &Path, keep_runs: usize) -> HousekeepingReport {
+    housekeep_archived(directory, keep_runs, false)
+}
+
+/// The same; where the logs are shipped to an archive, none is removed that is not known to be there.
+pub fn housekeep_archived(
+    directory: &Path,
+    keep_runs: usize,
+    is_archived: bool,
+) -> HousekeepingReport {
     let mut report = HousekeepingReport::default();
-    if directory.is_dir() && try_housekeep(directory, keep_runs, &mut report).is_err() {
+    let archived = is_archived.then(|| State::load(directory, None));
+    let archived = archived.as_ref();
+    if directory.is_dir() && try_housekeep(directory, keep_runs, archived, &mut report).is_err() {
         report.failed += 1;
     }
     report
 }
 
-/// Does what [`housekeep`] does on a thread of its own that nobody waits for, at the lowest
+/// Does what [`housekeep_archived`] does on a thread of its own that nobody waits for, at the lowest
 /// priority. When the process ends meanwhile, another one's housekeeping carries on.
-pub fn spawn_housekeeping(directory: PathBuf, keep_runs: usize) {
+pub fn spawn_housekeeping(directory: PathBuf, keep_runs: usize, is_archived: bool) {
     // Where there can be no thread, there is no housekeeping this time.
     let _ = spawn_unobtrusive(move || {
-        housekeep(&directory, keep_runs);
+        housekeep_archived(&directory, keep_runs, is_archived);
     });
 }
 
@@ -177,7 +198,12 @@ pub(crate) fn forget_compression_after_fork() {
     COMPRESSIONS_WANTED.store(0, Ordering::Release);
 }
 
-fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport) -> Result<()> {
+fn try_housekeep(
+    path: &Path,
+    keep_runs: usize,
+    archived: Option<&State>,
+    report: &mut HousekeepingReport,
+) -> Result<()> {
     let directory = TraceDir::open(path)?;
     let Some(_lock) = directory.lock_housekeeping()? else {
         report.skipped_because_busy = true;
@@ -189,9 +215,14 @@ fn try_housekeep(path: &Path, keep_runs: usize, report: &mut HousekeepingReport)
     runs.sort_by_key(|run| std::cmp::Reverse(run.modified()));
     for (rank, run) in runs.iter_mut().enumerate() {
         if rank >= keep_runs && run.is_finished() {
-            remove(&directory, run.logs.drain(..), report);
+            let may_go = |log: &mut Log| log.is_in(archived);
+            remove(&directory, run.logs.extract_if(.., may_go), report);
         } else {
-            remove(&directory, surplus_children(&mut run.logs), report);
+            let surplus: Vec<_> = surplus_children(&mut run.logs).collect();
+            let (gone, kept): (Vec<_>, _) =
+                surplus.into_iter().partition(|log| log.is_in(archived));
+            remove(&directory, gone.into_iter(), report);
+            run.logs.extend::<Vec<_>>(kept);
         }
     }
     tail::remove_orphans(directory.path());

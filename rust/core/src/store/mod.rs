@@ -17,7 +17,9 @@ mod process;
 mod resolve;
 mod run;
 
-pub use housekeep::{HousekeepingReport, KEPT_CHILD_LOGS, housekeep, spawn_housekeeping};
+pub use housekeep::{
+    HousekeepingReport, KEPT_CHILD_LOGS, housekeep, housekeep_archived, spawn_housekeeping,
+};
 pub use list::{TraceFile, list};
 pub use name::LogName;
 pub use part_name::{part_path, split_part_name};
@@ -35,4 +37,4 @@ pub(crate) use lock::{
 pub(crate) use parts::part_after;
 pub(crate) use process::{far_process, liveness_of_log, liveness_of_open};
 pub(crate) use resolve::kind_of;
-pub(crate) use run::{closed_size_bytes, mark_closed, mark_locked, unmark_closed};
+pub(crate) use run::{closed_size_bytes, is_closed, mark_closed, mark_locked, unmark_closed};

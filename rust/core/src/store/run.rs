@@ -116,6 +116,15 @@ pub(crate) fn closed_size_bytes(log: impl AsFd) -> Option<u64> {
     std::str::from_utf8(buffer.get(..length)?).ok()?.parse().ok()
 }
 
+/// Whether the log at `path` was closed by its writer, and has not changed since.
+pub(crate) fn is_closed(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && std::fs::File::open(path).is_ok_and(|log| {
+            closed_size_bytes(&log)
+                .is_some_and(|size| log.metadata().is_ok_and(|found| found.len() == size))
+        })
+}
+
 fn set(log: impl AsFd, name: &CStr, value: &[u8]) -> bool {
     fsetxattr(log, name, value, XattrFlags::empty()).is_ok()
 }

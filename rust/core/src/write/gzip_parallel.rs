@@ -213,7 +213,7 @@ impl<R, W> Drop for StopOnPanic<'_, R, W> {
 
 /// Reads on behind what `plain` has, until that is enough for a member, and tells where the member
 /// ends: behind a line, if that is not too long. 0 when there is no more.
-fn fill_member(source: &mut impl Read, plain: &mut Vec<u8>) -> io::Result<usize> {
+pub(crate) fn fill_member(source: &mut impl Read, plain: &mut Vec<u8>) -> io::Result<usize> {
     let mut searched = 0;
     loop {
         let wanted = searched + MEMBER_BYTES;
@@ -232,20 +232,20 @@ fn fill_member(source: &mut impl Read, plain: &mut Vec<u8>) -> io::Result<usize>
 }
 
 /// Compresses one member after the other.
-struct MemberEncoder {
+pub(crate) struct MemberEncoder {
     deflate: Compressor,
     modified_s: u32,
     member: Vec<u8>,
 }
 
 impl MemberEncoder {
-    fn new(modified_s: u32) -> Self {
+    pub(crate) fn new(modified_s: u32) -> Self {
         let level = CompressionLvl::new(LEVEL).expect("libdeflate has levels 0 to 12");
         Self { deflate: Compressor::new(level), modified_s, member: Vec::new() }
     }
 
     /// The member of that plain text.
-    fn encode(&mut self, plain: &[u8]) -> &[u8] {
+    pub(crate) fn encode(&mut self, plain: &[u8]) -> &[u8] {
         let max_data_bytes = self.deflate.deflate_compress_bound(plain.len());
         let max_bytes = OUR_HEADER_BYTES + max_data_bytes + TRAILER_BYTES;
         if self.member.len() < max_bytes {

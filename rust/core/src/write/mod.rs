@@ -7,7 +7,7 @@ pub mod encode;
 mod flusher;
 pub mod fork;
 pub mod gzip;
-mod gzip_parallel;
+pub(crate) mod gzip_parallel;
 pub mod json;
 mod moving_end;
 mod note;

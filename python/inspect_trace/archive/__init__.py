@@ -1,0 +1,1 @@
+"""The archive: trace logs shipped to an object store, by a process of their own."""

@@ -1,0 +1,131 @@
+"""The place that logs are shipped to: what is asked of it, by obstore."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from inspect_trace.remote import endpoints, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_RETRIES: Final = 6
+RETRY_TIMEOUT: Final = timedelta(seconds=30)
+"""How often, and for how long in all, a request is made, with growing pauses."""
+REQUEST_TIMEOUT: Final = timedelta(seconds=120)
+CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+
+
+class StoreError(OSError):
+    """The store cannot be asked, or refuses."""
+
+
+class ArchiveStore:
+    """An object store, from a prefix on.
+
+    Args:
+        url: Where it is, as `check_url` gives it.
+
+    Raises:
+        StoreError: There can be none there.
+        ImportError: obstore is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        from obstore.store import LocalStore, from_url
+
+        self._has_labels = True
+        scheme = url.partition("://")[0].lower()
+        self._is_azure = scheme in ("az", "adl", "azure", "abfs", "abfss")
+        with _told():
+            if scheme == "file":
+                self._has_labels = False
+                self._store: Any = LocalStore(url.partition("://")[2], mkdir=True)
+                return
+            plain = scheme == "http" or any(value.startswith("http://") for value in endpoints())
+            # S3 compares it with what has arrived.
+            options: dict[str, Any] = {"checksum_algorithm": "sha256"} if scheme[:2] == "s3" else {}
+            self._store = from_url(
+                url,
+                client_options={
+                    "allow_http": plain,
+                    "timeout": REQUEST_TIMEOUT,
+                    "connect_timeout": CONNECT_TIMEOUT,
+                },
+                retry_config={"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT},
+                **options,
+            )
+
+    def get(self, key: str) -> bytes | None:
+        """An object; None where there is none."""
+        import obstore
+        from obstore.exceptions import NotFoundError
+
+        with _told():
+            try:
+                return bytes(obstore.get(self._store, key).bytes())
+            except (FileNotFoundError, NotFoundError):
+                return None
+
+    def list(self, directory: str) -> list[tuple[str, int]]:
+        """The objects in a directory, not below it: names and sizes."""
+        import obstore
+
+        with _told():
+            found = obstore.list_with_delimiter(self._store, directory)["objects"]
+            return [(meta["path"].rpartition("/")[2], meta["size"]) for meta in found]
+
+    def create(self, key: str, content: bytes, labels: Mapping[str, str]) -> bool:
+        """Puts an object where there is none, and looks at what is there; False: there was one."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        # The names of labels are those of variables there.
+        joint = "_" if self._is_azure else "-"
+        attributes = {name.replace("-", joint): text for name, text in labels.items()}
+        attributes["Content-Type"] = "application/gzip"
+        with _told():
+            try:
+                obstore.put(
+                    self._store,
+                    key,
+                    content,
+                    mode="create",
+                    use_multipart=False,
+                    attributes=attributes if self._has_labels else None,
+                )
+            except (FileExistsError, AlreadyExistsError):
+                return False
+            size = obstore.head(self._store, key)["size"]
+        if size != len(content):
+            raise StoreError(errno.EIO, f"{len(content)} bytes were sent, and {size} are there")
+        return True
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Puts an object there, in the place of what there is."""
+        import obstore
+
+        with _told():
+            obstore.put(
+                self._store,
+                key,
+                content,
+                use_multipart=False,
+                attributes={"Content-Type": "application/json"} if self._has_labels else None,
+            )
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        with told(None):
+            yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        # What is asked for always has a place to be in, but for this.
+        if error.errno == errno.ENOENT or "404 Not Found" in reason:
+            reason = "there is no such bucket"
+        raise StoreError(error.errno, reason) from None

@@ -1,0 +1,565 @@
+//! One log on its way into the archive: what of it is there already, and what is to be shipped next.
+//! Who talks to the store is the caller's business; what it says comes in as arguments.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::file_io;
+use crate::read::{Log, log_ends};
+use crate::store::{LogName, TraceFile, split_part_name};
+use crate::{Error, Result};
+
+use super::key::{Identity, safe};
+use super::manifest::{Counts, Manifest, ShippedObject};
+use super::piece::{Amount, Counter, MAX_PIECE_BYTES, Piece, PieceMaker, sha256};
+use super::source::{KnownLengths, PlainReader, PlainText};
+
+/// So many tasks are named in a manifest.
+const MAX_TASKS: usize = 20;
+const MAX_NAME_CHARS: usize = 100;
+
+/// What the store has of a log, according to its manifest and the listing of its directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// Go on. The objects of these names are there and in no manifest: fetch each, in this order, and give
+    /// it to [`ArchivedLog::adopt`].
+    Adopt(Vec<String>),
+    /// It is another log's directory: [`ArchivedLog::directory`] names the next one to look at.
+    Taken,
+}
+
+/// What is in the archive.
+struct Shipped {
+    objects: Vec<ShippedObject>,
+    /// `None` as long as nobody has to know.
+    amount: Option<Amount>,
+    /// As the manifest in the store has it.
+    finished: bool,
+    /// What the names of the objects begin with.
+    stem: String,
+    /// How the log is called there.
+    log: String,
+}
+
+impl Shipped {
+    fn end(&self) -> u64 {
+        self.objects.last().map_or(0, |last| last.end)
+    }
+}
+
+/// How a log stands on this machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Standing {
+    /// Nobody will append to it, not even a process that begins now.
+    is_over: bool,
+    /// Its writer has closed it, or is gone.
+    is_finished: bool,
+    /// Somebody has it open.
+    is_live: bool,
+    mtime_s: f64,
+}
+
+/// A log of a trace directory on its way into the archive.
+pub struct ArchivedLog {
+    path: PathBuf,
+    /// Its name here, before it is compressed.
+    name: String,
+    identity: Identity,
+    is_child: bool,
+    command: Option<Vec<String>>,
+    standing: Standing,
+    attempt: u32,
+    known: KnownLengths,
+    /// Until the caller has told what the store has.
+    shipped: Option<Shipped>,
+    /// How long the plain text was when it was looked at.
+    length: u64,
+    maker: Option<PieceMaker<PlainReader>>,
+    sole_gzip: Option<Arc<Vec<u8>>>,
+}
+
+impl ArchivedLog {
+    /// A log as it was listed; `None` where it is not known yet when it began, because nothing is in it.
+    pub(super) fn of(file: &TraceFile, host: &str) -> Option<Self> {
+        let ends = log_ends(&Log::with_parts(&file.path));
+        let standing = Standing::of(file);
+        // In one that is damaged from the beginning the file's time has to do, once that stands still.
+        let started_s = match ends.first_s {
+            Some(first_s) => first_s,
+            None if standing.is_finished && file.size_bytes > 0 => file.mtime_s,
+            None => return None,
+        };
+        Some(Self {
+            path: file.path.clone(),
+            name: plain_name(&file.path),
+            identity: Identity {
+                host: host.to_owned(),
+                pid: name_of(&file.path).map(|name| name.pid),
+                run: file.run_id.clone(),
+                started_s,
+            },
+            is_child: file.is_child,
+            command: file.command.clone(),
+            standing,
+            attempt: 0,
+            known: KnownLengths::new(),
+            shipped: None,
+            length: 0,
+            maker: None,
+            sole_gzip: None,
+        })
+    }
+
+    /// Notes how the log stands by now.
+    pub(super) fn look_again(&mut self, file: &TraceFile) {
+        self.path.clone_from(&file.path);
+        self.name = plain_name(&file.path);
+        self.standing = Standing::of(file);
+        if self.command.is_none() {
+            self.command.clone_from(&file.command);
+        }
+        self.maker = None;
+        self.sole_gzip = None;
+    }
+
+    /// What tells it from others.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name in the trace directory, before it is compressed.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// When it was last written.
+    pub(super) fn mtime_s(&self) -> f64 {
+        self.standing.mtime_s
+    }
+
+    /// Where it goes in the store, below the prefix.
+    pub fn directory(&self) -> String {
+        self.identity.directory(self.attempt)
+    }
+
+    /// Whether a process has it open.
+    pub fn is_live(&self) -> bool {
+        self.standing.is_live
+    }
+
+    /// Whether it is known what the store has of it.
+    pub fn is_resumed(&self) -> bool {
+        self.shipped.is_some()
+    }
+
+    /// Whether there is nothing left to do about it: nobody writes it, and the manifest in the store says
+    /// that it is finished.
+    pub fn is_settled(&self) -> bool {
+        let shipped = self.shipped.as_ref();
+        self.standing.is_finished && shipped.is_some_and(|shipped| shipped.finished)
+    }
+
+    /// How much of the plain text is in the store.
+    pub fn shipped_bytes(&self) -> u64 {
+        self.shipped.as_ref().map_or(0, Shipped::end)
+    }
+
+    /// What is not known any more: the store has to be asked anew.
+    pub fn forget(&mut self) {
+        self.shipped = None;
+        self.maker = None;
+    }
+
+    /// Takes in what the store has of the log: the text of its manifest, if there is one, and the names
+    /// and sizes of the objects in its directory.
+    ///
+    /// # Errors
+    /// What is there is not as the manifest says, or not of this log; or the log cannot be read.
+    pub fn resume(&mut self, manifest: Option<&[u8]>, listed: &[(String, u64)]) -> Result<Resumed> {
+        let mut shipped = Shipped {
+            objects: Vec::new(),
+            amount: None,
+            finished: false,
+            stem: stem_of(&self.name),
+            log: self.name.clone(),
+        };
+        if let Some(text) = manifest {
+            let manifest =
+                Manifest::parse(text).map_err(|why| self.refused("manifest.json", &why))?;
+            if !self.is_of(&manifest) {
+                self.attempt += 1;
+                return Ok(Resumed::Taken);
+            }
+            for object in &manifest.objects {
+                let size =
+                    listed.iter().find(|(name, _)| *name == object.name).map(|(_, size)| *size);
+                if size != Some(object.size_bytes) {
+                    return Err(
+                        self.refused(&object.name, "it is missing, or not as long as noted")
+                    );
+                }
+            }
+            shipped.finished = manifest.finished;
+            shipped.stem = stem_of(&manifest.log);
+            shipped.log = manifest.log;
+            shipped.objects = manifest.objects;
+        }
+        let known = |name: &str| shipped.objects.iter().any(|object| object.name == name);
+        let mut others: Vec<(u32, &String)> = listed
+            .iter()
+            .filter(|(name, _)| !known(name))
+            .filter_map(|(name, _)| Some((piece_number(name)?, name)))
+            .collect();
+        others.sort_unstable();
+        if let Some((_, name)) = others.first()
+            && manifest.is_none()
+        {
+            shipped.log = plain_name(&log_of_piece(name));
+            shipped.stem = stem_of(&shipped.log);
+        }
+        let adopt: Vec<String> = others.into_iter().map(|(_, name)| name.clone()).collect();
+        let is_done = shipped.finished && adopt.is_empty() && self.standing.is_finished;
+        let end = shipped.end();
+        self.shipped = Some(shipped);
+        if let Err(error) = self.catch_up(end, is_done) {
+            self.forget();
+            return Err(error);
+        }
+        Ok(Resumed::Adopt(adopt))
+    }
+
+    /// Looks at the log, and counts what has been shipped, unless nothing is left to do.
+    fn catch_up(&mut self, end: u64, is_done: bool) -> Result<()> {
+        self.look()?;
+        if is_done && end == self.length {
+            return Ok(());
+        }
+        if let Some(shipped) = &mut self.shipped {
+            shipped.finished = false;
+        }
+        self.count()
+    }
+
+    /// Counts what has been shipped, if that is not known.
+    fn count(&mut self) -> Result<()> {
+        let end = match &self.shipped {
+            Some(shipped) if shipped.amount.is_none() => shipped.end(),
+            _ => return Ok(()),
+        };
+        let mut counter = Counter::default();
+        let mut reader = self.text()?.reader(0).take(end);
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = reader.read(&mut buffer).map_err(|error| self.unreadable(error))?;
+            if read == 0 {
+                break;
+            }
+            counter.add(&buffer[..read]);
+        }
+        if let Some(shipped) = &mut self.shipped {
+            shipped.amount = Some(counter.end());
+        }
+        Ok(())
+    }
+
+    /// Takes in an object that is in the store and in no manifest, if it is the next piece of this log.
+    ///
+    /// # Errors
+    /// It is not, or the log cannot be read.
+    pub fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<Resumed> {
+        self.count()?;
+        let text = self.text()?;
+        let start = self.shipped_bytes();
+        let mut ours = text.reader(start);
+        let mut theirs = flate2::bufread::MultiGzDecoder::new(bytes);
+        let mut counter = Counter::default();
+        let mut end = start;
+        let (mut one, mut other) = (vec![0; 1 << 18], vec![0; 1 << 18]);
+        loop {
+            let read = theirs.read(&mut one).map_err(|_| self.refused(name, "it is damaged"))?;
+            if read == 0 {
+                break;
+            }
+            // One that goes beyond the end was shipped from a log that has been shortened since.
+            let is_same =
+                ours.read_exact(&mut other[..read]).is_ok() && one[..read] == other[..read];
+            if !is_same {
+                let is_first =
+                    self.shipped.as_ref().is_none_or(|shipped| shipped.objects.is_empty());
+                if is_first {
+                    self.forget();
+                    self.attempt += 1;
+                    return Ok(Resumed::Taken);
+                }
+                return Err(self.refused(name, "it is not what follows in the log"));
+            }
+            counter.add(&one[..read]);
+            end += read as u64;
+        }
+        let object = ShippedObject {
+            name: name.to_owned(),
+            size_bytes: bytes.len() as u64,
+            start,
+            end,
+            sha256: sha256(bytes),
+        };
+        if let Some(shipped) = &mut self.shipped {
+            shipped.amount.get_or_insert_default().merge(counter.end());
+            shipped.objects.push(object);
+            shipped.finished = false;
+        }
+        self.maker = None;
+        Ok(Resumed::Adopt(Vec::new()))
+    }
+
+    /// Looks at how long the log is, and begins to make pieces of what is not shipped.
+    ///
+    /// # Errors
+    /// It cannot be read, or is shorter than what was shipped.
+    pub fn look(&mut self) -> Result<()> {
+        if self.standing.is_finished {
+            // What waits beside it belongs to it; who comes next finds it joined.
+            let _ = crate::tail::join_finished_at(&self.path);
+        }
+        let text = self.text()?;
+        self.length = text.length();
+        let end = self.shipped_bytes();
+        if end > self.length {
+            return Err(self.shrunk());
+        }
+        let is_small = |length: u64| length <= MAX_PIECE_BYTES as u64;
+        self.sole_gzip = match &text.sole_gzip {
+            Some((file, length)) if end == 0 && self.standing.is_over && is_small(*length) => {
+                let mut bytes = vec![0; usize::try_from(*length).unwrap_or(0)];
+                let read = file_io::read_full_at(file, &mut bytes, 0);
+                let read = read.map_err(|error| self.unreadable(error))?;
+                (read == bytes.len()).then(|| Arc::new(bytes))
+            }
+            _ => None,
+        };
+        self.maker = Some(PieceMaker::new(text.reader(end), end, text.modified_s, MAX_PIECE_BYTES));
+        Ok(())
+    }
+
+    /// The next piece to be shipped, of the log as it was when it was looked at; `None` where there is none.
+    ///
+    /// # Errors
+    /// The log cannot be read, or has grown after it was shipped as a whole.
+    pub fn next_piece(&mut self) -> Result<Option<Piece>> {
+        if self.maker.is_none() {
+            self.look()?;
+        }
+        self.count()?;
+        let Some(shipped) = &self.shipped else { return Ok(None) };
+        let Some(maker) = &mut self.maker else { return Ok(None) };
+        let made = maker.next(!self.standing.is_finished);
+        let Some(made) = made.map_err(|error| Error::io("read", &self.path, error))? else {
+            return Ok(None);
+        };
+        let is_first = shipped.objects.is_empty();
+        let is_whole = is_first && self.standing.is_over && made.end == self.length;
+        let number = shipped.objects.len() + 1;
+        let stem = &shipped.stem;
+        let name = if is_whole {
+            format!("{stem}.log.gz")
+        } else {
+            format!("{stem}.part{number:04}.log.gz")
+        };
+        if shipped.objects.last().is_some_and(|last| piece_number(&last.name) == Some(u32::MAX)) {
+            return Err(self.refused(&name, "the log has grown since all of it was shipped"));
+        }
+        let bytes = match &self.sole_gzip {
+            Some(bytes) if is_whole => bytes.to_vec(),
+            _ => made.bytes,
+        };
+        let sha256 = sha256(&bytes);
+        Ok(Some(Piece {
+            name,
+            bytes,
+            start: made.start,
+            end: made.end,
+            sha256,
+            amount: made.amount,
+        }))
+    }
+
+    /// Notes that a piece is in the store.
+    pub fn acknowledge(&mut self, piece: &Piece) {
+        if let Some(shipped) = &mut self.shipped {
+            shipped.amount.get_or_insert_default().merge(piece.amount.clone());
+            shipped.finished = false;
+            shipped.objects.push(ShippedObject {
+                name: piece.name.clone(),
+                size_bytes: piece.bytes.len() as u64,
+                start: piece.start,
+                end: piece.end,
+                sha256: piece.sha256.clone(),
+            });
+        }
+    }
+
+    /// What the manifest has to say now; `None` where it is not known what the store has.
+    pub fn manifest(&self, now_s: f64, interval_s: Option<f64>) -> Option<Manifest> {
+        let shipped = self.shipped.as_ref()?;
+        let amount = shipped.amount.as_ref()?;
+        let Identity { host, pid, run, started_s } = self.identity.clone();
+        Some(Manifest {
+            host,
+            pid,
+            run,
+            is_child: self.is_child,
+            command: self.command.clone(),
+            tasks: tasks_of(amount),
+            versions: versions(),
+            log: shipped.log.clone(),
+            started_at: started_s,
+            last_record_at: amount.last_s,
+            finished: self.standing.is_finished && shipped.end() == self.length,
+            shipped_at: now_s,
+            interval: interval_s,
+            counts: counts_of(amount),
+            bytes: shipped.end(),
+            objects: shipped.objects.clone(),
+        })
+    }
+
+    /// Notes that this manifest is in the store.
+    pub fn manifest_written(&mut self, manifest: &Manifest) {
+        if let Some(shipped) = &mut self.shipped {
+            shipped.finished = manifest.finished;
+        }
+    }
+
+    /// What the object of a piece is labelled with: short texts in ASCII, which every store takes.
+    pub fn labels(&self, piece: &Piece) -> BTreeMap<&'static str, String> {
+        let mut amount = self.shipped.as_ref().and_then(|s| s.amount.clone()).unwrap_or_default();
+        amount.merge(piece.amount.clone());
+        let counts = counts_of(&amount);
+        let identity = &self.identity;
+        let text = |text: &str| -> String {
+            text.chars().take(200).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+        };
+        let mut labels = BTreeMap::from([
+            ("host", text(&identity.host)),
+            ("pid", identity.pid.unwrap_or(0).to_string()),
+            ("run", text(identity.run.as_deref().unwrap_or("0"))),
+            ("started-at", identity.started_s.to_string()),
+            ("open", counts.open.to_string()),
+            ("failed", (counts.errors + counts.timeouts + counts.cancels).to_string()),
+            ("start", piece.start.to_string()),
+            ("end", piece.end.to_string()),
+            ("sha256", piece.sha256.clone()),
+            ("versions", format!("inspect-trace {}", env!("CARGO_PKG_VERSION"))),
+        ]);
+        let optional = [
+            ("ended-at", amount.last_s.map(|last_s| last_s.to_string())),
+            ("task", tasks_of(&amount).first().map(|task| text(task))),
+            ("command", self.command.as_ref().map(|words| text(&words.join(" ")))),
+        ];
+        labels.extend(optional.into_iter().filter_map(|(name, text)| Some((name, text?))));
+        labels
+    }
+
+    fn text(&mut self) -> Result<PlainText> {
+        PlainText::open(&self.path, &mut self.known)
+    }
+
+    fn is_of(&self, manifest: &Manifest) -> bool {
+        let Identity { pid, run, started_s, .. } = &self.identity;
+        // A log with a process in its name may have got another number since.
+        let is_same_name = pid.is_some() || manifest.log == self.name;
+        manifest.pid == *pid
+            && manifest.run == *run
+            && (manifest.started_at - started_s).abs() < 1e-6
+            && is_same_name
+    }
+
+    fn refused(&self, object: &str, why: &str) -> Error {
+        let what = format!("{}/{object} in the archive: {why}", self.directory());
+        Error::Archive { log: self.path.clone(), what }
+    }
+
+    fn shrunk(&self) -> Error {
+        let why = io::Error::other("it is shorter than what has been archived of it");
+        Error::io("archive", &self.path, why)
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        Error::io("read", &self.path, error)
+    }
+}
+
+impl Standing {
+    fn of(file: &TraceFile) -> Self {
+        let is_over = file.alive == Some(false);
+        Self {
+            is_over,
+            is_finished: is_over || crate::store::is_closed(&file.path),
+            is_live: file.alive == Some(true),
+            mtime_s: file.mtime_s,
+        }
+    }
+}
+
+fn versions() -> BTreeMap<String, String> {
+    BTreeMap::from([("inspect_trace".to_owned(), env!("CARGO_PKG_VERSION").to_owned())])
+}
+
+fn tasks_of(amount: &Amount) -> Vec<String> {
+    let text = |json: &Arc<[u8]>| match serde_json::from_slice(json) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::from_utf8_lossy(json).into_owned(),
+    };
+    amount.totals.tasks.iter().take(MAX_TASKS).map(text).collect()
+}
+
+fn counts_of(amount: &Amount) -> Counts {
+    let totals = &amount.totals;
+    Counts {
+        records: totals.records,
+        open: totals.open() as u64,
+        exits: totals.exits,
+        errors: totals.errors,
+        timeouts: totals.timeouts,
+        cancels: totals.cancels,
+    }
+}
+
+fn name_of(path: &Path) -> Option<LogName> {
+    LogName::parse(path.file_name()?)
+}
+
+/// The name of a log before it is compressed.
+fn plain_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(".gz").unwrap_or(&name).to_owned()
+}
+
+/// What the names of the objects of a log begin with.
+fn stem_of(log: &str) -> String {
+    let stem = log.strip_suffix(".log").or_else(|| log.strip_suffix(".jsonl")).unwrap_or(log);
+    // What stands for a part would be taken for one.
+    safe(&stem.replace(".part", "-part"), MAX_NAME_CHARS, "log")
+}
+
+/// The number of the piece that an object of that name is, the last of all for a whole log; `None` for
+/// what is no piece.
+fn piece_number(name: &str) -> Option<u32> {
+    if !name.ends_with(".log.gz") {
+        return None;
+    }
+    Some(split_part_name(name.as_ref()).map_or(u32::MAX, |(_, number)| number))
+}
+
+/// The name of the log that a piece is of.
+fn log_of_piece(name: &str) -> PathBuf {
+    split_part_name(name.as_ref())
+        .map_or_else(|| PathBuf::from(name), |(log, _)| PathBuf::from(log))
+}
