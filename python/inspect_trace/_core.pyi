@@ -1026,7 +1026,7 @@ def follow_report(
     """
 
 def plan_tasks(
-    paths: Sequence[str], *, workers: int, in_parts: bool = True
+    question: Question, paths: Sequence[str], *, workers: int, in_parts: bool = True
 ) -> list[tuple[int, list[str], tuple[int, int, int, int | None] | None, int]]:
     """How logs are dealt out to so many workers.
 

@@ -82,15 +82,17 @@ type Range = (u32, u32, u64, Option<u64>);
 /// How some logs are dealt out: the number of the first log of each task, the names, which part it is, and
 /// how many bytes are stored of it.
 #[pyfunction]
-#[pyo3(signature = (paths, *, workers, in_parts = true))]
+#[pyo3(signature = (question, paths, *, workers, in_parts = true))]
 pub(crate) fn plan_tasks(
     py: Python<'_>,
+    question: &Bound<'_, Question>,
     paths: Vec<PathBuf>,
     workers: usize,
     in_parts: bool,
 ) -> Vec<(u64, Vec<OsString>, Option<Range>, u64)> {
+    let question = &question.get().0;
     let options = PlanOptions { workers, in_parts, ..PlanOptions::default() };
-    let tasks = py.detach(|| plan(&with_parts(&paths), options, ScanOptions::default()));
+    let tasks = py.detach(|| plan(question, &with_parts(&paths), options, ScanOptions::default()));
     let name = |log: &Log| log.path.clone().into_os_string();
     let size = |log: &Log| log.end.unwrap_or_else(|| log.size_bytes()).saturating_sub(log.start);
     let told = tasks.iter().map(|task| {

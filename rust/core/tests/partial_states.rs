@@ -68,10 +68,15 @@ fn any_dealing() -> impl Strategy<Value = Dealing> {
     })
 }
 
-fn tasks(logs: &[Log], dealing: &Dealing) -> Vec<Task> {
+fn tasks(question: &Question, logs: &[Log], dealing: &Dealing) -> Vec<Task> {
     let scan = dealing.scan;
     if let Some((workers, max_bytes)) = dealing.planned {
-        return plan(logs, PlanOptions { workers, min_bytes: 1, max_bytes, in_parts: true }, scan);
+        return plan(
+            question,
+            logs,
+            PlanOptions { workers, min_bytes: 1, max_bytes, in_parts: true },
+            scan,
+        );
     }
     let mut tasks: Vec<Task> = Vec::new();
     for (number, log) in logs.iter().enumerate() {
@@ -116,7 +121,7 @@ fn done(question: &Question, task: Task) -> Vec<u8> {
 /// What all tasks together found.
 fn answer(logs: &[Log], question: &Question, dealing: &Dealing) -> State {
     let mut states: Vec<_> =
-        tasks(logs, dealing).into_iter().map(|task| done(question, task)).collect();
+        tasks(question, logs, dealing).into_iter().map(|task| done(question, task)).collect();
     let twice = states.first().cloned();
     let mut all = State::new(question);
     let mut order = dealing.order.iter().cycle();

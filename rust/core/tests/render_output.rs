@@ -133,7 +133,7 @@ fn diagnosis(log: &Log, alive: Option<bool>) -> Diagnosis {
 }
 
 fn diagnosed(log: &Log, alive: Option<bool>) -> [Diagnosed; 1] {
-    [Diagnosed { path: log.path.clone(), diagnosis: diagnosis(log, alive) }]
+    [Diagnosed { path: log.path.clone(), origin: None, diagnosis: diagnosis(log, alive) }]
 }
 
 fn json_of(log: &Log, alive: Option<bool>, as_of_s: f64) -> String {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::archive::Origin;
+use crate::clock;
 use crate::read::{ActionSpan, Filter, Log, Progress, Skipped, SkippedFiles};
 use crate::store::{self, LogFile, LogName, ProcessStatus};
 
@@ -159,7 +162,15 @@ impl DiagnosisScan {
         // one that ends in the meantime is taken for alive.
         let process = main_process(log);
         // If the log was rotated since its files were looked for, there are newer ones.
-        let log = if is_part(log) { log.clone() } else { log.looked_for_again() };
+        let has_none = |origin: &Arc<Origin>| origin.has_no_anomalies(options.outcomes);
+        let log = if log.origin.as_ref().is_some_and(has_none) {
+            log.unread()
+        } else if is_part(log) {
+            log.clone()
+        } else {
+            log.looked_for_again()
+        };
+        let log = log.as_far_as_wanted(filter);
         let scan = AnomaliesScan::open(&log, filter, options)?;
         let filter = filter.clone();
         Ok(Self { log, options, filter, process, scan, children: None })
@@ -263,6 +274,9 @@ fn is_part(log: &Log) -> bool {
 /// the log open does not make it alive.
 pub(crate) fn main_process(log: &Log) -> ProcessStatus {
     let path = &log.path;
+    if let Some(origin) = &log.origin {
+        return ProcessStatus { pid: origin.pid, alive: origin.is_alive(clock::now_s()) };
+    }
     if log.is_remote() {
         return store::far_process(path);
     }
@@ -278,6 +292,9 @@ pub(crate) fn main_process(log: &Log) -> ProcessStatus {
 /// Whether a process writes to a log: one that has not noticed yet that it was rotated writes to a
 /// part.
 pub(crate) fn writer_alive(log: &Log, pid: u32) -> Option<bool> {
+    if let Some(origin) = &log.origin {
+        return origin.is_alive(clock::now_s());
+    }
     if log.is_remote() {
         return store::far_process(&log.path).alive;
     }

@@ -6,6 +6,7 @@
 //! the end of its log is open, as in [`super::Anomalies`].
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::record::{Event, Record};
 use crate::timestamp;
 
 use super::anomalies_partial::Times;
-use super::by::{By, Named};
+use super::by::{By, Named, Whence};
 use super::groups::{Group, GroupAt, Groups, Tally};
 use super::http::http_outcome;
 use super::ids::{IdList, IdMap, hash_id};
@@ -71,6 +72,9 @@ pub struct StatsPartial {
     /// What records are observed by: one that was read back only merges.
     #[serde(skip)]
     options: StatsOptions,
+    /// Where the log is from whose records are observed.
+    #[serde(skip)]
+    whence: Arc<Whence>,
     /// Which of the files of all logs it is in.
     file: usize,
     groups: Groups,
@@ -109,6 +113,7 @@ impl StatsPartial {
     pub fn at_start(options: &StatsOptions) -> Self {
         Self {
             options: options.clone(),
+            whence: Arc::default(),
             file: 0,
             groups: Groups::new(options.max_groups),
             open: IdMap::default(),
@@ -195,7 +200,7 @@ impl Partial for StatsPartial {
         if is_filtered && !filter.matches_action_record(record) {
             return;
         }
-        let key = match self.options.by.named(record, self.options.no_detail) {
+        let key = match self.options.by.named(record, &self.whence, self.options.no_detail) {
             Named::Key(key) => Some(key),
             Named::Nothing => None,
             Named::CountsNot => return,
@@ -261,11 +266,21 @@ pub(crate) struct StatsMap {
     options: StatsOptions,
     /// Of each file, where to begin.
     starts: Vec<u64>,
+    /// Of each file, where its log is from.
+    whence: Vec<Arc<Whence>>,
 }
 
 impl StatsMap {
     pub(crate) fn new(logs: &[Log], options: &StatsOptions) -> Self {
-        Self { options: options.clone(), starts: logs.iter().flat_map(Log::starts).collect() }
+        let whence = |log: &Log| {
+            let whence = Arc::new(Whence::of(log, options.by));
+            std::iter::repeat_n(whence, log.files.len())
+        };
+        Self {
+            options: options.clone(),
+            starts: logs.iter().flat_map(Log::starts).collect(),
+            whence: logs.iter().flat_map(whence).collect(),
+        }
     }
 }
 
@@ -281,8 +296,10 @@ impl BlockMap for StatsMap {
         skipped: &mut Skipped,
         partial: &mut Option<StatsPartial>,
     ) {
-        let partial =
-            partial.get_or_insert_with(|| StatsPartial::in_the_middle(&self.options, file));
+        let partial = partial.get_or_insert_with(|| StatsPartial {
+            whence: Arc::clone(&self.whence[file]),
+            ..StatsPartial::in_the_middle(&self.options, file)
+        });
         while let Some(record) = cursor.next(block, skipped) {
             if record.offset() >= self.starts[file] {
                 partial.observe(&record, record.offset());

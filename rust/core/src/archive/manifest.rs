@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The name of the object, in the directory of each log.
@@ -13,7 +14,7 @@ const FORMAT: &str = "inspect-trace-archive/1";
 const MAX_MANIFEST_BYTES: usize = 64 << 20;
 
 /// What a log amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Records of any kind.
     pub records: u64,

@@ -11,6 +11,7 @@ mod directory;
 mod key;
 mod log;
 mod manifest;
+mod origin;
 mod piece;
 mod source;
 mod state;
@@ -19,6 +20,7 @@ pub use directory::{Archive, is_archived, is_archiving, spawn};
 pub use key::Identity;
 pub use log::{ArchivedLog, Resumed};
 pub use manifest::{Counts, MANIFEST_NAME, Manifest, ShippedObject};
+pub use origin::Origin;
 pub use piece::{MAX_PIECE_BYTES, Piece};
 
 pub(crate) use state::State;

@@ -79,6 +79,18 @@ impl Question {
     }
 }
 
+impl Question {
+    /// As much of a log as may have to do with the answer.
+    fn needed(&self, log: &Log) -> Log {
+        match (self.analysis, &log.origin) {
+            (Analysis::Anomalies(outcomes), Some(origin)) if origin.has_no_anomalies(outcomes) => {
+                log.unread()
+            }
+            _ => log.as_far_as_wanted(&self.filter),
+        }
+    }
+}
+
 /// Which logs are read for a question, by whom it is read, and how.
 #[derive(Debug, Clone)]
 pub struct Task {

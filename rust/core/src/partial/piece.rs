@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::analyze::diagnosis::Writers;
 use crate::analyze::spans::LogEnd;
 use crate::analyze::{AnomaliesPartial, HttpRequest, Partial as _, StatsPartial, is_few};
+use crate::archive::Origin;
 use crate::read::{Log, Skipped};
+use crate::store::LogFile;
 
 use super::Question;
 
@@ -72,6 +74,8 @@ impl Name {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LogTold {
     pub(super) name: Name,
+    /// What its archive tells of it, if it is from one.
+    pub(super) origin: Option<Box<Origin>>,
     pub(super) files: Vec<FileTold>,
     /// Why nothing was found in it.
     pub(super) error: Option<String>,
@@ -94,7 +98,18 @@ impl LogTold {
             skipped: Skipped::default(),
             error: None,
         });
-        Self { name: Name::of(&log.path), files: files.collect(), error: None }
+        let origin = log.origin.as_deref().cloned().map(Box::new);
+        Self { name: Name::of(&log.path), origin, files: files.collect(), error: None }
+    }
+
+    /// The log, to tell of it.
+    pub(super) fn log(&self) -> Log {
+        let files = self.files.iter().map(|file| LogFile::at(&file.name.path()));
+        let log = Log::of_files(&self.name.path(), files.collect());
+        match self.origin.as_deref() {
+            Some(origin) => log.from(origin.clone()),
+            None => log,
+        }
     }
 
     fn merge(&mut self, later: Self) {

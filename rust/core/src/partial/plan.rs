@@ -2,7 +2,7 @@
 
 use crate::read::{Log, ScanOptions};
 
-use super::Task;
+use super::{Question, Task};
 
 /// What is in a compressed log is about so many times as much as its file.
 const COMPRESSION: u64 = 8;
@@ -31,8 +31,14 @@ impl Default for PlanOptions {
 /// So many tasks for each who works: the one who is done first has more to do.
 const TASKS_EACH: u64 = 4;
 
-/// Deals logs out, in their order; large plain ones in parts.
-pub fn plan(logs: &[Log], options: PlanOptions, scan: ScanOptions) -> Vec<Task> {
+/// Deals logs out for a question, in their order; large plain ones in parts.
+pub fn plan(
+    question: &Question,
+    logs: &[Log],
+    options: PlanOptions,
+    scan: ScanOptions,
+) -> Vec<Task> {
+    let logs: Vec<_> = logs.iter().map(|log| question.needed(log)).collect();
     let work: Vec<_> = logs.iter().map(work_bytes).collect();
     let total: u64 = work.iter().sum();
     let share = total / (TASKS_EACH * options.workers.max(1) as u64);
@@ -40,7 +46,7 @@ pub fn plan(logs: &[Log], options: PlanOptions, scan: ScanOptions) -> Vec<Task> 
     let mut tasks: Vec<Task> = Vec::new();
     // How much is in the last one, if more may come to it.
     let mut open_bytes = None;
-    for ((first_log, log), work) in (0..).zip(logs).zip(work) {
+    for ((first_log, log), work) in (0..).zip(&logs).zip(work) {
         if let Some(parts) = parts(log, most).filter(|_| options.in_parts) {
             tasks.extend(parts.into_iter().map(|(log, range)| Task {
                 first_log,
@@ -72,7 +78,8 @@ fn is_compressed(log: &Log) -> bool {
 /// About how much there is to do for a log.
 fn work_bytes(log: &Log) -> u64 {
     let times = if is_compressed(log) { COMPRESSION } else { 1 };
-    log.size_bytes().saturating_mul(times).saturating_add(OPENING_BYTES)
+    let opening_bytes = if log.files.is_empty() { 0 } else { OPENING_BYTES };
+    log.size_bytes().saturating_mul(times).saturating_add(opening_bytes)
 }
 
 /// The parts of a plain log of which one task could not have all.

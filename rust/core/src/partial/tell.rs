@@ -8,7 +8,6 @@ use crate::render::{
     self, AnomaliesOptions, DiffOptions, HttpOptions, HttpRequests, Report, StatsReportOptions,
     Told, write_diff, write_stats,
 };
-use crate::store::LogFile;
 use crate::{Error, Result};
 
 use super::piece::{Found, LogTold, Piece};
@@ -30,17 +29,14 @@ pub fn tell_anomalies(
         return Err(Error::Elsewhere(error.clone()));
     }
     let outcomes = told.into_iter().zip(found).map(|(log, found)| {
-        let path = log.name.path();
-        let files = log.files.len();
-        let outcome = if let Some(error) = log.error {
-            Err(error)
-        } else {
-            let files = log.files.into_iter().map(|file| (file.name.path(), file.skipped));
-            let skipped = SkippedFiles::of_files(files.collect());
-            let (filter, as_of_s) = (&question.filter, question.as_of_s);
-            Ok(found.writers.judge(found.partial, &skipped, filter, as_of_s))
-        };
-        ((path, files), outcome)
+        let shown = log.log();
+        if let Some(error) = log.error {
+            return (shown, Err(error));
+        }
+        let files = log.files.into_iter().map(|file| (file.name.path(), file.skipped));
+        let skipped = SkippedFiles::of_files(files.collect());
+        let (filter, as_of_s) = (&question.filter, question.as_of_s);
+        (shown, Ok(found.writers.judge(found.partial, &skipped, filter, as_of_s)))
     });
     Ok(Box::new(render::tell_anomalies(outcomes, options)))
 }
@@ -120,10 +116,7 @@ fn stats_of(state: State, logs: u64) -> Result<(Stats, Vec<Log>, Told)> {
 }
 
 fn logs_of(told: &[LogTold]) -> Vec<Log> {
-    let files = |log: &LogTold| -> Vec<_> {
-        log.files.iter().map(|file| LogFile::at(&file.name.path())).collect()
-    };
-    told.iter().map(|log| Log::of_files(&log.name.path(), files(log))).collect()
+    told.iter().map(LogTold::log).collect()
 }
 
 /// What is to be told of the reading, file by file.

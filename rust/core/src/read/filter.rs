@@ -169,6 +169,11 @@ impl Filter {
         self.0.is_none()
     }
 
+    /// The first moment that is asked for, seconds since the epoch.
+    pub(crate) fn since_s(&self) -> Option<f64> {
+        self.0.as_deref()?.of_actions.since_s
+    }
+
     /// Whether the record is wanted.
     pub fn matches(&self, record: &Record<'_>) -> bool {
         // What takes longest comes last: the time is parsed, and then the message searched.

@@ -13,13 +13,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::archive::Origin;
+use crate::clock;
 use crate::remote::Object;
 use crate::store::{LogFile, PartSearch};
 use crate::{Error, Result};
 
 use super::dealer::Dealer;
 use super::worker::{Shared, State, Worker};
-use super::{Block, Skipped};
+use super::{Block, Filter, Skipped};
 
 /// What is done with each block.
 pub trait BlockMap: Send + Sync + 'static {
@@ -44,7 +46,7 @@ pub trait BlockMap: Send + Sync + 'static {
 }
 
 /// A log to be scanned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// Where it is, and what it is called.
     pub path: PathBuf,
@@ -57,6 +59,8 @@ pub struct Log {
     /// Where to end in the last of its files, likewise, if it is a plain one; what is behind does not
     /// count, but for the rest of a line that begins before. `None`: at its end.
     pub end: Option<u64>,
+    /// What its archive tells of it, if it is from one.
+    pub origin: Option<Arc<Origin>>,
     /// The files that are read, in this order; one at least. A log that was rotated has several.
     pub files: Vec<LogFile>,
 }
@@ -69,7 +73,7 @@ impl Log {
 
     /// The whole of the log that is called so, and has these files.
     pub(crate) fn of_files(path: &Path, files: Vec<LogFile>) -> Self {
-        Self { path: path.to_owned(), start: 0, continues: false, end: None, files }
+        Self { path: path.to_owned(), start: 0, continues: false, end: None, origin: None, files }
     }
 
     /// The whole of an object.
@@ -90,6 +94,28 @@ impl Log {
 
     fn with_parts_of(path: &Path, search: &mut PartSearch) -> Self {
         Self::of_files(path, search.files(path))
+    }
+
+    /// The same with what its archive tells of it.
+    #[must_use]
+    pub fn from(self, origin: Origin) -> Self {
+        Self { origin: Some(Arc::new(origin)), ..self }
+    }
+
+    /// The same, or nothing of it where all is known to be over before the time that `filter` asks for.
+    #[must_use]
+    pub(crate) fn as_far_as_wanted(&self, filter: &Filter) -> Self {
+        let origin = self.origin.as_ref();
+        if origin.is_some_and(|origin| origin.is_before(filter, clock::now_s())) {
+            return self.unread();
+        }
+        self.clone()
+    }
+
+    /// The same, nothing of which is read.
+    #[must_use]
+    pub(crate) fn unread(&self) -> Self {
+        Self { files: Vec::new(), ..self.clone() }
     }
 
     /// The log with the files that it has got since these were looked for.

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
@@ -11,6 +12,7 @@ use crate::analyze::{
     AnomaliesScanOptions, DatedAction, DiagnosesScan, Diagnosis, DiagnosisScan, Outcomes,
     leave_out_detail, redact_action, shorten_ids,
 };
+use crate::archive::Origin;
 use crate::read::{Filter, Log, Progress};
 use crate::record::Event;
 
@@ -112,8 +114,7 @@ impl Report for AnomaliesReport {
             Scanning::Many(scan) => scan.finish(),
         };
         let found = found.into_iter().map(|found| found.map_err(|error| error.to_string()));
-        let files = self.logs.iter().map(|log| (log.path.clone(), log.files.len()));
-        self.told = tell_anomalies(files.zip(found), &self.options);
+        self.told = tell_anomalies(self.logs.iter().cloned().zip(found), &self.options);
         self.told.next_chunk()
     }
 
@@ -138,22 +139,21 @@ impl Report for AnomaliesReport {
     }
 }
 
-/// What is told of some logs, each with its path, the number of its files, and what was found in it or why
-/// nothing was. Of one log, something was.
+/// What is told of some logs, each with what was found in it or why nothing was. Of one log, something was.
 pub(crate) fn tell_anomalies(
-    logs: impl Iterator<Item = ((PathBuf, usize), std::result::Result<Diagnosis, String>)>,
+    logs: impl Iterator<Item = (Log, std::result::Result<Diagnosis, String>)>,
     options: &AnomaliesOptions,
 ) -> Told {
     let mut told = Told::default();
     let mut found = Vec::new();
     let (mut count, mut files) = (0, 0);
-    for ((path, files_of_log), outcome) in logs {
+    for (log, outcome) in logs {
         count += 1;
-        files += files_of_log;
+        files += log.files.len();
         match outcome {
             Ok(diagnosis) => {
                 told.notes.extend(diagnosis.notes.iter().cloned());
-                found.push(Diagnosed { path, diagnosis });
+                found.push(Diagnosed { path: log.path, origin: log.origin, diagnosis });
             }
             Err(error) => {
                 told.has_failed = true;
@@ -200,6 +200,8 @@ fn leave_out_details(found: &mut Diagnosed) {
 pub struct Diagnosed {
     /// The log.
     pub path: PathBuf,
+    /// What its archive tells of it, if it is from one.
+    pub origin: Option<Arc<Origin>>,
     /// What was found.
     pub diagnosis: Diagnosis,
 }
@@ -210,10 +212,10 @@ fn rows<'d>(
     found: &'d [Diagnosed],
     limit: Option<u64>,
     bucket: impl Fn(&'d Diagnosis) -> Vec<&'d DatedAction>,
-) -> Vec<(&'d Path, &'d DatedAction)> {
+) -> Vec<(&'d Diagnosed, &'d DatedAction)> {
     let mut rows: Vec<_> = found
         .iter()
-        .flat_map(|log| bucket(&log.diagnosis).into_iter().map(|row| (log.path.as_path(), row)))
+        .flat_map(|log| bucket(&log.diagnosis).into_iter().map(move |row| (log, row)))
         .collect();
     if found.len() > 1 {
         let end_s = |row: &DatedAction| row.action.end_s();
@@ -269,13 +271,13 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
         let actions = rows(found, options.limit, bucket);
         key(&mut out, 1, true, name);
         out.push(b'[');
-        for (index, (path, action)) in actions.iter().enumerate() {
+        for (index, (log, action)) in actions.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            let path_told = several.then_some(path);
-            write_row(&mut out, path_told, action, &places.enclosing(path, action), options);
+            let log_told = several.then_some(*log);
+            write_row(&mut out, log_told, action, &places.enclosing(&log.path, action), options);
         }
         if !actions.is_empty() {
             new_line(&mut out, 1);
@@ -284,7 +286,7 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
     }
     key(&mut out, 1, true, if only.is_some() { "process" } else { "processes" });
     if let Some(log) = only {
-        write_process(&mut out, None, &log.diagnosis, 1);
+        write_process(&mut out, None, log, 1);
     } else {
         out.push(b'[');
         for (index, log) in found.iter().enumerate() {
@@ -292,7 +294,7 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
                 out.push(b',');
             }
             new_line(&mut out, 2);
-            write_process(&mut out, Some(&log.path), &log.diagnosis, 2);
+            write_process(&mut out, Some(&log.path), log, 2);
         }
         if !found.is_empty() {
             new_line(&mut out, 1);
@@ -304,7 +306,8 @@ pub fn anomalies_json(found: &[Diagnosed], several: bool, options: &AnomaliesOpt
 }
 
 /// The process that wrote a log, as an object at a depth.
-fn write_process(out: &mut Vec<u8>, path: Option<&Path>, diagnosis: &Diagnosis, depth: usize) {
+fn write_process(out: &mut Vec<u8>, path: Option<&Path>, log: &Diagnosed, depth: usize) {
+    let diagnosis = &log.diagnosis;
     let null = || "null".to_owned();
     let process = diagnosis.process;
     out.push(b'{');
@@ -318,8 +321,23 @@ fn write_process(out: &mut Vec<u8>, path: Option<&Path>, diagnosis: &Diagnosis, 
     out.extend_from_slice(process.alive.map_or_else(null, |alive| alive.to_string()).as_bytes());
     key(out, depth + 1, true, "ended_at");
     write_number_or_null(out, diagnosis.ended_at_s);
+    if let Some(origin) = &log.origin {
+        write_origin(out, origin, depth + 1);
+        key(out, depth + 1, true, "last_seen");
+        write_number_or_null(out, Some(origin.seen_s));
+    }
     new_line(out, depth);
     out.push(b'}');
+}
+
+/// The machine and the run that a log is of, as members that follow others.
+fn write_origin(out: &mut Vec<u8>, origin: &Origin, depth: usize) {
+    key(out, depth, true, "host");
+    write_text(out, origin.host.as_bytes());
+    if let Some(run) = &origin.run {
+        key(out, depth, true, "run");
+        write_text(out, run.as_bytes());
+    }
 }
 
 fn write_path(out: &mut Vec<u8>, path: &Path, depth: usize) {
@@ -330,7 +348,7 @@ fn write_path(out: &mut Vec<u8>, path: &Path, depth: usize) {
 /// One row of a bucket, as an object at depth 2.
 fn write_row(
     out: &mut Vec<u8>,
-    path: Option<&&Path>,
+    log: Option<&Diagnosed>,
     dated: &DatedAction,
     around: &[&DatedAction],
     options: &AnomaliesOptions,
@@ -338,8 +356,11 @@ fn write_row(
     const DEPTH: usize = 3;
     let action = &dated.action;
     out.push(b'{');
-    if let Some(path) = path {
-        write_path(out, path, DEPTH);
+    if let Some(log) = log {
+        write_path(out, &log.path, DEPTH);
+        if let Some(origin) = &log.origin {
+            write_origin(out, origin, DEPTH);
+        }
         out.push(b',');
     }
     key(out, DEPTH, false, "action");
@@ -421,7 +442,7 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         None => format!("{} logs", found.len()),
     };
     let mut out = format!("{}\n", style.bold(&format!("TRACE: {heading}")));
-    let mut sections: Vec<(&str, Vec<(&Path, &DatedAction)>)> = vec![
+    let mut sections: Vec<(&str, Vec<(&Diagnosed, &DatedAction)>)> = vec![
         ("Running Actions", rows(found, options.limit, |found| found.running().collect())),
         ("Interrupted Actions", rows(found, options.limit, |found| found.interrupted().collect())),
         ("Cancelled Actions", rows(found, options.limit, |found| found.cancelled.iter().collect())),
@@ -448,7 +469,11 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         && let Some(clock) = log.diagnosis.ended_at_s.and_then(local_clock)
     {
         let pid = log.diagnosis.process.pid.map_or_else(String::new, |pid| format!(" {pid}"));
-        let _ = writeln!(out, "Process{pid} ended at {clock}.");
+        let host = of_host(log);
+        let _ = match silent_since(log) {
+            Some(seen) => writeln!(out, "Process{pid}{host} was last heard of at {seen}."),
+            None => writeln!(out, "Process{pid}{host} ended at {clock}."),
+        };
     }
     let places = Enclosed::of(found);
     for (title, actions) in sections {
@@ -459,17 +484,16 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         out.push_str(&style.bold(title));
         out.push('\n');
         let notes: Vec<_> =
-            actions.iter().map(|(path, action)| places.lines(path, action)).collect();
+            actions.iter().map(|(log, action)| notes_on(log, action, several, &places)).collect();
         if only.is_some() {
             let rows: Vec<_> = actions.into_iter().map(|(_, action)| row(action)).collect();
             out.push_str(&layout_with_notes(&COLUMNS[1..], &rows, &notes, style));
         } else {
             let rows: Vec<_> = actions
                 .into_iter()
-                .map(|(path, action)| {
-                    let name = path.file_name().unwrap_or(path.as_os_str());
+                .map(|(log, action)| {
                     let mut row = row(action);
-                    row.insert(0, cell(name.as_encoded_bytes()));
+                    row.insert(0, name_of(log));
                     row
                 })
                 .collect();
@@ -477,6 +501,44 @@ pub fn anomalies_table(found: &[Diagnosed], several: bool, options: &AnomaliesOp
         }
     }
     out
+}
+
+/// What is told below an action, in lines.
+fn notes_on(
+    log: &Diagnosed,
+    action: &DatedAction,
+    several: bool,
+    places: &Enclosed<'_>,
+) -> Vec<String> {
+    let mut lines = places.lines(&log.path, action);
+    if several
+        && action.interrupted
+        && let Some(seen) = silent_since(log)
+    {
+        lines.insert(0, format!("process last heard of at {seen}"));
+    }
+    lines
+}
+
+/// When a process was heard of last that is taken for gone for that reason.
+fn silent_since(log: &Diagnosed) -> Option<String> {
+    let origin = log.origin.as_ref().filter(|origin| !origin.finished)?;
+    (log.diagnosis.process.alive == Some(false)).then(|| local_clock(origin.seen_s))?
+}
+
+/// The name of a log among others.
+fn name_of(log: &Diagnosed) -> String {
+    let name = cell(log.path.file_name().unwrap_or(log.path.as_os_str()).as_encoded_bytes());
+    match &log.origin {
+        Some(origin) => format!("{}/{name}", cell(origin.host.as_bytes())),
+        None => name,
+    }
+}
+
+/// Where a process was, if that is another machine.
+fn of_host(log: &Diagnosed) -> String {
+    let host = log.origin.as_ref().map(|origin| cell(origin.host.as_bytes()));
+    host.map_or_else(String::new, |host| format!(" of {host}"))
 }
 
 /// Action, duration, detail and start of one action.

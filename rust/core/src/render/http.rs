@@ -61,6 +61,8 @@ pub fn http_report_with(
     options: &HttpOptions,
     scan: ScanOptions,
 ) -> Result<Box<dyn Report>> {
+    let logs: Vec<_> = logs.iter().map(|log| log.as_far_as_wanted(filter)).collect();
+    let logs = &logs[..];
     let map = HttpMap::new(logs, filter, options);
     Ok(Box::new(HttpReport {
         scan: LogScan::new(logs, map, scan)?,

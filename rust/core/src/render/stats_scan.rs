@@ -23,9 +23,10 @@ impl StatsScan {
         as_of_s: f64,
         scan: ScanOptions,
     ) -> Result<Self> {
+        let logs: Vec<_> = logs.iter().map(|log| log.as_far_as_wanted(&options.filter)).collect();
         // Asks for the processes, so it comes before anything is read.
         let ends = logs.iter().map(|log| LogEnd::before(log, as_of_s)).collect();
-        let scan = LogScan::new(logs, StatsMap::new(logs, options), scan)?;
+        let scan = LogScan::new(&logs, StatsMap::new(&logs, options), scan)?;
         Ok(Self { scan, ends, log: 0, partial: StatsPartial::at_start(options) })
     }
 
