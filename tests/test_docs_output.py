@@ -50,7 +50,10 @@ NOT_RUN = {
         "neither is installed here; tests/cli/test_export.py has DuckDB and pyarrow read it"
     ),
     ("docs/cli.md", "TRACE: /home/me/work/app.log"): "a screen: test_top_shows_what_is_shown",
-    ("docs/format.md", "{"): "an example of a manifest: rust/core/tests/archive.rs checks real ones",
+    (
+        "docs/format.md",
+        "{",
+    ): "an example of a manifest: rust/core/tests/archive.rs checks real ones",
     ("docs/recipes.md", "parsers:"): "Fluent Bit is not at hand: the page says so",
     ("docs/recipes.md", "sources:"): "Vector is not at hand: the page says so",
 }
