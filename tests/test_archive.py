@@ -193,7 +193,7 @@ def test_an_archiver_is_killed(place: Place, number: int, when: str) -> None:
     place.archive()
     program.trace(50)
     traced(place, 7)
-    seen = []
+    seen: list[str] = []
     dead: list[int] = []
 
     def kill(method: str, path: str, at: str) -> bool:
@@ -368,6 +368,38 @@ def test_watching_ends_with_a_last_sweep(place: Place) -> None:
     assert (watch.returncode, out.count("shipped 1 of 1 log")) == (0, 1)
     assert place.manifests()[0]["records"] == 8
     program.end()
+
+
+def test_an_archiver_goes_on_where_something_is_in_its_way(place: Place) -> None:
+    """A file by the name of its FIFO goes, and what is known without asking may be damaged."""
+    traced(place, 2)
+    hidden = place.directory / ".tmp"
+    (hidden / "archive.wake").write_text("no FIFO")
+    (hidden / "archive.json").write_text("{")
+    done = place.run("archive", "--to", URL, "--watch", "--until-idle")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (hidden / "archive.wake").is_fifo()
+    place.check_whole()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "reason"),
+    [
+        (("--to", "bucket"), 2, "is no URL"),
+        (("--to", "s3://bucket/**"), 2, "is a pattern"),
+        ((), 2, "--to"),
+        (("--to", URL, "--interval", "5"), 2, "--interval is for --watch"),
+        (("--to", URL, "--until-idle"), 2, "--until-idle is for --watch"),
+        (("--to", URL, "--watch", "--interval", "soon"), 2, "soon"),
+        (("/no/such", "--to", URL), 1, "/no/such"),
+    ],
+)
+def test_wrong_usage_is_told(place: Place, args: tuple[str, ...], code: int, reason: str) -> None:
+    """One line says what is wrong."""
+    done = place.run("archive", *args)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_failures_are_told(place: Place) -> None:

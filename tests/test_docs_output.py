@@ -53,7 +53,7 @@ NOT_RUN = {
     (
         "docs/format.md",
         "{",
-    ): "an example: rust/core/tests/archive.rs checks real ones",
+    ): "an example of a manifest: rust/core/tests/archive.rs checks real ones",
     ("docs/recipes.md", "parsers:"): "Fluent Bit is not at hand: the page says so",
     ("docs/recipes.md", "sources:"): "Vector is not at hand: the page says so",
 }

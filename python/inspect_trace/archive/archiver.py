@@ -7,6 +7,7 @@ import errno
 import os
 import select
 import signal
+import stat
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -198,10 +199,7 @@ class Watch:
         Raises:
             OSError: The directory cannot be read.
         """
-        with contextlib.suppress(FileExistsError):
-            os.mkfifo(self._wake_path, 0o600)
-        # For reading and writing, so that it never is at its end.
-        wake = os.open(self._wake_path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        wake = _open_fifo(self._wake_path)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             self._is_stopped = True
@@ -258,3 +256,24 @@ class Watch:
                 return
             if not live <= set(self._archive.live_logs()):
                 return
+
+
+def _open_fifo(path: str) -> int:
+    """A FIFO at a path, whatever was there; where there can be none, one that nobody else knows."""
+    # For reading and writing, so that it never is at its end.
+    flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        if not _is_fifo(path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108
+            os.mkfifo(path, 0o600)
+        return os.open(path, flags)
+    except OSError:
+        _, writer = os.pipe()
+        return os.open(f"/proc/self/fd/{writer}", flags & ~os.O_NOFOLLOW)
+
+
+def _is_fifo(path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_ISFIFO(os.lstat(path).st_mode)
+    return False

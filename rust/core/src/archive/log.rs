@@ -1,24 +1,23 @@
 //! One log on its way into the archive: what of it is there already, and what is to be shipped next.
 //! Who talks to the store is the caller's business; what it says comes in as arguments.
 
-use std::collections::BTreeMap;
+mod describe;
+mod names;
+
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::file_io;
 use crate::read::{Log, log_ends};
-use crate::store::{LogName, TraceFile, split_part_name};
+use crate::store::TraceFile;
 use crate::{Error, Result};
 
-use super::key::{Identity, safe};
-use super::manifest::{Counts, Manifest, ShippedObject};
+use self::names::{log_of_piece, name_of, piece_number, plain_name, stem_of};
+use super::key::Identity;
+use super::manifest::{Manifest, ShippedObject};
 use super::piece::{Amount, Counter, MAX_PIECE_BYTES, Piece, PieceMaker, sha256};
 use super::source::{KnownLengths, PlainReader, PlainText};
-
-/// So many tasks are named in a manifest.
-const MAX_TASKS: usize = 20;
-const MAX_NAME_CHARS: usize = 100;
 
 /// What the store has of a log, according to its manifest and the listing of its directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -405,66 +404,11 @@ impl ArchivedLog {
         }
     }
 
-    /// What the manifest has to say now; `None` where it is not known what the store has.
-    pub fn manifest(&self, now_s: f64, interval_s: Option<f64>) -> Option<Manifest> {
-        let shipped = self.shipped.as_ref()?;
-        let amount = shipped.amount.as_ref()?;
-        let Identity { host, pid, run, started_s } = self.identity.clone();
-        Some(Manifest {
-            host,
-            pid,
-            run,
-            is_child: self.is_child,
-            command: self.command.clone(),
-            tasks: tasks_of(amount),
-            versions: versions(),
-            log: shipped.log.clone(),
-            started_at: started_s,
-            last_record_at: amount.last_s,
-            finished: self.standing.is_finished && shipped.end() == self.length,
-            shipped_at: now_s,
-            interval: interval_s,
-            counts: counts_of(amount),
-            bytes: shipped.end(),
-            objects: shipped.objects.clone(),
-        })
-    }
-
     /// Notes that this manifest is in the store.
     pub fn manifest_written(&mut self, manifest: &Manifest) {
         if let Some(shipped) = &mut self.shipped {
             shipped.finished = manifest.finished;
         }
-    }
-
-    /// What the object of a piece is labelled with: short texts in ASCII, which every store takes.
-    pub fn labels(&self, piece: &Piece) -> BTreeMap<&'static str, String> {
-        let mut amount = self.shipped.as_ref().and_then(|s| s.amount.clone()).unwrap_or_default();
-        amount.merge(piece.amount.clone());
-        let counts = counts_of(&amount);
-        let identity = &self.identity;
-        let text = |text: &str| -> String {
-            text.chars().take(200).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
-        };
-        let mut labels = BTreeMap::from([
-            ("host", text(&identity.host)),
-            ("pid", identity.pid.unwrap_or(0).to_string()),
-            ("run", text(identity.run.as_deref().unwrap_or("0"))),
-            ("started-at", identity.started_s.to_string()),
-            ("open", counts.open.to_string()),
-            ("failed", (counts.errors + counts.timeouts + counts.cancels).to_string()),
-            ("start", piece.start.to_string()),
-            ("end", piece.end.to_string()),
-            ("sha256", piece.sha256.clone()),
-            ("versions", format!("inspect-trace {}", env!("CARGO_PKG_VERSION"))),
-        ]);
-        let optional = [
-            ("ended-at", amount.last_s.map(|last_s| last_s.to_string())),
-            ("task", tasks_of(&amount).first().map(|task| text(task))),
-            ("command", self.command.as_ref().map(|words| text(&words.join(" ")))),
-        ];
-        labels.extend(optional.into_iter().filter_map(|(name, text)| Some((name, text?))));
-        labels
     }
 
     fn text(&mut self) -> Result<PlainText> {
@@ -506,60 +450,4 @@ impl Standing {
             mtime_s: file.mtime_s,
         }
     }
-}
-
-fn versions() -> BTreeMap<String, String> {
-    BTreeMap::from([("inspect_trace".to_owned(), env!("CARGO_PKG_VERSION").to_owned())])
-}
-
-fn tasks_of(amount: &Amount) -> Vec<String> {
-    let text = |json: &Arc<[u8]>| match serde_json::from_slice(json) {
-        Ok(serde_json::Value::String(text)) => text,
-        _ => String::from_utf8_lossy(json).into_owned(),
-    };
-    amount.totals.tasks.iter().take(MAX_TASKS).map(text).collect()
-}
-
-fn counts_of(amount: &Amount) -> Counts {
-    let totals = &amount.totals;
-    Counts {
-        records: totals.records,
-        open: totals.open() as u64,
-        exits: totals.exits,
-        errors: totals.errors,
-        timeouts: totals.timeouts,
-        cancels: totals.cancels,
-    }
-}
-
-fn name_of(path: &Path) -> Option<LogName> {
-    LogName::parse(path.file_name()?)
-}
-
-/// The name of a log before it is compressed.
-fn plain_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.strip_suffix(".gz").unwrap_or(&name).to_owned()
-}
-
-/// What the names of the objects of a log begin with.
-fn stem_of(log: &str) -> String {
-    let stem = log.strip_suffix(".log").or_else(|| log.strip_suffix(".jsonl")).unwrap_or(log);
-    // What stands for a part would be taken for one.
-    safe(&stem.replace(".part", "-part"), MAX_NAME_CHARS, "log")
-}
-
-/// The number of the piece that an object of that name is, the last of all for a whole log; `None` for
-/// what is no piece.
-fn piece_number(name: &str) -> Option<u32> {
-    if !name.ends_with(".log.gz") {
-        return None;
-    }
-    Some(split_part_name(name.as_ref()).map_or(u32::MAX, |(_, number)| number))
-}
-
-/// The name of the log that a piece is of.
-fn log_of_piece(name: &str) -> PathBuf {
-    split_part_name(name.as_ref())
-        .map_or_else(|| PathBuf::from(name), |(log, _)| PathBuf::from(log))
 }
