@@ -28,6 +28,7 @@ mod logs;
 mod native_record;
 mod percent;
 mod plain_record;
+mod plan;
 mod raw;
 mod record;
 mod redact;
