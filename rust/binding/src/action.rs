@@ -317,7 +317,11 @@ fn write_message(logger: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> P
         return append_message(py, &way, category, format);
     }
     match percent::merged(format, arguments, FIRST) {
-        Some(message) => append_message(py, &way, category, &message),
+        Some(message) => {
+            let written = append_message(py, &way, category, &message);
+            percent::give_back(py, message);
+            written
+        }
         None => Ok(false),
     }
 }

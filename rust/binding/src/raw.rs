@@ -327,6 +327,16 @@ pub(crate) fn has_plain_attributes(class: &Bound<'_, PyType>) -> bool {
 
 /// The address of the C function behind a built-in function: some libraries for tests replace it.
 pub(crate) fn function_address(function: &Bound<'_, PyAny>) -> Option<usize> {
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: the type is checked before the function is looked at, which is in its definition.
+    unsafe {
+        if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {
+            return None;
+        }
+        let definition = (*function.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml;
+        Some((*definition).ml_meth.PyCFunction as usize)
+    }
+    #[cfg(feature = "abi3")]
     // SAFETY: the type is checked before the function is asked for.
     unsafe {
         if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {
@@ -358,22 +368,41 @@ pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Bound
     }
 }
 
-/// Sets a context variable in the current context.
+/// Sets a context variable in the current context. The token takes that back.
 #[inline]
-pub(crate) fn set_context_value(
-    variable: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+pub(crate) fn set_context_value<'py>(
+    variable: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     #[cfg(feature = "abi3")]
     {
-        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,)).map(drop)
+        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,))
     }
     #[cfg(not(feature = "abi3"))]
     // SAFETY: the function checks the variable's type; the answer is a reference of our own, or null
     // with an exception set.
     unsafe {
         let token = ffi::PyContextVar_Set(variable.as_ptr(), value.as_ptr());
-        Bound::from_owned_ptr_or_err(variable.py(), token).map(drop)
+        Bound::from_owned_ptr_or_err(variable.py(), token)
+    }
+}
+
+/// Gives a context variable the value again that it had before it was set. False: that was in another
+/// context, or has been taken back already.
+#[inline]
+pub(crate) fn reset_context_value(variable: &Bound<'_, PyAny>, token: &Bound<'_, PyAny>) -> bool {
+    #[cfg(feature = "abi3")]
+    {
+        variable.call_method1(pyo3::intern!(variable.py(), "reset"), (token,)).is_ok()
+    }
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: the function checks the types of both. An exception that it sets is taken.
+    unsafe {
+        let is_done = ffi::PyContextVar_Reset(variable.as_ptr(), token.as_ptr()) == 0;
+        if !is_done {
+            drop(PyErr::take(variable.py()));
+        }
+        is_done
     }
 }
 

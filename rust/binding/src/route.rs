@@ -282,8 +282,9 @@ pub(crate) enum Route<'py> {
 pub(crate) struct Way<'py> {
     /// The logger's name.
     pub(crate) name: Bound<'py, PyAny>,
-    sinks: [Option<Sink<'py>>; MAX_SINKS],
-    count: usize,
+    /// Mostly the only one: it takes no memory of its own.
+    first: Option<Sink<'py>>,
+    others: Vec<Sink<'py>>,
     /// Whether a filter of the logger or of a `TraceHandler` has to see the record.
     pub(crate) has_filters: bool,
 }
@@ -292,19 +293,22 @@ impl<'py> Way<'py> {
     /// One to nowhere yet.
     #[inline]
     pub(crate) fn new(name: Bound<'py, PyAny>) -> Self {
-        Self { name, sinks: [const { None }; MAX_SINKS], count: 0, has_filters: false }
+        Self { name, first: None, others: Vec::new(), has_filters: false }
     }
 
     /// Another log. None: there are too many.
     #[inline]
     pub(crate) fn add(&mut self, sink: Sink<'py>) -> Option<()> {
-        *self.sinks.get_mut(self.count)? = Some(sink);
-        self.count += 1;
-        Some(())
+        if self.first.is_none() {
+            self.first = Some(sink);
+            return Some(());
+        }
+        self.others.push(sink);
+        (self.others.len() < MAX_SINKS).then_some(())
     }
 
     pub(crate) fn sinks(&self) -> impl Iterator<Item = &Sink<'py>> {
-        self.sinks[..self.count].iter().flatten()
+        self.first.iter().chain(&self.others)
     }
 }
 

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::guarded::Guarded;
 use crate::helpers::Helpers;
 use crate::native_record::process_id;
+use crate::percent;
 use crate::raw;
 use crate::watch;
 use crate::words::{Detail, Outcome, Words, merge};
@@ -29,6 +30,8 @@ pub(crate) struct ActionSpan {
     closed: AtomicBool,
     /// Nothing is held while Python code can run: values are taken out, and put back.
     outer: Guarded<Option<Py<ActionSpan>>>,
+    /// Takes back that it is the current one.
+    token: Guarded<Option<Py<PyAny>>>,
     pub(crate) said: Guarded<Option<Words>>,
 }
 
@@ -60,6 +63,7 @@ impl ActionSpan {
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
             outer: Guarded::new(outer.map(Bound::unbind)),
+            token: Guarded::new(None),
             said: Guarded::new(Some(Words {
                 logger: logger.clone().unbind(),
                 action: action.unbind(),
@@ -85,11 +89,12 @@ impl ActionSpan {
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
             outer: Guarded::new(outer.map(Bound::unbind)),
+            token: Guarded::new(None),
             said: Guarded::new(None),
             started_s: AtomicU64::new(clock::monotonic_s().to_bits()),
         };
         let span = Bound::new(py, span)?;
-        raw::set_context_value(helpers.current.bind(py), span.as_any())?;
+        Self::make_current(&span, helpers)?;
         Ok(span)
     }
 
@@ -101,7 +106,15 @@ impl ActionSpan {
             slf.get().emit(py, Some(&Outcome::named(intern!(py, "cancel"))), frames_away)?;
             return Err(interrupt);
         }
-        raw::set_context_value(Helpers::get(py)?.current.bind(py), slf.as_any())
+        Self::make_current(slf, Helpers::get(py)?)
+    }
+
+    fn make_current(slf: &Bound<'_, Self>, helpers: &Helpers) -> PyResult<()> {
+        let py = slf.py();
+        let token = raw::set_context_value(helpers.current.bind(py), slf.as_any())?;
+        let before = slf.get().token.hold(py).replace(token.unbind());
+        drop(before);
+        Ok(())
     }
 
     /// Writes the closing record, and gives back what was current before.
@@ -130,7 +143,9 @@ impl ActionSpan {
         }
         // Whatever context still has this has no use for the words any more.
         let words = span.said.hold(py).take();
-        drop(words);
+        if let Some(Words { detail: Detail::Native(text), .. }) = words {
+            percent::give_back(py, text);
+        }
         written
     }
 
@@ -141,7 +156,10 @@ impl ActionSpan {
         // Actions inside a generator or a task may end in any order: go back to what is still open.
         // Cutting the closed ones out also keeps a chain of tasks, each started inside an action of
         // the one before, from growing without end.
+        let token = span.token.hold(py).take();
         let mut outer = span.outer(py);
+        let has_open_outer =
+            outer.as_ref().is_none_or(|outer| !outer.get().closed.load(Ordering::Relaxed));
         if outer.as_ref().is_some_and(|outer| outer.get().closed.load(Ordering::Relaxed)) {
             while let Some(closed) =
                 outer.as_ref().filter(|outer| outer.get().closed.load(Ordering::Relaxed))
@@ -156,9 +174,15 @@ impl ActionSpan {
         if !raw::context_value(variable)?.is(slf) {
             return Ok(());
         }
+        // What was current before is what is around it: taking that back takes less than setting it.
+        if has_open_outer
+            && token.is_some_and(|token| raw::reset_context_value(variable, token.bind(py)))
+        {
+            return Ok(());
+        }
         match outer {
-            Some(outer) => raw::set_context_value(variable, outer.as_any()),
-            None => raw::set_context_value(variable, &py.None().into_bound(py)),
+            Some(outer) => raw::set_context_value(variable, outer.as_any()).map(drop),
+            None => raw::set_context_value(variable, &py.None().into_bound(py)).map(drop),
         }
     }
 
@@ -220,6 +244,9 @@ impl ActionSpan {
         if let Some(outer) = self.outer.hold_for_collector() {
             visit.call(&*outer)?;
         }
+        if let Some(token) = self.token.hold_for_collector() {
+            visit.call(&*token)?;
+        }
         if let Some(said) = self.said.hold_for_collector()
             && let Some(words) = &*said
         {
@@ -235,12 +262,13 @@ impl ActionSpan {
 
     fn __clear__(&self) {
         let outer = self.outer.hold_for_collector().and_then(|mut outer| outer.take());
+        let token = self.token.hold_for_collector().and_then(|mut token| token.take());
         let words = self.said.hold_for_collector().and_then(|mut said| said.take());
         if words.is_some() {
             // Its death will not tell any more that it was open.
             watch::forget_action(&self.trace_id);
         }
-        drop((outer, words));
+        drop((outer, token, words));
     }
 }
 

@@ -7,11 +7,9 @@ use crate::sys;
 use crate::sys::time::ZoneState;
 
 /// Now, seconds since the epoch.
+#[inline]
 pub fn now_s() -> f64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
-    }
+    sys::time::epoch_s()
 }
 
 /// Now, whole nanoseconds since the epoch.
@@ -114,17 +112,26 @@ fn put_two_digits(out: &mut [u8], number: u32) {
 ///
 /// Returns false, and appends nothing, for a time outside the years 1 to 9999.
 pub fn write_local_iso(out: &mut Vec<u8>, epoch_s: f64) -> bool {
+    /// With microseconds, and an offset without seconds.
+    const USUAL: usize = 32;
     let Some((seconds, microseconds)) = split(epoch_s) else { return false };
     let Some(written) = WrittenSecond::get(seconds) else { return false };
-    out.extend_from_slice(&written.date_and_time);
+    let mut text = [0; 35];
+    text[..19].copy_from_slice(&written.date_and_time);
+    let mut length = 19;
     if microseconds != 0 {
-        let mut fraction = *b".000000";
-        put_two_digits(&mut fraction[1..3], microseconds / 10_000);
-        put_two_digits(&mut fraction[3..5], microseconds / 100 % 100);
-        put_two_digits(&mut fraction[5..7], microseconds % 100);
-        out.extend_from_slice(&fraction);
+        text[19] = b'.';
+        put_two_digits(&mut text[20..22], microseconds / 10_000);
+        put_two_digits(&mut text[22..24], microseconds / 100 % 100);
+        put_two_digits(&mut text[24..26], microseconds % 100);
+        length = 26;
     }
-    out.extend_from_slice(&written.offset[..usize::from(written.offset_length)]);
+    text[length..length + 9].copy_from_slice(&written.offset);
+    match length + usize::from(written.offset_length) {
+        // A length that is known is copied without a call.
+        USUAL => out.extend_from_slice(&text[..USUAL]),
+        length => out.extend_from_slice(&text[..length]),
+    }
     true
 }
 
@@ -133,6 +140,18 @@ fn split(epoch_s: f64) -> Option<(i64, u32)> {
     // Year 1 to 9999, a day of margin for zones; keeps the casts below exact.
     if !(-62_135_683_200.0..253_402_387_200.0).contains(&epoch_s) {
         return None;
+    }
+    if epoch_s >= 0.0 {
+        // What the processor does by itself: the functions that round are calls where a program has
+        // to run on any of its kind. Adding 2⁵² leaves no room for what is behind the point.
+        const NO_FRACTION: f64 = 4_503_599_627_370_496.0;
+        #[allow(clippy::cast_possible_truncation)]
+        let whole = epoch_s as i64;
+        #[allow(clippy::cast_precision_loss)]
+        let micros = (epoch_s - whole as f64) * 1e6 + NO_FRACTION - NO_FRACTION;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let micros = micros as i32 as u32;
+        return Some(if micros == 1_000_000 { (whole + 1, 0) } else { (whole, micros) });
     }
     let (mut whole, mut micros) = (epoch_s.trunc(), (epoch_s.fract() * 1e6).round_ties_even());
     if micros >= 1e6 {
@@ -159,6 +178,8 @@ mod tests {
         assert_eq!(split(-0.25), Some((-1, 750_000)));
         assert_eq!(split(0.000_000_5), Some((0, 0)));
         assert_eq!(split(0.000_001_5), Some((0, 2)));
+        assert_eq!(split(0.000_002_5), Some((0, 2)));
+        assert_eq!(split(-0.000_002_5), Some((-1, 999_998)));
     }
 
     /// Times that no date can show are refused.

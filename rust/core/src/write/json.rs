@@ -139,7 +139,46 @@ pub fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
 }
 
 /// The same without the quotes: what is escaped piece by piece is the escaped whole.
+#[inline]
 pub fn write_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
+    if is_all_plain(wtf8) {
+        out.extend_from_slice(wtf8);
+    } else {
+        write_with_escapes(out, wtf8);
+    }
+}
+
+/// Whether nothing in it needs an escape. Most texts are short and plain: all is looked at, which takes
+/// less than finding out where to stop.
+#[inline]
+fn is_all_plain(bytes: &[u8]) -> bool {
+    /// A byte that is plain, for where there are fewer than a word has.
+    const FILL: [u8; 8] = [b' '; 8];
+    if let (Some((first, rest)), Some(last)) = (bytes.split_first_chunk(), bytes.last_chunk()) {
+        // The last ones may have been looked at already.
+        let mut is_odd = has_odd(first) | has_odd(last);
+        for chunk in rest.chunks_exact(16) {
+            is_odd |= has_odd(chunk.try_into().expect("a chunk of sixteen"));
+        }
+        return !is_odd;
+    }
+    let odd = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        odd_bytes(u64::from_le_bytes(*first)) | odd_bytes(u64::from_le_bytes(*last))
+    } else {
+        let mut word = FILL;
+        word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        odd_bytes(u64::from_le_bytes(word))
+    };
+    odd == 0
+}
+
+/// Whether one of them is not plain: without a branch, so that all are looked at at once.
+#[inline]
+fn has_odd(bytes: &[u8; 16]) -> bool {
+    bytes.iter().fold(0, |odd, &byte| odd | u8::from(!is_plain(byte))) != 0
+}
+
+fn write_with_escapes(out: &mut Vec<u8>, wtf8: &[u8]) {
     let mut rest = wtf8;
     loop {
         let plain = plain_length(rest);
@@ -290,6 +329,20 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
         }
         return out.extend_from_slice(digits);
     }
+    // As those of many durations: zeros where Python writes an exponent.
+    let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    if let Some(digits) = unsigned.strip_prefix("0.0000")
+        && let Some((first, rest)) = digits.as_bytes().split_first()
+        && *first != b'0'
+    {
+        out.extend_from_slice(sign.as_bytes());
+        out.push(*first);
+        if !rest.is_empty() {
+            out.push(b'.');
+            out.extend_from_slice(rest);
+        }
+        return out.extend_from_slice(b"e-05");
+    }
     // Between the two notations' limits, zmij writes zeros where Python writes an exponent.
     let (negative, mantissa) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -342,6 +395,25 @@ mod tests {
             r#""a \"b\"\\\n\r\t\b\f\u0000\u001f\u007f~""#
         );
         assert_eq!(string("é€😀".as_bytes()), r#""\u00e9\u20ac\ud83d\ude00""#);
+    }
+
+    /// A byte that needs an escape gets it wherever it stands in a text of whatever length.
+    #[test]
+    fn escapes_at_every_place() {
+        for length in 0..50 {
+            let plain = "x~ !#[]".repeat(8)[..length].to_owned();
+            assert_eq!(string(plain.as_bytes()), format!("\"{plain}\""));
+            for at in 0..length {
+                for (byte, escape) in
+                    [(b'"', "\\\""), (b'\\', "\\\\"), (0x1f, "\\u001f"), (0x7f, "\\u007f")]
+                {
+                    let mut text = plain.clone().into_bytes();
+                    text[at] = byte;
+                    let expected = format!("\"{}{escape}{}\"", &plain[..at], &plain[at + 1..]);
+                    assert_eq!(string(&text), expected);
+                }
+            }
+        }
     }
 
     /// Lone surrogates are written as they stand in the Python string.
