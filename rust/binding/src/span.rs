@@ -30,8 +30,6 @@ pub(crate) struct ActionSpan {
     closed: AtomicBool,
     /// Nothing is held while Python code can run: values are taken out, and put back.
     outer: Guarded<Option<Py<ActionSpan>>>,
-    /// Takes back that it is the current one.
-    token: Guarded<Option<Py<PyAny>>>,
     pub(crate) said: Guarded<Option<Words>>,
 }
 
@@ -63,7 +61,6 @@ impl ActionSpan {
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
             outer: Guarded::new(outer.map(Bound::unbind)),
-            token: Guarded::new(None),
             said: Guarded::new(Some(Words {
                 logger: logger.clone().unbind(),
                 action: action.unbind(),
@@ -89,43 +86,40 @@ impl ActionSpan {
             pid: (forks != 0).then(process_id),
             closed: AtomicBool::new(false),
             outer: Guarded::new(outer.map(Bound::unbind)),
-            token: Guarded::new(None),
             said: Guarded::new(None),
             started_s: AtomicU64::new(clock::monotonic_s().to_bits()),
         };
         let span = Bound::new(py, span)?;
-        Self::make_current(&span, helpers)?;
+        raw::set_context_value(helpers.current.bind(py), span.as_any())?;
         Ok(span)
     }
 
-    /// Writes the enter record, and makes the action the current one.
-    pub(crate) fn enter_at(slf: &Bound<'_, Self>, frames_away: usize) -> PyResult<()> {
+    /// Writes the enter record, and makes the action the current one. What is returned takes that back
+    /// again. It has hold of the context, which has hold of the action: the action must not have it.
+    pub(crate) fn enter_at<'py>(
+        slf: &Bound<'py, Self>,
+        frames_away: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if let Err(interrupt) = slf.get().emit(py, None, frames_away) {
             // Ctrl-C while the record was written: the action does not begin.
             slf.get().emit(py, Some(&Outcome::named(intern!(py, "cancel"))), frames_away)?;
             return Err(interrupt);
         }
-        Self::make_current(slf, Helpers::get(py)?)
+        raw::set_context_value(Helpers::get(py)?.current.bind(py), slf.as_any())
     }
 
-    fn make_current(slf: &Bound<'_, Self>, helpers: &Helpers) -> PyResult<()> {
-        let py = slf.py();
-        let token = raw::set_context_value(helpers.current.bind(py), slf.as_any())?;
-        let before = slf.get().token.hold(py).replace(token.unbind());
-        drop(before);
-        Ok(())
-    }
-
-    /// Writes the closing record, and gives back what was current before.
+    /// Writes the closing record, and gives back what was current before: by `token`, where there is
+    /// one.
     pub(crate) fn finish_at(
         slf: &Bound<'_, Self>,
+        token: Option<&Bound<'_, PyAny>>,
         error: Option<&Bound<'_, PyAny>>,
         frames_away: usize,
     ) -> PyResult<()> {
         let py = slf.py();
         let helpers = Helpers::get(py)?;
-        Self::close_scope(slf, helpers)?;
+        Self::close_scope(slf, token, helpers)?;
         let span = slf.get();
         if span.forks != helpers.forks() {
             // A child leaves the block in which it was forked: the action goes on in the parent.
@@ -149,14 +143,17 @@ impl ActionSpan {
         written
     }
 
-    fn close_scope(slf: &Bound<'_, Self>, helpers: &Helpers) -> PyResult<()> {
+    fn close_scope(
+        slf: &Bound<'_, Self>,
+        token: Option<&Bound<'_, PyAny>>,
+        helpers: &Helpers,
+    ) -> PyResult<()> {
         let py = slf.py();
         let span = slf.get();
         span.closed.store(true, Ordering::Relaxed);
         // Actions inside a generator or a task may end in any order: go back to what is still open.
         // Cutting the closed ones out also keeps a chain of tasks, each started inside an action of
         // the one before, from growing without end.
-        let token = span.token.hold(py).take();
         let mut outer = span.outer(py);
         let has_open_outer =
             outer.as_ref().is_none_or(|outer| !outer.get().closed.load(Ordering::Relaxed));
@@ -175,9 +172,7 @@ impl ActionSpan {
             return Ok(());
         }
         // What was current before is what is around it: taking that back takes less than setting it.
-        if has_open_outer
-            && token.is_some_and(|token| raw::reset_context_value(variable, token.bind(py)))
-        {
+        if has_open_outer && token.is_some_and(|token| raw::reset_context_value(variable, token)) {
             return Ok(());
         }
         match outer {
@@ -200,7 +195,7 @@ impl ActionSpan {
 impl ActionSpan {
     /// Begins, for a wrapper: the program is one frame further out.
     fn enter(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::enter_at(slf, 1)
+        Self::enter_at(slf, 1).map(drop)
     }
 
     /// See [`Self::foreign`]; None for what is no trace id.
@@ -211,7 +206,7 @@ impl ActionSpan {
 
     /// Somebody else has written the closing record.
     fn leave(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::close_scope(slf, Helpers::get(slf.py())?)
+        Self::close_scope(slf, None, Helpers::get(slf.py())?)
     }
 
     #[getter]
@@ -237,15 +232,12 @@ impl ActionSpan {
 
     /// Ends, for a wrapper.
     fn finish(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        Self::finish_at(slf, error, 1)
+        Self::finish_at(slf, None, error, 1)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Some(outer) = self.outer.hold_for_collector() {
             visit.call(&*outer)?;
-        }
-        if let Some(token) = self.token.hold_for_collector() {
-            visit.call(&*token)?;
         }
         if let Some(said) = self.said.hold_for_collector()
             && let Some(words) = &*said
@@ -262,13 +254,12 @@ impl ActionSpan {
 
     fn __clear__(&self) {
         let outer = self.outer.hold_for_collector().and_then(|mut outer| outer.take());
-        let token = self.token.hold_for_collector().and_then(|mut token| token.take());
         let words = self.said.hold_for_collector().and_then(|mut said| said.take());
         if words.is_some() {
             // Its death will not tell any more that it was open.
             watch::forget_action(&self.trace_id);
         }
-        drop((outer, token, words));
+        drop((outer, words));
     }
 }
 
