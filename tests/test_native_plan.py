@@ -141,7 +141,7 @@ CHANGES: dict[str, Callable[[SetUp], object]] = {
 def test_a_change_is_noticed_at_once(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After any change on a way that was found, runs past `logging` and through it leave the same."""
+    """After any change on a way, runs past `logging` and through it leave the same."""
     left = []
     for fast in (True, False):
         _core.use_fast_path(on=fast)
@@ -219,11 +219,8 @@ def test_a_way_keeps_nothing_alive(tmp_path: Path) -> None:
     with trace_action(logger, "A", "m"):
         pass
     gone = [weakref.ref(thing) for thing in (logger, handler, handler._log)]
-    logging._handlerList[:] = [  # what `logging.shutdown` will close
-        kept
-        for kept in logging._handlerList  # type: ignore[attr-defined]
-        if kept() is not handler
-    ]
+    closed_at_exit: list[Any] = logging._handlerList  # type: ignore[attr-defined]
+    closed_at_exit[:] = [kept for kept in closed_at_exit if kept() is not handler]
     del logger, handler
     gc.collect()
     assert [reference() for reference in gone] == [None] * 3
