@@ -17,9 +17,11 @@ use crate::writer::LogWriter;
 static PLANS: Guarded<[Slot; SLOTS]> =
     Guarded::new([const { Slot { plan: None, misses: 0 } }; SLOTS]);
 const SLOTS: usize = 64;
-/// A plan gives way to another when it was asked so many times in turn and was of no use: where two
-/// loggers share a place, or somebody changes one all the time, plans must not be made for each record.
-const MOST_MISSES: u32 = 8;
+/// Which of the records that a place was of no use to, one after the other, make a plan: not each, as it
+/// may be in vain (there are filters, or somebody changes something all the time), or another logger's
+/// plan may be of use.
+const FIRST_TRY: u32 = 2;
+const LATER_TRIES: u32 = 64;
 
 struct Slot {
     plan: Option<Plan>,
@@ -31,7 +33,8 @@ type Plan = Vec<Turn>;
 
 /// What a logger and its handlers make of a record.
 struct Turn {
-    /// The logger, with its name, filters, cache of levels (the first one's), handlers and the logger that is next.
+    /// The logger, with its name, its filters, what it knows of levels (the first one only), its handlers,
+    /// and the logger that has the record next.
     logger: Seen<5>,
     /// The version of the first logger's cache, in which level TRACE is on.
     cache_version: u64,
@@ -53,10 +56,11 @@ impl Planner {
     /// For a logger without a plan. Mostly there is none to be made yet.
     #[inline]
     pub(crate) fn new(logger: &Bound<'_, PyAny>) -> Self {
-        let mut slots = PLANS.hold(logger.py());
+        let Some(mut slots) = PLANS.try_hold(logger.py()) else { return Self(None) };
         let slot = &mut slots[slot_of(logger)];
-        slot.misses += 1;
-        Self((slot.plan.is_none() || slot.misses > MOST_MISSES).then(Vec::new))
+        slot.misses = slot.misses.wrapping_add(1);
+        let is_tried = slot.misses == FIRST_TRY || slot.misses.is_multiple_of(LATER_TRIES);
+        Self(is_tried.then(Vec::new))
     }
 
     /// The way goes past a logger. Of the first one also what it knows of levels is told.
@@ -119,8 +123,11 @@ impl Planner {
     /// Keeps the plan for later records.
     pub(crate) fn keep(self, logger: &Bound<'_, PyAny>) {
         let Some(plan) = self.0 else { return };
-        let kept = Slot { plan: Some(plan), misses: 0 };
-        let before = std::mem::replace(&mut PLANS.hold(logger.py())[slot_of(logger)], kept);
+        // That it is of use has to be seen.
+        let before = match PLANS.try_hold(logger.py()) {
+            Some(mut slots) => slots[slot_of(logger)].plan.replace(plan),
+            None => return,
+        };
         drop(before);
     }
 }
@@ -128,18 +135,15 @@ impl Planner {
 /// The way that was found for the logger before, if it still is the one. None has filters on it.
 #[inline]
 pub(crate) fn planned<'py>(logger: &Bound<'py, PyAny>) -> Option<Way<'py>> {
-    let py = logger.py();
-    let mut slots = PLANS.hold(py);
+    let mut slots = PLANS.try_hold(logger.py())?;
     let slot = &mut slots[slot_of(logger)];
     let (first, others) = slot.plan.as_ref()?.split_first()?;
-    let (name, mut next) = first.begin(logger)?;
-    let mut way = Way::new(name.to_owned());
-    first.go_on(next.handlers, &mut way)?;
+    let mut next = Passed::of(first.begin(logger)?)?;
+    let mut way = Way::new(next.name.clone());
+    first.go_on(&next, &mut way)?;
     for turn in others {
-        let logger = next.parent?;
-        let [_, _, _, handlers, parent] = turn.logger.get(logger)?;
-        next = Next { handlers: handlers?, parent };
-        turn.go_on(next.handlers, &mut way)?;
+        next = Passed::of(turn.logger.get(next.parent?.as_borrowed())?)?;
+        turn.go_on(&next, &mut way)?;
     }
     slot.misses = 0;
     Some(way)
@@ -148,36 +152,48 @@ pub(crate) fn planned<'py>(logger: &Bound<'py, PyAny>) -> Option<Way<'py>> {
 /// Whether there is a plan that says that the logger takes records at level TRACE.
 #[inline]
 pub(crate) fn is_planned(logger: &Bound<'_, PyAny>) -> bool {
-    let slots = PLANS.hold(logger.py());
-    let plan = slots[slot_of(logger)].plan.as_ref();
-    plan.and_then(|plan| plan.first()?.begin(logger)).is_some()
+    let begin =
+        || PLANS.try_hold(logger.py())?[slot_of(logger)].plan.as_ref()?.first()?.begin(logger);
+    begin().is_some()
 }
 
-/// Who has the record next.
-struct Next<'a, 'py> {
-    handlers: Borrowed<'a, 'py, PyAny>,
-    parent: Option<Borrowed<'a, 'py, PyAny>>,
+type Found<'a, 'py> = [Option<Borrowed<'a, 'py, PyAny>>; 5];
+
+/// A logger on the way.
+struct Passed<'py> {
+    name: Bound<'py, PyAny>,
+    /// Our own references: Python makes some objects' attributes a dict only when it is asked for, and
+    /// memory for that may be the collector's reason to run.
+    handlers: Bound<'py, PyList>,
+    parent: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Passed<'py> {
+    #[inline]
+    fn of([name, _, _, handlers, parent]: Found<'_, 'py>) -> Option<Self> {
+        Some(Self {
+            name: name?.to_owned(),
+            handlers: handlers?.cast_exact::<PyList>().ok()?.to_owned(),
+            parent: parent.map(Borrowed::to_owned),
+        })
+    }
 }
 
 impl Turn {
-    /// The first logger's name, if it is as it was, and level TRACE on.
+    /// What the first logger has, if it is as it was, without filters and with level TRACE on.
     #[inline]
-    fn begin<'a, 'py>(
-        &self,
-        logger: &'a Bound<'py, PyAny>,
-    ) -> Option<(Borrowed<'a, 'py, PyAny>, Next<'a, 'py>)> {
-        let [name, filters, levels, handlers, parent] = self.logger.get(logger.as_borrowed())?;
-        let is_on =
-            raw::version_of_dict(&*levels?.cast_exact::<PyDict>().ok()?) == self.cache_version;
-        let is_open = is_on && filters?.cast_exact::<PyList>().ok()?.is_empty();
-        let next = Next { handlers: handlers?, parent };
-        if is_open { Some((name?, next)) } else { None }
+    fn begin<'a, 'py>(&self, logger: &'a Bound<'py, PyAny>) -> Option<Found<'a, 'py>> {
+        let found = self.logger.get(logger.as_borrowed())?;
+        let [_, filters, levels, _, _] = found;
+        let version = raw::version_of_dict(&*levels?.cast_exact::<PyDict>().ok()?);
+        let is_open = filters?.cast_exact::<PyList>().ok()?.is_empty();
+        (is_open && version == self.cache_version).then_some(found)
     }
 
     /// Adds the handlers that write the record, if the logger still has the same ones.
     #[inline]
-    fn go_on<'py>(&self, handlers: Borrowed<'_, 'py, PyAny>, way: &mut Way<'py>) -> Option<()> {
-        let handlers = handlers.cast_exact::<PyList>().ok()?;
+    fn go_on<'py>(&self, logger: &Passed<'py>, way: &mut Way<'py>) -> Option<()> {
+        let handlers = &logger.handlers;
         if handlers.len() != self.handlers.len() {
             return None;
         }
