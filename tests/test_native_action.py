@@ -355,7 +355,7 @@ class Run:
             ],
             "others": [handler.seen for handler in self.others],
             "dropped": [handler.dropped for handler in self.ours],
-            "stderr": re.sub(r"handler\.py:\d+|program-\w+", "", stderr.getvalue()),
+            "stderr": re.sub(r"handler\.py:\d+|program-\w+|0x\w+", "", stderr.getvalue()),
         }
 
     def _set_up(self, stack: contextlib.ExitStack) -> Any:

@@ -56,7 +56,8 @@ enum Block {
     None,
     /// One in which nothing is traced.
     Untraced,
-    Traced(Py<ActionSpan>),
+    /// With what takes back that the action is the current one.
+    Traced(Py<ActionSpan>, Py<PyAny>),
 }
 
 #[pymethods]
@@ -82,13 +83,14 @@ impl TraceAction {
 
     /// Writes the enter record.
     fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
-        let span = self.start(py)?;
-        if let Some(span) = &span {
-            ActionSpan::enter_at(span, 0)?;
-        }
-        self.entered
-            .hold(py)
-            .push(span.map_or(Block::Untraced, |span| Block::Traced(span.unbind())));
+        let block = match self.start(py)? {
+            Some(span) => {
+                let token = ActionSpan::enter_at(&span, 0)?;
+                Block::Traced(span.unbind(), token.unbind())
+            }
+            None => Block::Untraced,
+        };
+        self.entered.hold(py).push(block);
         Ok(())
     }
 
@@ -104,7 +106,9 @@ impl TraceAction {
         let _ = (error_type, trace);
         let block = self.entered.hold(py).pop();
         match block {
-            Block::Traced(span) => ActionSpan::finish_at(span.bind(py), error, 0),
+            Block::Traced(span, token) => {
+                ActionSpan::finish_at(span.bind(py), Some(token.bind(py)), error, 0)
+            }
             Block::Untraced | Block::None => Ok(()),
         }
     }
@@ -127,8 +131,9 @@ impl TraceAction {
         }
         if let Some(entered) = self.entered.hold_for_collector() {
             for block in std::iter::once(&entered.innermost).chain(&entered.around) {
-                if let Block::Traced(span) = block {
+                if let Block::Traced(span, token) = block {
                     visit.call(span)?;
+                    visit.call(token)?;
                 }
             }
         }
@@ -150,7 +155,7 @@ impl TraceAction {
         let blocks = std::iter::once(&entered.innermost).chain(&entered.around);
         blocks
             .filter_map(|block| match block {
-                Block::Traced(span) => Some(span.get().trace_id),
+                Block::Traced(span, _) => Some(span.get().trace_id),
                 Block::None | Block::Untraced => None,
             })
             .collect()
@@ -164,13 +169,12 @@ impl TraceAction {
             }
             None => return Err(PyTypeError::new_err("trace_action.__init__() was not called")),
         };
-        let [logger, action, message] = [0, 1, 2].map(|index| arguments.get_item(index));
-        let logger = logger?;
+        let logger = arguments.get_borrowed_item(0)?;
         if !is_enabled(&logger)? {
             return Ok(None);
         }
-        match ActionSpan::begin(py, &logger, &action?, &message?, &arguments, FIRST, named.as_ref())
-        {
+        let (action, message) = (arguments.get_borrowed_item(1)?, arguments.get_borrowed_item(2)?);
+        match ActionSpan::begin(py, &logger, &action, &message, &arguments, FIRST, named.as_ref()) {
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 Helpers::get(py)?.warn(py, "tracing an action", error)?;
                 Ok(None)
@@ -317,7 +321,11 @@ fn write_message(logger: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> P
         return append_message(py, &way, category, format);
     }
     match percent::merged(format, arguments, FIRST) {
-        Some(message) => append_message(py, &way, category, &message),
+        Some(message) => {
+            let written = append_message(py, &way, category, &message);
+            percent::give_back(py, message);
+            written
+        }
         None => Ok(false),
     }
 }

@@ -41,6 +41,13 @@ mod locked {
             Held { guarded: self }
         }
 
+        /// The value, where Python code may run while it is held, if only for a collection. None: it
+        /// is held.
+        #[inline]
+        pub(crate) fn try_hold<'a>(&'a self, _attached: Python<'a>) -> Option<Held<'a, T>> {
+            self.hold_for_collector()
+        }
+
         /// The value, for `__traverse__` and `__clear__`, which the garbage collector calls and to
         /// which it gives no proof that it has the interpreter. None: it is held.
         pub(crate) fn hold_for_collector(&self) -> Option<Held<'_, T>> {
@@ -95,6 +102,11 @@ mod unlocked {
         pub(crate) fn hold<'a>(&'a self, _attached: Python<'a>) -> MutexGuard<'a, T> {
             // What is kept is whole at every moment.
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        /// The value, where Python code may run while it is held. None: it is held.
+        pub(crate) fn try_hold<'a>(&'a self, _attached: Python<'a>) -> Option<MutexGuard<'a, T>> {
+            self.hold_for_collector()
         }
 
         /// The value, for the garbage collector. None: it is held.

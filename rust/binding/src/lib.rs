@@ -30,6 +30,7 @@ mod native_record;
 mod partial;
 mod percent;
 mod plain_record;
+mod plan;
 mod raw;
 mod record;
 mod redact;

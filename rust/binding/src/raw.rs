@@ -10,6 +10,12 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
+mod context;
+mod seen;
+
+pub(crate) use context::{context_value, reset_context_value, set_context_value};
+pub(crate) use seen::Seen;
+
 /// The attributes of an instance, of a class that keeps them in the ordinary way.
 #[inline]
 pub(crate) fn attributes_of<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyDict>> {
@@ -155,6 +161,21 @@ fn find<'py, const N: usize>(
     Some(found)
 }
 
+/// [`version_of`] an object's class.
+#[inline]
+fn version_of_object(object: &Bound<'_, PyAny>) -> u32 {
+    #[cfg(feature = "abi3")]
+    {
+        let _ = object;
+        0
+    }
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: as in `version_of`; the class lives as long as the object.
+    unsafe {
+        (*object.get_type_ptr()).tp_version_tag
+    }
+}
+
 /// Calls `visit` with each key and value, copied; `visit` must run no Python code (see `pick`).
 #[inline]
 pub(crate) fn each_item<'py>(
@@ -255,53 +276,22 @@ pub(crate) fn has_plain_attributes(class: &Bound<'_, PyType>) -> bool {
 
 /// The address of the C function behind a built-in function: some libraries for tests replace it.
 pub(crate) fn function_address(function: &Bound<'_, PyAny>) -> Option<usize> {
+    #[cfg(not(feature = "abi3"))]
+    // SAFETY: the type is checked before the function is looked at, which is in its definition.
+    unsafe {
+        if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {
+            return None;
+        }
+        let definition = (*function.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml;
+        Some((*definition).ml_meth.PyCFunction as usize)
+    }
+    #[cfg(feature = "abi3")]
     // SAFETY: the type is checked before the function is asked for.
     unsafe {
         if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {
             return None;
         }
         ffi::PyCFunction_GetFunction(function.as_ptr()).map(|function| function as usize)
-    }
-}
-
-/// The value of a context variable in the current context, its default where it is not set.
-#[inline]
-pub(crate) fn context_value<'py>(variable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    #[cfg(feature = "abi3")]
-    {
-        variable.call_method0(pyo3::intern!(variable.py(), "get"))
-    }
-    #[cfg(not(feature = "abi3"))]
-    {
-        let py = variable.py();
-        let mut value = std::ptr::null_mut();
-        // SAFETY: PyO3 hands out context variables only as what they are, and the function checks
-        // the type itself. The value is a reference of our own, null where there is none.
-        unsafe {
-            if ffi::PyContextVar_Get(variable.as_ptr(), std::ptr::null_mut(), &raw mut value) < 0 {
-                return Err(PyErr::fetch(py));
-            }
-            Ok(Bound::from_owned_ptr_or_opt(py, value).unwrap_or_else(|| py.None().into_bound(py)))
-        }
-    }
-}
-
-/// Sets a context variable in the current context.
-#[inline]
-pub(crate) fn set_context_value(
-    variable: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    #[cfg(feature = "abi3")]
-    {
-        variable.call_method1(pyo3::intern!(variable.py(), "set"), (value,)).map(drop)
-    }
-    #[cfg(not(feature = "abi3"))]
-    // SAFETY: the function checks the variable's type; the answer is a reference of our own, or null
-    // with an exception set.
-    unsafe {
-        let token = ffi::PyContextVar_Set(variable.as_ptr(), value.as_ptr());
-        Bound::from_owned_ptr_or_err(variable.py(), token).map(drop)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::logging::{
     CACHE, DISABLED, Env, FILTERS, GUARDED, HANDLER_NAMES, HANDLERS_OF, LOGGER_NAMES, NAME, PARENT,
     PROPAGATE, TRACE, has_plain_access,
 };
+use crate::plan::{Planner, is_planned, planned};
 use crate::raw;
 use crate::writer::LogWriter;
 
@@ -73,14 +74,31 @@ impl Env {
     }
 
     /// What becomes of a record at level TRACE.
+    #[inline]
     pub(crate) fn route<'py>(&self, logger: &Bound<'py, PyAny>) -> Route<'py> {
-        self.try_route(logger).unwrap_or(Route::Logging)
+        if !self.is_fast() {
+            return Route::Logging;
+        }
+        if let Some(way) = planned(logger)
+            && self.makes_plain_records(logger.py())
+            && self.has_real_clocks(logger.py())
+        {
+            return Route::Straight(way);
+        }
+        self.find_route(logger).unwrap_or(Route::Logging)
     }
 
     /// Whether the logger takes records at level TRACE. None: ask it.
     #[inline]
     pub(crate) fn is_enabled(&self, logger: &Bound<'_, PyAny>) -> Option<bool> {
-        if !self.is_fast() || !self.is_plain_logger(logger) {
+        if !self.is_fast() {
+            return None;
+        }
+        if is_planned(logger) { Some(true) } else { self.find_enabled(logger) }
+    }
+
+    fn find_enabled(&self, logger: &Bound<'_, PyAny>) -> Option<bool> {
+        if !self.is_plain_logger(logger) {
             return None;
         }
         let attributes = raw::attributes_of(logger)?;
@@ -90,9 +108,9 @@ impl Env {
     }
 
     /// None: through `logging`.
-    fn try_route<'py>(&self, logger: &Bound<'py, PyAny>) -> Option<Route<'py>> {
+    fn find_route<'py>(&self, logger: &Bound<'py, PyAny>) -> Option<Route<'py>> {
         let py = logger.py();
-        if !self.is_fast() || !self.is_plain_logger(logger) {
+        if !self.is_plain_logger(logger) {
             return None;
         }
         let (switches, first) =
@@ -105,22 +123,23 @@ impl Env {
         if !self.makes_plain_records(py) || !self.has_real_clocks(py) {
             return None;
         }
-        let LoggerState { name, filters, handlers, parent } = first;
-        let mut way = Way {
-            name,
-            sinks: [const { None }; MAX_SINKS],
-            count: 0,
-            has_filters: !filters.is_empty(),
-        };
-        let (mut handlers, mut parent) = (handlers, parent);
+        let mut way = Way::new(first.name.clone());
+        way.has_filters = !first.filters.is_empty();
+        let mut planner = Planner::new(logger);
+        planner.pass(logger, &first, Some(&switches.cache));
+        let mut state = first;
         let mut has_handlers = false;
         loop {
-            for index in 0..handlers.len() {
+            for index in 0..state.handlers.len() {
                 has_handlers = true;
-                self.add_sink(&handlers.get_item(index).ok()?, &mut way)?;
+                self.add_sink(&state.handlers.get_item(index).ok()?, &mut way, &mut planner)?;
             }
-            let Some(logger) = parent else { break };
-            LoggerState { handlers, parent, .. } = self.logger_state(&logger)?;
+            let Some(logger) = state.parent.take() else { break };
+            state = self.logger_state(&logger)?;
+            planner.pass(&logger, &state, None);
+        }
+        if has_handlers && !way.has_filters {
+            planner.keep(logger);
         }
         has_handlers.then_some(Route::Straight(way))
     }
@@ -136,24 +155,30 @@ impl Env {
     }
 
     /// None: the handler is to have the record by way of `logging`.
-    fn add_sink<'py>(&self, handler: &Bound<'py, PyAny>, way: &mut Way<'py>) -> Option<()> {
+    fn add_sink<'py>(
+        &self,
+        handler: &Bound<'py, PyAny>,
+        way: &mut Way<'py>,
+        planner: &mut Planner,
+    ) -> Option<()> {
         if let Some(state) = self.trace_handler(handler) {
             if state.level > TRACE {
+                planner.skip(handler);
                 return Some(());
             }
             way.has_filters |= !state.filters.is_empty();
             let writer = state.writer()?;
-            *way.sinks.get_mut(way.count)? =
-                Some(Sink { handler: handler.clone(), writer, _log: state.log });
-            way.count += 1;
+            let sink = Sink { handler: handler.clone(), writer, log: state.log };
+            planner.write(&sink, &state.filters);
+            return way.add(sink);
+        }
+        if plain_level(handler).is_some_and(|level| level > TRACE) {
+            planner.skip(handler);
             return Some(());
         }
-        if plain_level(handler).is_some_and(|level| level > TRACE)
-            || self.would_ignore_trace(handler)
-        {
-            return Some(());
-        }
-        None
+        // That hangs on another handler, too.
+        planner.give_up();
+        self.would_ignore_trace(handler).then_some(())
     }
 }
 
@@ -197,7 +222,7 @@ impl<'py> Switches<'py> {
 
 /// What a plain logger does with a record.
 pub(crate) struct LoggerState<'py> {
-    name: Bound<'py, PyAny>,
+    pub(crate) name: Bound<'py, PyAny>,
     pub(crate) filters: Bound<'py, PyList>,
     pub(crate) handlers: Bound<'py, PyList>,
     /// The logger that is to have the record next.
@@ -257,15 +282,33 @@ pub(crate) enum Route<'py> {
 pub(crate) struct Way<'py> {
     /// The logger's name.
     pub(crate) name: Bound<'py, PyAny>,
-    sinks: [Option<Sink<'py>>; MAX_SINKS],
-    count: usize,
+    /// Mostly the only one: it takes no memory of its own.
+    first: Option<Sink<'py>>,
+    others: Vec<Sink<'py>>,
     /// Whether a filter of the logger or of a `TraceHandler` has to see the record.
     pub(crate) has_filters: bool,
 }
 
 impl<'py> Way<'py> {
+    /// One to nowhere yet.
+    #[inline]
+    pub(crate) fn new(name: Bound<'py, PyAny>) -> Self {
+        Self { name, first: None, others: Vec::new(), has_filters: false }
+    }
+
+    /// Another log. None: there are too many.
+    #[inline]
+    pub(crate) fn add(&mut self, sink: Sink<'py>) -> Option<()> {
+        if self.first.is_none() {
+            self.first = Some(sink);
+            return Some(());
+        }
+        self.others.push(sink);
+        (self.others.len() < MAX_SINKS).then_some(())
+    }
+
     pub(crate) fn sinks(&self) -> impl Iterator<Item = &Sink<'py>> {
-        self.sinks[..self.count].iter().flatten()
+        self.first.iter().chain(&self.others)
     }
 }
 
@@ -274,7 +317,7 @@ pub(crate) struct Sink<'py> {
     pub(crate) handler: Bound<'py, PyAny>,
     pub(crate) writer: Bound<'py, LogWriter>,
     /// Keeps the log open while it is written to.
-    _log: Bound<'py, PyAny>,
+    pub(crate) log: Bound<'py, PyAny>,
 }
 
 /// What a `TraceHandler` has to do with a record.

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::guarded::Guarded;
 use crate::helpers::Helpers;
 use crate::native_record::process_id;
+use crate::percent;
 use crate::raw;
 use crate::watch;
 use crate::words::{Detail, Outcome, Words, merge};
@@ -93,8 +94,12 @@ impl ActionSpan {
         Ok(span)
     }
 
-    /// Writes the enter record, and makes the action the current one.
-    pub(crate) fn enter_at(slf: &Bound<'_, Self>, frames_away: usize) -> PyResult<()> {
+    /// Writes the enter record, and makes the action the current one. What is returned takes that back
+    /// again. It has hold of the context, which has hold of the action: the action must not have it.
+    pub(crate) fn enter_at<'py>(
+        slf: &Bound<'py, Self>,
+        frames_away: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if let Err(interrupt) = slf.get().emit(py, None, frames_away) {
             // Ctrl-C while the record was written: the action does not begin.
@@ -104,15 +109,17 @@ impl ActionSpan {
         raw::set_context_value(Helpers::get(py)?.current.bind(py), slf.as_any())
     }
 
-    /// Writes the closing record, and gives back what was current before.
+    /// Writes the closing record, and gives back what was current before: by `token`, where there is
+    /// one.
     pub(crate) fn finish_at(
         slf: &Bound<'_, Self>,
+        token: Option<&Bound<'_, PyAny>>,
         error: Option<&Bound<'_, PyAny>>,
         frames_away: usize,
     ) -> PyResult<()> {
         let py = slf.py();
         let helpers = Helpers::get(py)?;
-        Self::close_scope(slf, helpers)?;
+        Self::close_scope(slf, token, helpers)?;
         let span = slf.get();
         if span.forks != helpers.forks() {
             // A child leaves the block in which it was forked: the action goes on in the parent.
@@ -130,11 +137,17 @@ impl ActionSpan {
         }
         // Whatever context still has this has no use for the words any more.
         let words = span.said.hold(py).take();
-        drop(words);
+        if let Some(Words { detail: Detail::Native(text), .. }) = words {
+            percent::give_back(py, text);
+        }
         written
     }
 
-    fn close_scope(slf: &Bound<'_, Self>, helpers: &Helpers) -> PyResult<()> {
+    fn close_scope(
+        slf: &Bound<'_, Self>,
+        token: Option<&Bound<'_, PyAny>>,
+        helpers: &Helpers,
+    ) -> PyResult<()> {
         let py = slf.py();
         let span = slf.get();
         span.closed.store(true, Ordering::Relaxed);
@@ -142,6 +155,8 @@ impl ActionSpan {
         // Cutting the closed ones out also keeps a chain of tasks, each started inside an action of
         // the one before, from growing without end.
         let mut outer = span.outer(py);
+        let has_open_outer =
+            outer.as_ref().is_none_or(|outer| !outer.get().closed.load(Ordering::Relaxed));
         if outer.as_ref().is_some_and(|outer| outer.get().closed.load(Ordering::Relaxed)) {
             while let Some(closed) =
                 outer.as_ref().filter(|outer| outer.get().closed.load(Ordering::Relaxed))
@@ -156,9 +171,13 @@ impl ActionSpan {
         if !raw::context_value(variable)?.is(slf) {
             return Ok(());
         }
+        // What was current before is what is around it: taking that back takes less than setting it.
+        if has_open_outer && token.is_some_and(|token| raw::reset_context_value(variable, token)) {
+            return Ok(());
+        }
         match outer {
-            Some(outer) => raw::set_context_value(variable, outer.as_any()),
-            None => raw::set_context_value(variable, &py.None().into_bound(py)),
+            Some(outer) => raw::set_context_value(variable, outer.as_any()).map(drop),
+            None => raw::set_context_value(variable, &py.None().into_bound(py)).map(drop),
         }
     }
 
@@ -176,7 +195,7 @@ impl ActionSpan {
 impl ActionSpan {
     /// Begins, for a wrapper: the program is one frame further out.
     fn enter(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::enter_at(slf, 1)
+        Self::enter_at(slf, 1).map(drop)
     }
 
     /// See [`Self::foreign`]; None for what is no trace id.
@@ -187,7 +206,7 @@ impl ActionSpan {
 
     /// Somebody else has written the closing record.
     fn leave(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::close_scope(slf, Helpers::get(slf.py())?)
+        Self::close_scope(slf, None, Helpers::get(slf.py())?)
     }
 
     #[getter]
@@ -213,7 +232,7 @@ impl ActionSpan {
 
     /// Ends, for a wrapper.
     fn finish(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        Self::finish_at(slf, error, 1)
+        Self::finish_at(slf, None, error, 1)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -9,7 +9,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use inspect_trace_core::write::encode::Value;
-use inspect_trace_core::write::json::{JsonWriter, MAX_DEPTH, write_float};
+use inspect_trace_core::write::float::write_float;
+use inspect_trace_core::write::json::{JsonWriter, MAX_DEPTH};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};

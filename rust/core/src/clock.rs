@@ -1,17 +1,15 @@
 //! Wall-clock time: epoch seconds and the local ISO 8601 form of the log's timestamps.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::sys;
 use crate::sys::time::ZoneState;
 
 /// Now, seconds since the epoch.
+#[inline]
 pub fn now_s() -> f64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
-    }
+    sys::time::epoch_s()
 }
 
 /// Now, whole nanoseconds since the epoch.
@@ -36,76 +34,80 @@ pub fn thread_cpu_s() -> f64 {
 }
 
 /// A second in local time as it was last written by this thread: most records share theirs.
-#[derive(Clone, Copy)]
 struct WrittenSecond {
     epoch_s: i64,
     zone: ZoneState,
-    date_and_time: [u8; 19],
-    offset: [u8; 9],
-    offset_length: u8,
+    /// With microseconds, which are all 0.
+    text: [u8; DATE_AND_TIME + FRACTION + MAX_OFFSET],
+    offset_length: usize,
 }
 
+/// `YYYY-MM-DDTHH:MM:SS`.
+const DATE_AND_TIME: usize = 19;
+/// `.ffffff`.
+const FRACTION: usize = 7;
+/// `+HH:MM:SS`.
+const MAX_OFFSET: usize = 9;
+/// A text with microseconds, and an offset without seconds.
+const USUAL: usize = DATE_AND_TIME + FRACTION + 6;
+
 thread_local! {
-    static LAST: Cell<WrittenSecond> = const {
-        Cell::new(WrittenSecond {
+    // Borrowed for no longer than a call below, which calls nobody back.
+    static LAST: RefCell<WrittenSecond> = const {
+        RefCell::new(WrittenSecond {
             epoch_s: i64::MIN,
             zone: ZoneState::NONE,
-            date_and_time: [0; 19],
-            offset: [0; 9],
+            text: [0; DATE_AND_TIME + FRACTION + MAX_OFFSET],
             offset_length: 0,
         })
     };
 }
 
 impl WrittenSecond {
-    /// The thread's last one, if it is the one asked for. Another zone set by `tzset` counts at
-    /// once, or, where the two are alike in name and standard offset, with the next second.
-    #[inline]
-    fn get(epoch_s: i64) -> Option<Self> {
-        let zone = ZoneState::now();
-        let last = LAST.get();
-        if last.epoch_s == epoch_s && last.zone == zone {
-            return Some(last);
-        }
-        Self::convert(epoch_s)
-    }
-
     #[cold]
-    fn convert(epoch_s: i64) -> Option<Self> {
+    fn new(epoch_s: i64) -> Option<Self> {
         let local = sys::local_time(epoch_s)?;
         let year = u32::try_from(local.year).ok().filter(|year| (1..=9999).contains(year))?;
-        let mut date_and_time = *b"0000-00-00T00:00:00";
-        put_two_digits(&mut date_and_time[0..2], year / 100);
-        put_two_digits(&mut date_and_time[2..4], year % 100);
-        let parts = [local.month, local.day, local.hour, local.minute, local.second];
-        for (index, part) in parts.into_iter().enumerate() {
-            let start = 5 + 3 * index;
-            put_two_digits(&mut date_and_time[start..start + 2], part.unsigned_abs());
-        }
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00:00";
         let seconds = local.utc_offset_s.unsigned_abs();
-        let mut offset = *b"+00:00:00";
-        if local.utc_offset_s < 0 {
-            offset[0] = b'-';
-        }
         // Offsets are less than a day.
-        for (start, part) in [(1, seconds / 3600), (4, seconds / 60 % 60), (7, seconds % 60)] {
-            put_two_digits(&mut offset[start..start + 2], u32::try_from(part).unwrap_or(0));
+        let offset = [seconds / 3600, seconds / 60 % 60, seconds % 60];
+        let offset = offset.map(|part| u32::try_from(part).unwrap_or(0));
+        let parts = [local.month, local.day, local.hour, local.minute, local.second];
+        let parts = parts.map(i32::unsigned_abs);
+        for (place, part) in [year / 100, year % 100]
+            .into_iter()
+            .zip([0, 2])
+            .chain(parts.into_iter().zip([5, 8, 11, 14, 17]))
+            .chain(offset.into_iter().zip([27, 30, 33]))
+            .map(|(part, place)| (place, part))
+        {
+            text[place..place + 2].copy_from_slice(&two_digits(part));
         }
-        let offset_length = if seconds % 60 == 0 { 6 } else { 9 };
+        if local.utc_offset_s < 0 {
+            text[DATE_AND_TIME + FRACTION] = b'-';
+        }
+        let offset_length = if seconds % 60 == 0 { MAX_OFFSET - 3 } else { MAX_OFFSET };
         // The conversion itself may have moved the C library's idea of the zone's names.
-        let zone = ZoneState::now();
-        let written = Self { epoch_s, zone, date_and_time, offset, offset_length };
-        LAST.set(written);
-        Some(written)
+        Some(Self { epoch_s, zone: ZoneState::now(), text, offset_length })
     }
 }
 
 /// Both digits of a number below 100.
 #[inline]
-fn put_two_digits(out: &mut [u8], number: u32) {
-    // A number below 100 has digits that fit a byte.
+fn two_digits(number: u32) -> [u8; 2] {
+    // Digits fit a byte.
     #[allow(clippy::cast_possible_truncation)]
-    out.copy_from_slice(&[b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]);
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[b'0'; 2]; 100];
+        let mut number = 0;
+        while number < 100 {
+            pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+            number += 1;
+        }
+        pairs
+    };
+    PAIRS[number as usize % 100]
 }
 
 /// Appends `epoch_s` as Python's `datetime.fromtimestamp(epoch_s).astimezone().isoformat()` gives
@@ -115,17 +117,31 @@ fn put_two_digits(out: &mut [u8], number: u32) {
 /// Returns false, and appends nothing, for a time outside the years 1 to 9999.
 pub fn write_local_iso(out: &mut Vec<u8>, epoch_s: f64) -> bool {
     let Some((seconds, microseconds)) = split(epoch_s) else { return false };
-    let Some(written) = WrittenSecond::get(seconds) else { return false };
-    out.extend_from_slice(&written.date_and_time);
-    if microseconds != 0 {
-        let mut fraction = *b".000000";
-        put_two_digits(&mut fraction[1..3], microseconds / 10_000);
-        put_two_digits(&mut fraction[3..5], microseconds / 100 % 100);
-        put_two_digits(&mut fraction[5..7], microseconds % 100);
-        out.extend_from_slice(&fraction);
-    }
-    out.extend_from_slice(&written.offset[..usize::from(written.offset_length)]);
-    true
+    LAST.with(|last| {
+        let last = &mut *last.borrow_mut();
+        // Another zone set by `tzset` counts at once, or, where the two are alike in name and
+        // standard offset, with the next second.
+        if last.epoch_s != seconds || last.zone != ZoneState::now() {
+            let Some(second) = WrittenSecond::new(seconds) else { return false };
+            *last = second;
+        }
+        let mut text = last.text;
+        let length = DATE_AND_TIME + FRACTION + last.offset_length;
+        if microseconds == 0 {
+            out.extend_from_slice(&text[..DATE_AND_TIME]);
+            out.extend_from_slice(&text[DATE_AND_TIME + FRACTION..length]);
+            return true;
+        }
+        text[20..22].copy_from_slice(&two_digits(microseconds / 10_000));
+        text[22..24].copy_from_slice(&two_digits(microseconds / 100));
+        text[24..26].copy_from_slice(&two_digits(microseconds));
+        // A length that is known is copied without a call.
+        out.extend_from_slice(&text[..USUAL]);
+        if length != USUAL {
+            out.extend_from_slice(&text[USUAL..length]);
+        }
+        true
+    })
 }
 
 /// Whole seconds and microseconds, rounded half to even as CPython's `fromtimestamp` does.
@@ -133,6 +149,18 @@ fn split(epoch_s: f64) -> Option<(i64, u32)> {
     // Year 1 to 9999, a day of margin for zones; keeps the casts below exact.
     if !(-62_135_683_200.0..253_402_387_200.0).contains(&epoch_s) {
         return None;
+    }
+    if epoch_s >= 0.0 {
+        // What the processor does by itself: the functions that round are calls where a program has
+        // to run on any of its kind. Adding 2⁵² leaves no room for what is behind the point.
+        const NO_FRACTION: f64 = 4_503_599_627_370_496.0;
+        #[allow(clippy::cast_possible_truncation)]
+        let whole = epoch_s as i64;
+        #[allow(clippy::cast_precision_loss)]
+        let micros = (epoch_s - whole as f64) * 1e6 + NO_FRACTION - NO_FRACTION;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let micros = micros as i32 as u32;
+        return Some(if micros == 1_000_000 { (whole + 1, 0) } else { (whole, micros) });
     }
     let (mut whole, mut micros) = (epoch_s.trunc(), (epoch_s.fract() * 1e6).round_ties_even());
     if micros >= 1e6 {
@@ -159,6 +187,8 @@ mod tests {
         assert_eq!(split(-0.25), Some((-1, 750_000)));
         assert_eq!(split(0.000_000_5), Some((0, 0)));
         assert_eq!(split(0.000_001_5), Some((0, 2)));
+        assert_eq!(split(0.000_002_5), Some((0, 2)));
+        assert_eq!(split(-0.000_002_5), Some((-1, 999_998)));
     }
 
     /// Times that no date can show are refused.

@@ -6,7 +6,7 @@ use crate::read::{Block, BlockMap, Filter, Kind, LineCursor, Log, Skipped, Wante
 use crate::record::{Name, RawValue, Record};
 use crate::redact::redact_from;
 use crate::timestamp::parse_epoch_s;
-use crate::write::json::write_float;
+use crate::write::float::write_float;
 
 use super::Report;
 use super::export::{ExportOptions, microseconds};

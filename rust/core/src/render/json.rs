@@ -2,7 +2,8 @@
 
 use crate::read::json::string_end;
 use crate::read::wtf8::unicode_escape;
-use crate::write::json::{write_float, write_string};
+use crate::write::float::write_float;
+use crate::write::json::write_string;
 
 use super::terminal::is_unsafe;
 

@@ -174,7 +174,9 @@ impl Producer {
         unsafe {
             let ring = self.map.base.as_ptr().add(HEADER_BYTES);
             std::ptr::copy_nonoverlapping(first.as_ptr(), ring.add(at), first.len());
-            std::ptr::copy_nonoverlapping(second.as_ptr(), ring, second.len());
+            if !second.is_empty() {
+                std::ptr::copy_nonoverlapping(second.as_ptr(), ring, second.len());
+            }
         }
         self.position = end;
         self.lines += 1;

@@ -1,7 +1,7 @@
 //! The line of an action's record, straight from what it says: to the byte the one that
 //! [`encode`](super::encode::encode) writes for the log record that `logging` would make of it.
 
-use super::encode::{TRACE_LEVEL_NAME, write_timestamp};
+use super::encode::write_timestamp;
 use super::json::{JsonWriter, write_escaped};
 use crate::id::TraceId;
 
@@ -69,9 +69,9 @@ pub fn encode_action_with(
     line: &mut Vec<u8>,
     write_more: impl FnOnce(&mut JsonWriter<'_>),
 ) {
-    let (event, moment_key, moment_s) = match record.event {
-        Event::Enter { start_time_s } => ("enter", "start_time", start_time_s),
-        Event::End { outcome, duration_s, .. } => (outcome, "duration", duration_s),
+    let (event, moment_s) = match record.event {
+        Event::Enter { start_time_s } => ("enter", start_time_s),
+        Event::End { outcome, duration_s, .. } => (outcome, duration_s),
     };
     line.reserve(2 * (record.action.len() + record.detail.len()) + 320);
     write_head(record.created_s, line);
@@ -86,21 +86,36 @@ pub fn encode_action_with(
         let action = span(line, |line| write_escaped(line, record.action));
         line.extend_from_slice(b": ");
         let detail = span(line, |line| write_escaped(line, record.detail));
-        line.extend_from_slice(b" (");
-        line.extend_from_slice(event.as_bytes());
-        line.extend_from_slice(b")\", \"action\": \"");
+        // Pieces whose length is known are copied without a call.
+        match event {
+            "enter" => line.extend_from_slice(b" (enter)\", \"action\": \""),
+            "exit" => line.extend_from_slice(b" (exit)\", \"action\": \""),
+            event => {
+                line.extend_from_slice(b" (");
+                line.extend_from_slice(event.as_bytes());
+                line.extend_from_slice(b")\", \"action\": \"");
+            }
+        }
         line.extend_from_within(action);
         line.extend_from_slice(b"\", \"detail\": \"");
         line.extend_from_within(detail);
     }
-    line.extend_from_slice(b"\", \"event\": \"");
-    line.extend_from_slice(event.as_bytes());
-    line.extend_from_slice(b"\", \"trace_id\": \"");
+    match event {
+        "enter" => line.extend_from_slice(b"\", \"event\": \"enter\", \"trace_id\": \""),
+        "exit" => line.extend_from_slice(b"\", \"event\": \"exit\", \"trace_id\": \""),
+        event => {
+            line.extend_from_slice(b"\", \"event\": \"");
+            line.extend_from_slice(event.as_bytes());
+            line.extend_from_slice(b"\", \"trace_id\": \"");
+        }
+    }
     line.extend_from_slice(record.trace_id.as_bytes());
-    line.push(b'"');
+    line.extend_from_slice(match record.event {
+        Event::Enter { .. } => b"\", \"start_time\": ",
+        Event::End { .. } => b"\", \"duration\": ",
+    });
 
     let mut json = JsonWriter::in_object(line);
-    json.plain_key(moment_key);
     json.float(moment_s);
     if let Event::End { failure: Some(failure), .. } = record.event {
         json.plain_key("error");
@@ -139,10 +154,9 @@ pub fn encode_message(created_s: f64, category: &[u8], message: &[u8], line: &mu
 
 /// All up to where the text of the message begins.
 fn write_head(created_s: f64, line: &mut Vec<u8>) {
+    const LEVEL_AND_MESSAGE: &[u8] = b", \"level\": \"TRACE\", \"message\": \"";
     write_timestamp(Some(created_s), line);
-    line.extend_from_slice(b", \"level\": \"");
-    line.extend_from_slice(TRACE_LEVEL_NAME);
-    line.extend_from_slice(b"\", \"message\": \"");
+    line.extend_from_slice(LEVEL_AND_MESSAGE);
 }
 
 fn span(line: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> std::ops::Range<usize> {

@@ -192,14 +192,23 @@ const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
 /// Runs `use_buffer` with an empty buffer that the thread reuses from record to record. A nested
 /// call (a record logged while another is being encoded) gets a buffer of its own.
 pub fn with_line_buffer<T>(use_buffer: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // During the thread's own teardown there is no buffer to reuse.
-    let mut line = LINE.try_with(Cell::take).unwrap_or_default();
-    line.clear();
-    let result = use_buffer(&mut line);
-    if line.capacity() <= KEPT_CAPACITY_BYTES {
-        let _ = LINE.try_with(|cell| cell.set(line));
+    let mut use_buffer = Some(use_buffer);
+    let outcome = LINE.try_with(|cell| {
+        let use_buffer = use_buffer.take()?;
+        let mut line = cell.take();
+        line.clear();
+        let result = use_buffer(&mut line);
+        if line.capacity() <= KEPT_CAPACITY_BYTES {
+            cell.set(line);
+        }
+        Some(result)
+    });
+    match (outcome, use_buffer) {
+        (Ok(Some(result)), _) => result,
+        // During the thread's own teardown there is no buffer to reuse.
+        (_, Some(use_buffer)) => use_buffer(&mut Vec::new()),
+        (_, None) => unreachable!("it was used, or there was no buffer"),
     }
-    result
 }
 
 #[cfg(test)]

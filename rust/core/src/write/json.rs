@@ -6,6 +6,8 @@
 
 use std::io::Write as _;
 
+use super::float::write_float;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Containers nested deeper than this are replaced by a text: `json.dumps` gives up near the
@@ -139,7 +141,46 @@ pub fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
 }
 
 /// The same without the quotes: what is escaped piece by piece is the escaped whole.
+#[inline]
 pub fn write_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
+    if is_all_plain(wtf8) {
+        out.extend_from_slice(wtf8);
+    } else {
+        write_with_escapes(out, wtf8);
+    }
+}
+
+/// Whether nothing in it needs an escape. Most texts are short and plain: all is looked at, which takes
+/// less than finding out where to stop.
+#[inline]
+fn is_all_plain(bytes: &[u8]) -> bool {
+    /// A byte that is plain, for where there are fewer than a word has.
+    const FILL: [u8; 8] = [b' '; 8];
+    if let (Some((first, rest)), Some(last)) = (bytes.split_first_chunk(), bytes.last_chunk()) {
+        // The last ones may have been looked at already.
+        let mut is_odd = has_odd(first) | has_odd(last);
+        for chunk in rest.chunks_exact(16) {
+            is_odd |= has_odd(chunk.try_into().expect("a chunk of sixteen"));
+        }
+        return !is_odd;
+    }
+    let odd = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        odd_bytes(u64::from_le_bytes(*first)) | odd_bytes(u64::from_le_bytes(*last))
+    } else {
+        let mut word = FILL;
+        word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        odd_bytes(u64::from_le_bytes(word))
+    };
+    odd == 0
+}
+
+/// Whether one of them is not plain: without a branch, so that all are looked at at once.
+#[inline]
+fn has_odd(bytes: &[u8; 16]) -> bool {
+    bytes.iter().fold(0, |odd, &byte| odd | u8::from(!is_plain(byte))) != 0
+}
+
+fn write_with_escapes(out: &mut Vec<u8>, wtf8: &[u8]) {
     let mut rest = wtf8;
     loop {
         let plain = plain_length(rest);
@@ -258,63 +299,6 @@ fn decode_wtf8(bytes: &[u8]) -> (u32, usize) {
     }
 }
 
-/// Appends a float in the notation of Python's `float.__repr__`: the shortest digits that give
-/// the same float back, fixed for exponents from -4 to 15, else scientific with a signed exponent
-/// of at least two digits (CPython, `float_repr_style` "short", format code `r`).
-pub fn write_float(out: &mut Vec<u8>, value: f64) {
-    if value.is_nan() {
-        return out.extend_from_slice(b"NaN");
-    }
-    if value.is_infinite() {
-        return out.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
-    }
-    let magnitude = value.abs();
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format_finite(value);
-    // In this range zmij's notation and Python's are the same.
-    if value == 0.0 || (1e-4..1e16).contains(&magnitude) {
-        return out.extend_from_slice(text.as_bytes());
-    }
-    // It is one of the last bytes, if it is there.
-    if let Some(at) = text.bytes().rposition(|byte| byte == b'e') {
-        let (mantissa, exponent) = (&text.as_bytes()[..at], &text.as_bytes()[at + 1..]);
-        // All but the exponent, which has a sign and two digits at least.
-        let (sign, digits) = match exponent {
-            [b'-', digits @ ..] => (b'-', digits),
-            [b'+', digits @ ..] | digits => (b'+', digits),
-        };
-        out.extend_from_slice(mantissa);
-        out.extend_from_slice(&[b'e', sign]);
-        if digits.len() < 2 {
-            out.push(b'0');
-        }
-        return out.extend_from_slice(digits);
-    }
-    // Between the two notations' limits, zmij writes zeros where Python writes an exponent.
-    let (negative, mantissa) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let written: String = [whole, fraction].concat();
-    let digits = written.trim_start_matches('0');
-    let leading_zeros = written.len() - digits.len();
-    let digits = digits.trim_end_matches('0');
-    // Lengths are below 400 here, so the casts are exact.
-    #[allow(clippy::cast_possible_wrap)]
-    let exponent = whole.len() as i64 - leading_zeros as i64 - 1;
-    if negative {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits.as_bytes()[..1]);
-    if digits.len() > 1 {
-        out.push(b'.');
-        out.extend_from_slice(&digits.as_bytes()[1..]);
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let _ = write!(out, "e{sign}{:02}", exponent.unsigned_abs());
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -328,12 +312,6 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn float(value: f64) -> String {
-        let mut out = Vec::new();
-        write_float(&mut out, value);
-        String::from_utf8(out).unwrap()
-    }
-
     /// Escapes are those of `json.dumps` with `ensure_ascii`, down to DEL and letter case.
     #[test]
     fn strings_escape_as_json_dumps() {
@@ -342,6 +320,25 @@ mod tests {
             r#""a \"b\"\\\n\r\t\b\f\u0000\u001f\u007f~""#
         );
         assert_eq!(string("é€😀".as_bytes()), r#""\u00e9\u20ac\ud83d\ude00""#);
+    }
+
+    /// A byte that needs an escape gets it wherever it stands in a text of whatever length.
+    #[test]
+    fn escapes_at_every_place() {
+        for length in 0..50 {
+            let plain = "x~ !#[]".repeat(8)[..length].to_owned();
+            assert_eq!(string(plain.as_bytes()), format!("\"{plain}\""));
+            for at in 0..length {
+                for (byte, escape) in
+                    [(b'"', "\\\""), (b'\\', "\\\\"), (0x1f, "\\u001f"), (0x7f, "\\u007f")]
+                {
+                    let mut text = plain.clone().into_bytes();
+                    text[at] = byte;
+                    let expected = format!("\"{}{escape}{}\"", &plain[..at], &plain[at + 1..]);
+                    assert_eq!(string(&text), expected);
+                }
+            }
+        }
     }
 
     /// Lone surrogates are written as they stand in the Python string.
@@ -354,33 +351,6 @@ mod tests {
     #[test]
     fn invalid_bytes_are_replaced() {
         assert_eq!(string(b"a\xff\xc3(\xe0\x80\x80"), r#""a\ufffd\ufffd(\ufffd\ufffd\ufffd""#);
-    }
-
-    /// Known values of Python's `repr` around the changes of notation.
-    #[test]
-    fn floats_are_written_as_python_repr() {
-        for (value, expected) in [
-            (0.0, "0.0"),
-            (-0.0, "-0.0"),
-            (1.0, "1.0"),
-            (0.1, "0.1"),
-            (1e-4, "0.0001"),
-            (0.000_099_9, "9.99e-05"),
-            (1e-5, "1e-05"),
-            (-1.5e-7, "-1.5e-07"),
-            (123_456_789.123, "123456789.123"),
-            (9_999_999_999_999_998.0, "9999999999999998.0"),
-            (1e16, "1e+16"),
-            (1.234e20, "1.234e+20"),
-            (1e22, "1e+22"),
-            (1.797_693_134_862_315_7e308, "1.7976931348623157e+308"),
-            (5e-324, "5e-324"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "Infinity"),
-            (f64::NEG_INFINITY, "-Infinity"),
-        ] {
-            assert_eq!(float(value), expected);
-        }
     }
 
     proptest! {
@@ -407,14 +377,6 @@ mod tests {
             pieces.push(b'"');
             prop_assert_eq!(&String::from_utf8(pieces).unwrap(), &string(text.as_bytes()));
             prop_assert_eq!(serde_json::from_str::<String>(&string(text.as_bytes())).unwrap(), text);
-        }
-
-        /// Every finite float reads back to the same bits.
-        #[test]
-        fn floats_read_back(bits in any::<u64>()) {
-            let value = f64::from_bits(bits);
-            prop_assume!(value.is_finite());
-            prop_assert_eq!(float(value).parse::<f64>().unwrap().to_bits(), bits);
         }
 
         /// No bytes make the writer panic or write anything but ASCII.

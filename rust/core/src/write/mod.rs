@@ -4,6 +4,7 @@ pub mod action;
 mod append_error;
 pub mod context;
 pub mod encode;
+pub mod float;
 mod flusher;
 pub mod fork;
 pub mod gzip;
