@@ -675,6 +675,7 @@ class RemoteLogs:
         connections: int,
         grouped: bool = False,
         logs: list[tuple[str, list[int]]] | None = None,
+        manifests: list[tuple[str, bytes]] = ...,
     ) -> RemoteLogs:
         """Makes objects known.
 
@@ -686,7 +687,11 @@ class RemoteLogs:
             connections: How many calls there are at a time, at most.
             grouped: Whether the parts of a log that was rotated are one log.
             logs: Which logs there are, and which objects each of them is: no others are known then.
+            manifests: Those of an archive, by the URLs of the directories whose logs they tell of.
         """
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong with manifests: their logs are read without them."""
     @property
     def parts(self) -> list[list[int]]:
         """Of each log, the numbers of the objects that it is stored in."""

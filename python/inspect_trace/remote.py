@@ -29,6 +29,11 @@ RETRY_TIMEOUT: Final = timedelta(seconds=60)
 """How often, and for how long in all, a request is tried, with growing pauses."""
 FIRST_PAUSE_S: Final = 0.1
 
+MANIFEST_NAME: Final = "manifest.json"
+MANIFESTS_ENDING: Final = ".manifests.jsonl"
+"""How a file is called that has the manifest of a log in each line."""
+MANIFESTS_AT_A_TIME: Final = 64
+
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MAGIC: Final = re.compile(r"[*?\[]")
 _LOG_NAME: Final = re.compile(r"\.log(\.gz)?$")
@@ -51,73 +56,106 @@ def is_url(name: str) -> bool:
     return _URL.match(name) is not None
 
 
+def is_manifest(name: str) -> bool:
+    """Whether a name is that of a manifest of an archive, or of a file with many of them."""
+    return name.rpartition("/")[2] == MANIFEST_NAME or name.endswith(MANIFESTS_ENDING)
+
+
 def kind_of(name: str) -> Literal["path", "object", "pattern"]:
     """What a name of logs is: no URL, that of one object, or one that stands for several."""
+    if is_manifest(name):
+        return "pattern"
     if not is_url(name):
         return "path"
     return "pattern" if _is_pattern(name) else "object"
 
 
-def find_remote_logs(urls: Sequence[str]) -> tuple[list[str], _core.RemoteLogs]:
+class RemoteLog(NamedTuple):
+    """A log in object stores: what it takes to read it, here or on another machine."""
+
+    objects: tuple[RemoteObject, ...]
+    """What it is stored in."""
+    manifest: bytes | None
+    """What its archive tells of it, if it is from one."""
+
+
+def find_remote_logs(urls: Sequence[str]) -> tuple[dict[str, RemoteLog], _core.RemoteLogs]:
     """The logs that some URLs stand for.
 
     Args:
-        urls: Each names an object, or is a pattern, or ends with a slash.
+        urls: Each names an object, or is a pattern, or ends with a slash; or it is a manifest of an
+            archive, or a file with many of them, wherever that is.
 
     Returns:
-        The names of the logs, by which they can be read as long as the second value is kept.
+        The logs by their names, by which they can be read as long as the second value is kept.
 
     Raises:
         OSError: A store cannot be asked, or has no such object.
         ImportError: obstore is not installed.
     """
-    objects, logs = _found(urls)
-    del objects
-    return logs.names, logs
-
-
-def find_remote_objects(
-    urls: Sequence[str],
-) -> tuple[dict[str, tuple[RemoteObject, ...]], _core.RemoteLogs]:
-    """The same, with the objects that each log is stored in, by its name."""
-    objects, logs = _found(urls)
-    stored = [tuple(objects[number] for number in numbers) for numbers in logs.parts]
-    return dict(zip(logs.names, stored, strict=True)), logs
+    found = _Found([], {})
+    for url in urls:
+        _find(url, found)
+    # One log named by its own URL is that object alone, as the name of a part stands for that part.
+    grouped = any(kind_of(url) == "pattern" for url in urls)
+    objects = found.objects
+    manifests = list(found.manifests.items())
+    logs = _core.RemoteLogs(
+        _listed(objects),
+        _reader(objects),
+        connections=CONNECTIONS,
+        grouped=grouped,
+        manifests=manifests,
+    )
+    named = {
+        name: RemoteLog(
+            tuple(objects[number] for number in numbers),
+            found.manifests.get(name.rpartition("/")[0]),
+        )
+        for name, numbers in zip(logs.names, logs.parts, strict=True)
+    }
+    return named, logs
 
 
 @contextlib.contextmanager
-def known_objects(logs: Sequence[tuple[str, Sequence[RemoteObject]]]) -> Iterator[None]:
+def known_logs(logs: Sequence[tuple[str, RemoteLog | None]]) -> Iterator[None]:
     """Has logs that somebody else has listed be opened by their names.
 
     Args:
-        logs: The name of each and its objects; those without any are no logs in a store.
+        logs: The name of each, and what it is, if it is in an object store.
 
     Raises:
         ImportError: There are such logs, and obstore is not installed.
     """
     objects: list[RemoteObject] = []
     named = []
-    for name, stored in logs:
-        if stored:
-            named.append((name, list(range(len(objects), len(objects) + len(stored)))))
-            objects += stored
+    manifests = []
+    for name, log in logs:
+        if log is not None:
+            named.append((name, list(range(len(objects), len(objects) + len(log.objects)))))
+            objects += log.objects
+            if log.manifest is not None:
+                manifests.append((name.rpartition("/")[0], log.manifest))
     if not named:
         yield
         return
     known = _core.RemoteLogs(
-        _listed(objects), _reader(objects), connections=CONNECTIONS, logs=named
+        _listed(objects),
+        _reader(objects),
+        connections=CONNECTIONS,
+        logs=named,
+        manifests=manifests,
     )
     yield
     del known
 
 
-def _found(urls: Sequence[str]) -> tuple[list[RemoteObject], _core.RemoteLogs]:
-    objects = [found for url in urls for found in _find(url)]
-    # One log named by its own URL is that object alone, as the name of a part stands for that part.
-    grouped = any(_is_pattern(url) for url in urls)
-    return objects, _core.RemoteLogs(
-        _listed(objects), _reader(objects), connections=CONNECTIONS, grouped=grouped
-    )
+class _Found(NamedTuple):
+    """What is found by the names of logs."""
+
+    objects: list[RemoteObject]
+    manifests: dict[str, bytes]
+    """By the URL of the directory whose log it tells of."""
 
 
 def _listed(objects: Sequence[RemoteObject]) -> list[tuple[str, int, float | None]]:
@@ -132,38 +170,110 @@ def opened(name: str) -> Iterator[str]:
         OSError: The store cannot be asked, or has no such object, or there are several.
         ImportError: obstore is not installed.
     """
-    names, logs = find_remote_logs([name])
-    if len(names) != 1:
-        raise OSError(0, f"{name} stands for {len(names)} logs: name one")
-    yield names[0]
+    found, logs = find_remote_logs([name])
+    if len(found) != 1:
+        raise OSError(0, f"{name} stands for {len(found)} logs: name one")
+    yield next(iter(found))
     del logs
 
 
-def _find(url: str) -> list[RemoteObject]:
+def _find(url: str, into: _Found) -> None:
+    if url.endswith(MANIFESTS_ENDING):
+        return _find_listed(url, into)
+    if is_manifest(url):
+        directory = url.rpartition("/")[0] if "/" in url else "."
+        is_here = not is_url(url)
+        url = f"file://{os.path.abspath(directory)}/" if is_here else f"{directory}/"  # noqa: PTH100 - see the imports of store
     base, _, path = url.partition("://")
     host, _, path = path.partition("/")
     root = f"{base}://{host}" if host or base == "file" else url
     store = _store(root, url)
     if not _is_pattern(url):
-        return [_head(store, root, url, path)]
+        into.objects.append(_head(store, root, url, path))
+        return None
     pattern = path if _MAGIC.search(path) else f"{path}**"
     before = _MAGIC.split(pattern, maxsplit=1)[0]
     prefix = before.rpartition("/")[0]
     matches = _matcher(pattern)
     named = _MAGIC.search(pattern.rpartition("/")[2].replace("**", "")) is not None
     found = []
+    told_of = []
     with told(url):
         import obstore
 
         for chunk in obstore.list(store, prefix or None):
             for meta in chunk:
                 key = meta["path"]
+                directory, _, name = key.rpartition("/")
+                if name == MANIFEST_NAME:
+                    told_of.append(directory)
                 # A pattern for directories alone means the logs in them.
-                if matches(key) and (named or _LOG_NAME.search(key)):
+                elif matches(key) and (named or _LOG_NAME.search(key)):
                     found.append(_object(root, f"{root}/{key}", meta))
     if not found:
         raise FileNotFoundError(2, f"no trace log at {url}")
-    return sorted(found, key=lambda each: each.url)
+    into.objects.extend(sorted(found, key=lambda each: each.url))
+    there = {each.path.rpartition("/")[0] for each in found}
+    wanted = [directory for directory in told_of if directory in there]
+    into.manifests.update(_manifests(store, root, wanted))
+    return None
+
+
+def _manifests(store: Any, root: str, directories: Sequence[str]) -> dict[str, bytes]:
+    """The manifests in some directories, by the URLs of these; many are fetched at a time."""
+    if not directories:
+        return {}
+    import obstore
+
+    def fetch(directory: str) -> bytes:
+        with told(f"{root}/{directory}/{MANIFEST_NAME}"):
+            return bytes(obstore.get(store, f"{directory}/{MANIFEST_NAME}").bytes())
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(MANIFESTS_AT_A_TIME, len(directories))) as pool:
+        texts = pool.map(fetch, directories)
+        return {
+            f"{root}/{directory}": text for directory, text in zip(directories, texts, strict=True)
+        }
+
+
+def _find_listed(name: str, into: _Found) -> None:
+    """The logs that the lines of a file tell of, each the manifest of one, with its URL."""
+    import json
+
+    for number, line in enumerate(_content(name).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            manifest = json.loads(line)
+            url = manifest["url"].rstrip("/")
+            objects = [(each["name"], each["size_bytes"]) for each in manifest["objects"]]
+            base, _, path = url.partition("://")
+            host, _, path = path.partition("/")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            reason = f"{name}:{number}: this is no manifest with a URL, as archive-list prints them"
+            raise OSError(22, reason) from None
+        root = f"{base}://{host}"
+        into.manifests[url] = line
+        for key, size_bytes in objects:
+            into.objects.append(
+                RemoteObject(f"{url}/{key}", root, f"{path}/{key}", size_bytes, None, None)
+            )
+
+
+def _content(name: str) -> bytes:
+    """All of a file or object."""
+    if not is_url(name):
+        with open(name, "rb") as file:  # noqa: PTH123 - see the imports of store
+            return file.read()
+    import obstore
+
+    base, _, path = name.partition("://")
+    host, _, path = path.partition("/")
+    store = _store(f"{base}://{host}", name)
+    with told(name):
+        return bytes(obstore.get(store, path).bytes())
 
 
 def _is_pattern(url: str) -> bool:

@@ -127,7 +127,7 @@ class Stats:
 
 def stats(
     *files: str | os.PathLike[str],
-    by: Literal["action", "task", "sample", "detail", "model", "host"] = "action",
+    by: Literal["action", "task", "sample", "detail", "model", "host", "run"] = "action",
     slowest: int = 0,
     filter: str | None = None,  # noqa: A002
     level: str | None = None,

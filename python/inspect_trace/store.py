@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from .remote import RemoteObject
+    from .remote import RemoteLog
 
 __all__ = ["TraceFile", "list_trace_files", "resolve_trace_file", "trace_dir"]
 
@@ -139,7 +139,7 @@ def found_trace_files(names: Sequence[str]) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def found_logs(names: Sequence[str]) -> Iterator[Logs]:
-    """The same, with the objects that logs in object stores consist of."""
+    """The same, with what it takes to read those in object stores elsewhere."""
     found = _find(names)
     yield found
     del found
@@ -150,14 +150,14 @@ class Logs(NamedTuple):
 
     paths: list[str]
     """Their names."""
-    objects: dict[str, tuple[RemoteObject, ...]]
-    """Of those in object stores, by their names, what they are stored in."""
+    remote: dict[str, RemoteLog]
+    """Of those in object stores, by their names, what they are."""
     kept: list[_core.RemoteLogs]
     """As long as these are kept, those can be opened."""
 
 
 def _find(names: Sequence[str]) -> Logs:
-    if not any("://" in name for name in names):
+    if not any("://" in name or name.endswith(("manifest.json", ".jsonl")) for name in names):
         return Logs(_find_here(names), {}, [])
     from . import remote
 
@@ -167,10 +167,12 @@ def _find(names: Sequence[str]) -> Logs:
             found.paths.extend(_find_here(list(group)))
         else:
             # All at once: what is fetched ahead, and kept, is that for them together.
-            objects, logs = remote.find_remote_objects(list(group))
-            found.paths.extend(objects)
-            found.objects.update(objects)
+            known, logs = remote.find_remote_logs(list(group))
+            found.paths.extend(known)
+            found.remote.update(known)
             found.kept.append(logs)
+            for complaint in logs.complaints:
+                _report_once(f"inspect-trace: {complaint}")
     return found
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 EVENTS = ("enter", "exit", "cancel", "error", "timeout")
-GROUPS = ("action", "task", "sample", "detail", "model", "host")
+GROUPS = ("action", "task", "sample", "detail", "model", "host", "run")
 ENGINES = ("local", "dask", "ray")
-NAMED_GROUPS = ("action", "task", "sample")
+NAMED_GROUPS = ("action", "task", "sample", "run")
 """Those whose names are shown without what was said."""
 
 
@@ -132,7 +132,8 @@ def by_option(command: Command) -> Command:
         type=click.Choice(GROUPS),
         default="action",
         show_default=True,
-        help="Group actions by their kind, task, sample, detail, model (of Model actions) or host.",
+        help="Group actions by their kind, task, sample, detail, model (of Model actions), host or "
+        "run.",
     )(command)
 
 

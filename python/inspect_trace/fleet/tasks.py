@@ -10,7 +10,7 @@ from inspect_trace import _core
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from inspect_trace.remote import RemoteObject
+    from inspect_trace.remote import RemoteLog
 
     from .question import Question
 
@@ -26,7 +26,7 @@ class Task:
         range: Where it is a part of the one log: its number, how many there are, and where it
             begins and ends, in bytes (`None`: at the end of the log).
         tail: Only the last so many records of each.
-        objects: Of logs in object stores, what each is stored in, as it was when it was listed.
+        remote: Of those in object stores, what each is, as it was when it was listed.
         size_bytes: How much is stored of it.
         threads: How many threads read it.
     """
@@ -36,7 +36,7 @@ class Task:
     logs: tuple[str, ...]
     range: tuple[int, int, int, int | None] | None = None
     tail: int | None = None
-    objects: tuple[tuple[RemoteObject, ...], ...] = ()
+    remote: tuple[RemoteLog | None, ...] = ()
     size_bytes: int = 0
     threads: int = 1
 
@@ -95,9 +95,8 @@ def plan(
     """
     from inspect_trace.store import found_logs
 
-    with found_logs(files) as (paths, objects, _):
-        planned = _core.plan_tasks(
-            question.core(), paths, workers=workers, in_parts=tail is None)
+    with found_logs(files) as (paths, remote, _):
+        planned = _core.plan_tasks(question.core(), paths, workers=workers, in_parts=tail is None)
         tasks = [
             Task(
                 question=question,
@@ -105,7 +104,7 @@ def plan(
                 logs=tuple(logs),
                 range=part,
                 tail=tail,
-                objects=tuple(objects.get(name, ()) for name in logs),
+                remote=tuple(map(remote.get, logs)) if remote else (),
                 size_bytes=size_bytes,
             )
             for first_log, logs, part, size_bytes in planned
@@ -125,9 +124,9 @@ def run(task: Task) -> bytes:
     Raises:
         ImportError: A log is in an object store, and obstore is not installed here.
     """
-    from inspect_trace.remote import known_objects
+    from inspect_trace.remote import known_logs
 
-    with known_objects(list(zip(task.logs, task.objects, strict=True)) if task.objects else []):
+    with known_logs(list(zip(task.logs, task.remote, strict=True)) if task.remote else []):
         return _core.partial_state(
             task.question.core(),
             task.logs,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use inspect_trace_core::archive::{MANIFEST_NAME, Manifest, Origin};
 use inspect_trace_core::read::Log;
 use inspect_trace_core::remote::{Fetch, FetchOptions, ObjectInfo, Objects, log_of, logs_of};
 use pyo3::exceptions::PyOSError;
@@ -29,18 +30,22 @@ pub(crate) fn remote_log(name: &Path) -> Option<Log> {
 pub(crate) struct RemoteLogs {
     objects: Objects,
     logs: Vec<Log>,
+    complaints: Vec<String>,
 }
 
 #[pymethods]
 impl RemoteLogs {
     #[new]
-    #[pyo3(signature = (objects, read, *, connections, grouped = false, logs = None))]
+    #[pyo3(signature = (
+        objects, read, *, connections, grouped = false, logs = None, manifests = Vec::new()
+    ))]
     fn new(
         objects: Vec<(String, u64, Option<f64>)>,
         read: Py<PyAny>,
         connections: usize,
         grouped: bool,
         logs: Option<Vec<(PathBuf, Vec<usize>)>>,
+        manifests: Vec<(PathBuf, PyBackedBytes)>,
     ) -> Self {
         let info = |(name, size_bytes, modified_s)| ObjectInfo { name, size_bytes, modified_s };
         let infos = objects.into_iter().map(info).collect();
@@ -60,10 +65,11 @@ impl RemoteLogs {
         } else {
             objects.iter().map(|object| Log::object(&object)).collect()
         };
+        let (logs, complaints) = with_origins(logs, &manifests);
         let mut names = by_name();
         let names = names.get_or_insert_default();
         names.extend(logs.iter().map(|log| (log.path.clone(), log.clone())));
-        Self { objects, logs }
+        Self { objects, logs, complaints }
     }
 
     /// The names of the logs, in the order of the objects.
@@ -80,11 +86,37 @@ impl RemoteLogs {
         self.logs.iter().map(numbers).collect()
     }
 
+    /// What is wrong with manifests: their logs are read without them.
+    #[getter]
+    fn complaints(&self) -> Vec<String> {
+        self.complaints.clone()
+    }
+
     /// How many requests were made, and how many bytes came.
     #[getter]
     fn traffic(&self) -> (u64, u64) {
         self.objects.traffic()
     }
+}
+
+/// Logs with what the manifests in their directories tell of them, and what is wrong with others.
+fn with_origins(logs: Vec<Log>, manifests: &[(PathBuf, PyBackedBytes)]) -> (Vec<Log>, Vec<String>) {
+    let mut origins = HashMap::new();
+    let mut complaints = Vec::new();
+    for (directory, text) in manifests {
+        match Manifest::parse(text) {
+            Ok(manifest) => drop(origins.insert(directory.as_path(), Origin::of(&manifest))),
+            Err(reason) => {
+                let name = directory.join(MANIFEST_NAME);
+                complaints.push(format!("cannot use {}: {reason}", name.display()));
+            }
+        }
+    }
+    let of_log = |log: Log| match log.path.parent().and_then(|directory| origins.get(directory)) {
+        Some(origin) => log.from(origin.clone()),
+        None => log,
+    };
+    (logs.into_iter().map(of_log).collect(), complaints)
 }
 
 impl Drop for RemoteLogs {
