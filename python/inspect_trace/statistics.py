@@ -150,7 +150,8 @@ def stats(
         *files: Paths or names as the commands take them, directories too; default: the most
             recent log.
         by: What actions are grouped by: their kind, their task, sample, detail, model (only
-            `Model` actions count then), or the machine, where a field `host` tells.
+            `Model` actions count then), the machine (where a field `host` tells, or the archive
+            that the log is from) or the run (as noted on the log, or in the archive).
         slowest: So many of the slowest actions are told.
         filter: Only records whose message contains this text, upper and lower case being equal.
         level: Only records of this level and of those above, or with a `=` of this level alone.

@@ -184,7 +184,10 @@ def test_groups_that_are_said_are_refused(
     result = inspect_trace(command, "--no-detail", "--by", by, *logs)
     assert (result.returncode, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
-    assert f"--by {by} and --no-detail do not go together: group by action, task or sample" in line
+    assert (
+        f"--by {by} and --no-detail do not go together: group by action, task, sample or run"
+        in line
+    )
 
 
 def test_the_screen_shows_nothing_that_was_said(

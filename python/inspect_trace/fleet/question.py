@@ -111,7 +111,7 @@ def ask(
         task: Only these tasks.
         as_of: When the question is asked, seconds since the epoch: until then what runs has lasted;
             default: now.
-        by: Of `stats`: `action`, `task`, `sample`, `detail`, `model` or `host`.
+        by: Of `stats`: `action`, `task`, `sample`, `detail`, `model`, `host` or `run`.
         slowest: Of `stats`: so many of the slowest actions are told.
         failed: Of `http`: only requests that failed.
         limit: Of `http`: no more than so many requests.
