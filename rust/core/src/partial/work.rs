@@ -50,9 +50,10 @@ enum Doing {
 
 impl Work {
     /// Begins a task. What cannot be read is told of in the state.
-    pub fn new(question: &Question, task: Task) -> Self {
-        let logs = task.logs.iter().map(|log| question.needed(log)).collect();
-        let task = Task { logs, ..task };
+    pub fn new(question: &Question, mut task: Task) -> Self {
+        for log in &mut task.logs {
+            *log = question.needed(log);
+        }
         let is_range = task.range.is_some();
         let writers = match task.logs.first() {
             Some(log) if is_range => Writers { process: main_process(log), ..Writers::default() },
