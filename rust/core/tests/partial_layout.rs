@@ -151,23 +151,23 @@ fn refused(question: &Question, state: &[u8]) -> String {
 fn other_bytes_are_refused() {
     let [(_, anomalies), (_, stats), _] = questions();
     let (anomalies, stats) = (question(anomalies), question(stats));
-    let state = states(&anomalies).remove(0);
-    assert!(refused(&stats, &state).contains("it answers another question"));
+    let written = states(&anomalies).remove(0);
+    assert!(refused(&stats, &written).contains("it answers another question"));
     assert!(refused(&anomalies, b"").contains("these are other bytes"));
-    let mut newer = state.clone();
+    let mut newer = written.clone();
     newer[6] += 1;
     let told = refused(&anomalies, &newer);
     assert!(told.contains("it has version 2, and 1 is understood: install the same"), "{told}");
-    for length in 0..state.len() {
-        refused(&anomalies, &state[..length]);
+    for length in 0..written.len() {
+        refused(&anomalies, &written[..length]);
     }
     // The checksum of the gzip member finds whatever is changed in what is told.
-    for (at, bit) in (0..state.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
-        let mut damaged = state.clone();
+    for (at, bit) in (0..written.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut damaged = written.clone();
         damaged[at] ^= 1 << bit;
         let mut known = State::new(&anomalies);
         if known.add(&damaged).is_ok() {
-            assert_eq!(inflated(&known.encode().unwrap()), inflated(&state), "byte {at}");
+            assert_eq!(inflated(&known.encode().unwrap()), inflated(&written), "byte {at}");
         }
     }
 }
