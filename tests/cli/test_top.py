@@ -136,7 +136,7 @@ def test_choosing(tmp_path: Path) -> None:
         assert names(app) == ["outer", "inner"]
         assert "2 shown · find: TOOL" in state(app)
         await pilot.press("enter")
-        assert not app.query_one("#search", Input).has_class("open")
+        assert not app.query_one("#search", Input).display
         await pilot.press("escape")
         assert len(names(app)) == 3
 
@@ -287,6 +287,22 @@ def test_on_a_real_terminal(tmp_path: Path, environment: dict[str, str]) -> None
         screen.send("q")
         assert screen.end() == 0
     assert screen.output.count(b"\x1b[?1049h") == screen.output.count(b"\x1b[?1049l") == 1
+
+
+def test_keys_behind_the_one_that_searches(tmp_path: Path, environment: dict[str, str]) -> None:
+    """What is typed, or pasted, in one go with the `/` is what is looked for."""
+    path = str(three_actions(tmp_path))
+    with OnScreen("top", path, environment=environment, columns=120, lines=40) as screen:
+        screen.shows("3 running", "Waits in")
+        screen.send("/TO/OL")
+        screen.shows("find: TO/OL")
+        screen.send("\x1b")
+        screen.shows("3 running · longest first")
+        screen.send("/TOOL")
+        screen.shows("2 shown", "find: TOOL")
+        screen.send("\r")
+        screen.send("q")
+        assert screen.end() == 0
 
 
 def test_ctrl_c(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -131,8 +131,7 @@ class TopApp(App[None]):
     CSS = """
     #title { height: 1; text-style: bold; padding: 0 1; }
     #state { height: 1; padding: 0 1; }
-    #search { display: none; height: 3; }
-    #search.open { display: block; }
+    #search { height: 3; }
     #actions { height: 1fr; }
     #counters { height: auto; max-height: 30%; border-top: solid $primary; }
     #details { padding: 1 1; }
@@ -142,7 +141,8 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "order", "Sort"),
-        Binding("slash", "search", "Find", key_display="/"),
+        # Before any widget sees the key: what is typed right behind it is for the search already.
+        Binding("slash", "search", "Find", key_display="/", priority=True),
         Binding("i", "innermost", "Innermost"),
         Binding("f,space", "freeze", "Freeze"),
         Binding("t", "theme", "Light/dark"),
@@ -180,7 +180,9 @@ class TopApp(App[None]):
         """Two lines, the tables, and the keys."""
         yield Static(id="title", markup=False)
         yield Static(id="state", markup=False)
-        yield Input(id="search", placeholder="Text in an action, a detail, a sample or a task")
+        search = Input(id="search", placeholder="Text in an action, a detail, a sample or a task")
+        search.display = False
+        yield search
         with Vertical():
             yield ActionTable(id="actions", cursor_type="row", zebra_stripes=True)
             yield DataTable[Text](id="counters", cursor_type="none", show_cursor=False)
@@ -346,6 +348,9 @@ class TopApp(App[None]):
         of_table = action in ("order", "search", "innermost", "freeze", "clear")
         if of_table and len(self.screen_stack) > 1:
             return False
+        # In the search itself it is a character.
+        if action == "search" and isinstance(self.focused, Input):
+            return False
         return super().check_action(action, parameters)
 
     def action_interrupt(self) -> None:
@@ -385,8 +390,8 @@ class TopApp(App[None]):
     def action_search(self) -> None:
         """Ask for a text."""
         search = self.query_one("#search", Input)
-        search.add_class("open")
-        search.focus()
+        search.display = True
+        self.screen.set_focus(search)
 
     def action_clear(self) -> None:
         """Show all again."""
@@ -402,7 +407,7 @@ class TopApp(App[None]):
 
     @on(Input.Submitted, "#search")
     def _close_search(self) -> None:
-        self.query_one("#search", Input).remove_class("open")
+        self.query_one("#search", Input).display = False
         self.query_one("#actions").focus()
 
     def _choose_again(self) -> None:
