@@ -8,12 +8,14 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inspect_trace_core::read::{BlockMap, Log, Scan, ScanOptions, ScanStep, Skipped};
+use inspect_trace_core::archive::{Counts, Origin};
+use inspect_trace_core::read::{BlockMap, Filter, Log, Scan, ScanOptions, ScanStep, Skipped};
 use inspect_trace_core::remote::{Fetch, FetchOptions, ObjectInfo, Objects, logs_of};
+use inspect_trace_core::render::{AnomaliesOptions, TableStyle, anomalies_report};
 use proptest::prelude::*;
 use scan_support::*;
 
@@ -252,4 +254,60 @@ fn parts_are_one_log() {
         ("b/x.log.gz", "b/x.log.gz"),
     ];
     assert_eq!(found, expected.map(|(log, files)| (log.to_owned(), files.to_owned())));
+}
+
+/// A store that notes which objects it is asked for.
+struct Noting(Files, Arc<Mutex<Vec<usize>>>);
+
+impl Fetch for Noting {
+    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+        self.1.lock().unwrap().push(object);
+        self.0.fetch(object, range)
+    }
+}
+
+/// Of logs of which their archive tells that there are no anomalies, nothing is fetched, not ahead
+/// either.
+#[test]
+fn logs_without_anomalies_are_not_fetched() {
+    let text = action("enter", "a", "");
+    let files: Vec<_> = (0..20).map(|_| TempLog::plain(&text)).collect();
+    let infos = files.iter().map(|_| info("trace-1.log", text.len() as u64)).collect();
+    let asked = Arc::default();
+    let store =
+        Noting(Files(files.iter().map(|log| log.path.clone()).collect()), Arc::clone(&asked));
+    let objects = Objects::new(infos, store, FetchOptions::default());
+    let hang = [3, 17];
+    let logs: Vec<_> = (0..)
+        .zip(objects.iter())
+        .map(|(number, object)| {
+            let open = u64::from(hang.contains(&number));
+            Log::object(&object).from(Origin {
+                host: "h".to_owned(),
+                run: None,
+                pid: None,
+                finished: true,
+                seen_s: 0.0,
+                interval_s: None,
+                last_record_s: None,
+                counts: Counts { open, ..Counts::default() },
+            })
+        })
+        .collect();
+    let options = AnomaliesOptions {
+        show_all: true,
+        limit: None,
+        redact: false,
+        no_detail: false,
+        json: false,
+        as_of_s: 1.9e9,
+        style: TableStyle::default(),
+    };
+    let report = anomalies_report(&logs, &Filter::default(), &options).unwrap();
+    let (printed, _) = print(report);
+    assert_eq!(printed.matches("h/trace-1.log").count(), 2, "{printed}");
+    let mut asked = asked.lock().unwrap().clone();
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked, hang);
 }

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::archive::Origin;
 use crate::clock;
 use crate::read::{ActionSpan, Filter, Log, Progress, Skipped, SkippedFiles};
 use crate::store::{self, LogFile, LogName, ProcessStatus};
@@ -162,15 +160,8 @@ impl DiagnosisScan {
         // one that ends in the meantime is taken for alive.
         let process = main_process(log);
         // If the log was rotated since its files were looked for, there are newer ones.
-        let has_none = |origin: &Arc<Origin>| origin.has_no_anomalies(options.outcomes);
-        let log = if log.origin.as_ref().is_some_and(has_none) {
-            log.unread()
-        } else if is_part(log) {
-            log.clone()
-        } else {
-            log.looked_for_again()
-        };
-        let log = log.as_far_as_wanted(filter);
+        let log = if is_part(log) { log.clone() } else { log.looked_for_again() };
+        let log = log.as_far_as_anomalous(filter, options.outcomes);
         let scan = AnomaliesScan::open(&log, filter, options)?;
         let filter = filter.clone();
         Ok(Self { log, options, filter, process, scan, children: None })

@@ -82,10 +82,8 @@ impl Question {
 impl Question {
     /// As much of a log as may have to do with the answer.
     fn needed(&self, log: &Log) -> Log {
-        match (self.analysis, &log.origin) {
-            (Analysis::Anomalies(outcomes), Some(origin)) if origin.has_no_anomalies(outcomes) => {
-                log.unread()
-            }
+        match self.analysis {
+            Analysis::Anomalies(outcomes) => log.as_far_as_anomalous(&self.filter, outcomes),
             _ => log.as_far_as_wanted(&self.filter),
         }
     }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::analyze::Outcomes;
 use crate::archive::Origin;
 use crate::clock;
 use crate::remote::Object;
@@ -112,9 +113,20 @@ impl Log {
         self.clone()
     }
 
+    /// The same, or nothing of it where it is known that a search for anomalies finds none.
+    #[must_use]
+    pub(crate) fn as_far_as_anomalous(&self, filter: &Filter, outcomes: Outcomes) -> Self {
+        let origin = self.origin.as_ref();
+        if origin.is_some_and(|origin| origin.has_no_anomalies(outcomes)) {
+            return self.unread();
+        }
+        self.as_far_as_wanted(filter)
+    }
+
     /// The same, nothing of which is read.
     #[must_use]
     pub(crate) fn unread(&self) -> Self {
+        self.files.iter().filter_map(LogFile::object).for_each(Object::skip);
         Self { files: Vec::new(), ..self.clone() }
     }
 

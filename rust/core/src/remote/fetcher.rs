@@ -48,6 +48,8 @@ struct State {
     threads: usize,
     /// Of each object, how often those who waited for it were told not to.
     interrupts: Vec<u32>,
+    /// Of each object, whether nobody will read it: it is not fetched ahead.
+    unwanted: Vec<bool>,
 }
 
 impl Objects {
@@ -58,6 +60,7 @@ impl Objects {
             queue: Queue::new(options.max_chunks.max(2)),
             threads: 0,
             interrupts: vec![0; infos.len()],
+            unwanted: vec![false; infos.len()],
         };
         Self(Arc::new(Shared {
             fetch: Box::new(fetch),
@@ -145,6 +148,10 @@ impl Objects {
         self.0.changed.notify_all();
     }
 
+    pub(super) fn skip(&self, object: usize) {
+        self.0.lock().unwanted[object] = true;
+    }
+
     /// Nobody wants anything any more: what is not on its way yet is not fetched.
     pub fn close(&self) {
         self.0.lock().queue.forget_wanted();
@@ -156,7 +163,7 @@ impl Objects {
     fn fetch_ahead(&self, state: &mut State, key: Key) {
         let mut key = key;
         for _ in 0..self.0.options.connections {
-            let Some(next) = self.0.after(key) else { break };
+            let Some(next) = self.0.after(key, &state.unwanted) else { break };
             key = next;
             if !state.queue.want_soon(key) {
                 break;
@@ -180,14 +187,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The chunk that follows, in this object or the next one that has any.
-    fn after(&self, (object, chunk): Key) -> Option<Key> {
+    /// The chunk that follows, in this object or the next wanted one that has any.
+    fn after(&self, (object, chunk): Key, unwanted: &[bool]) -> Option<Key> {
         let has_more = (chunk + 1) * self.options.chunk_bytes < self.infos[object].size_bytes;
         if has_more {
             return Some((object, chunk + 1));
         }
-        let next = self.infos[object + 1..].iter().position(|info| info.size_bytes > 0)?;
-        Some((object + 1 + next, 0))
+        let mut later = (object + 1..).zip(&self.infos[object + 1..]);
+        let next = later.find(|(number, info)| info.size_bytes > 0 && !unwanted[*number])?;
+        Some((next.0, 0))
     }
 
     /// What a thread does: fetches until nothing is wanted.

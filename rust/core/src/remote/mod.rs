@@ -64,6 +64,11 @@ impl Object {
         self.objects.read_at(self.number, buffer, position)
     }
 
+    /// Nobody will read it: it need not be fetched ahead. (Who reads it all the same gets it.)
+    pub(crate) fn skip(&self) {
+        self.objects.skip(self.number);
+    }
+
     /// Whoever waits for it now waits no longer, and gets an error.
     pub(crate) fn interrupt(&self) {
         self.objects.interrupt(self.number);

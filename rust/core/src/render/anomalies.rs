@@ -58,6 +58,8 @@ pub fn anomalies_report(
     let outcomes =
         if options.show_all || options.json { Outcomes::All } else { Outcomes::OpenAndCancelled };
     let how = AnomaliesScanOptions { outcomes, ..AnomaliesScanOptions::default() };
+    let needed = |log: &Log| log.as_far_as_anomalous(filter, outcomes);
+    let logs = &logs.iter().map(needed).collect::<Vec<_>>()[..];
     let scan = match logs {
         [log] => Scanning::One(Box::new(DiagnosisScan::open(log, filter, how)?)),
         _ => Scanning::Many(DiagnosesScan::new(logs, filter, options.as_of_s, how)),

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 pub use read_support::Log as TempLog;
 #[allow(unused_imports)] // not in all tests
-pub use read_support::print;
+pub use read_support::{action, print};
 
 /// On so many threads, for however small a log.
 pub fn with_threads(threads: usize, block_bytes: u64) -> ScanOptions {
