@@ -16,7 +16,8 @@ pub struct PlanOptions {
     pub workers: usize,
     /// No task has less than this, in bytes of text, if there is that much.
     pub min_bytes: u64,
-    /// No task has more, but for a compressed log, which is read by one.
+    /// No task has more, but for a compressed log, which is read by one, and where there would be too
+    /// many tasks.
     pub max_bytes: u64,
     /// Whether large plain logs are read in parts.
     pub in_parts: bool,
@@ -31,6 +32,9 @@ impl Default for PlanOptions {
 /// So many tasks for each who works: the one who is done first has more to do.
 const TASKS_EACH: u64 = 4;
 
+/// About so many tasks there are at most: whoever hands them out keeps a book on each.
+const MAX_TASKS: u64 = 100_000;
+
 /// Deals logs out for a question, in their order; large plain ones in parts.
 pub fn plan(
     question: &Question,
@@ -43,6 +47,7 @@ pub fn plan(
     let total: u64 = work.iter().sum();
     let share = total / (TASKS_EACH * options.workers.max(1) as u64);
     let most = share.clamp(options.min_bytes.max(1), options.max_bytes.max(1));
+    let most = most.max(total / MAX_TASKS);
     let mut tasks: Vec<Task> = Vec::new();
     // How much is in the last one, if more may come to it.
     let mut open_bytes = None;
