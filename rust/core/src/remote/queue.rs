@@ -121,9 +121,7 @@ impl Queue {
     pub(super) fn put(&mut self, key: Key, fetched: io::Result<Vec<u8>>) {
         self.clock += 1;
         let chunk = match fetched {
-            Ok(bytes) => {
-                Chunk::Ready { bytes: Arc::new(bytes), used: self.clock, is_read: false }
-            }
+            Ok(bytes) => Chunk::Ready { bytes: Arc::new(bytes), used: self.clock, is_read: false },
             Err(error) => Chunk::Failed(error.kind(), error.to_string()),
         };
         self.chunks.insert(key, chunk);
