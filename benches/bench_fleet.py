@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ ANALYSES = ("anomalies", "stats")
 BUCKET = "fleet"
 WORKERS = 2
 NEEDED = ("obstore", "moto", "distributed")
+_ENDED_AT = re.compile(r'"ended_at": [0-9.]+')
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -118,7 +120,7 @@ class Question:
     runs: list[Run]
 
     def take(self, answers: Path) -> str:
-        """Asks once; gives the answer, without where the logs are."""
+        """Asks once; gives the answer, without where the logs are, and when they were put there."""
         answer = answers / "answer.json"
         command = [sys.executable, str(HERE / "fleet_question.py"), self.analysis, str(answer)]
         if self.workers is not None:
@@ -151,7 +153,8 @@ class Question:
                 state_bytes=told["state_bytes"],
             )
         )
-        return answer.read_text(encoding="utf-8").replace(self.place.root, "")
+        text = answer.read_text(encoding="utf-8").replace(self.place.root, "")
+        return _ENDED_AT.sub("", text)
 
     def cells(self) -> list[str]:
         """What it took, for a table."""

@@ -18,8 +18,8 @@ from inspect_trace import _core
 if TYPE_CHECKING:
     from pathlib import Path
 
-TEXT_BYTES = (8_000, 20_000, 50_000, 100_000, 150_000, 300_000)
-"""How large small logs are, unpacked: 105 KB on average, about 10 KB compressed."""
+TEXT_BYTES = (2_000, 5_000, 15_000, 40_000, 80_000, 160_000)
+"""How large small logs are, unpacked, without what closes what is open then: 90 KB with it."""
 FIRST_PID = 4_194_400
 """Greater than any process of this machine has."""
 FEW = 4
