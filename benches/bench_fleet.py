@@ -413,8 +413,8 @@ SMOKE = {
 """Tiny: does it run at all?"""
 
 
-def main() -> None:
-    """The command line: see the top of the file."""
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description="One question about many logs.")
     parser.add_argument("--smoke", action="store_true", help="tiny: does it run at all?")
     parser.add_argument(
@@ -427,10 +427,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.set_defaults(analyses=ANALYSES)
-    options = parser.parse_args()
-    if options.smoke:
-        options = argparse.Namespace(**{**vars(options), **SMOKE})
-    print(measure(options))
+    options = parser.parse_args(arguments)
+    return argparse.Namespace(**{**vars(options), **(SMOKE if options.smoke else {})})
+
+
+def main() -> None:
+    """The command line: see the top of the file."""
+    print(measure(parsed()))
 
 
 if __name__ == "__main__":
