@@ -73,6 +73,10 @@ test-engine: $(READY) ## Test inside the other versions of inspect_ai in tests/e
 test-litellm: $(INSTALLED) ## Test the source of litellm, in an environment of its own
 	scripts/test-litellm $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-litellm
 
+.PHONY: test-ray
+test-ray: $(INSTALLED) ## Test `--engine ray`, in an environment of its own
+	scripts/test-ray $(BIN)/python $(VENV)/wheel $(abspath $(VENV))-ray
+
 .PHONY: torture
 torture: $(INSTALLED) ## Kill tracing programs TORTURE_KILLS=1000 times: is a record lost?
 	cd tests && $(BIN)/python -m torture --kills $(TORTURE_KILLS) $(TORTURE_ARGS)
@@ -118,7 +122,7 @@ property-long: $(MADE) ## Run the core's property tests long (FUZZ_CASES=20000 c
 
 .PHONY: clean
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) $(VENV)-engine $(VENV)-litellm dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
+	rm -rf $(VENV) $(VENV)-engine $(VENV)-litellm $(VENV)-ray dist site target .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/data
 
 $(MADE): scripts/find-python
 	rm -rf $(VENV)

@@ -1,7 +1,7 @@
 """Runs all benches and writes their results to `benches/README.md`; `make bench` calls it.
 
 python benches/run.py                 # all, with the sizes of the published results
-python benches/run.py --huge          # the peak memory on ten times larger files too
+python benches/run.py --huge          # on larger files too: the peak memory, many logs
 python benches/run.py --smoke         # tiny, nothing written: do they run at all?
 """
 
@@ -13,6 +13,7 @@ import os
 
 import bench_compress
 import bench_engine
+import bench_fleet
 import bench_memory
 import bench_read
 import bench_targets
@@ -84,6 +85,7 @@ def measure(options: argparse.Namespace) -> str:
         options.operations, options.rounds, options.calls, at_once=options.at_once
     )
     engine = bench_engine.measure(options.samples, min(options.rounds, 3))
+    fleet = bench_fleet.measure(fleet_options(options))
     return (
         f"### Targets\n\n{targets}\n"
         f"### Reading, beside the reference\n\n{reading}\n"
@@ -91,7 +93,17 @@ def measure(options: argparse.Namespace) -> str:
         f"### Compressing\n\n{compressing}\n"
         f"### Writing\n\n{writing}\n"
         f"### Inside inspect_ai\n\n{engine}\n"
+        f"### Many logs\n\n{fleet}\n"
     )
+
+
+def fleet_options(options: argparse.Namespace) -> argparse.Namespace:
+    """What the bench of many logs is to do."""
+    if options.smoke:
+        return bench_fleet.parsed(["--smoke"])
+    sizes = "100MB,1GB,4GB" if options.huge else "100MB,1GB"
+    rounds, seed = str(min(options.rounds, 3)), str(options.seed)
+    return bench_fleet.parsed(["--bytes", sizes, "--rounds", rounds, "--seed", seed])
 
 
 def main() -> None:
@@ -104,7 +116,11 @@ def main() -> None:
         default=1_000_000_000,
         help="the log for the targets and the memory, such as 1GB",
     )
-    parser.add_argument("--huge", action="store_true", help="memory on ten times that size too")
+    parser.add_argument(
+        "--huge",
+        action="store_true",
+        help="memory on ten times that size, and 4 GB in few logs too",
+    )
     parser.add_argument(
         "--bytes",
         type=parse_size,

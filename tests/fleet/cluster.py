@@ -25,7 +25,7 @@ class Cluster:
         self._environment = environment
         self._directory = directory
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._scheduler = self._start("scheduler", "--port", "0", "--scheduler-file")
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file")
 
     def _start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
         common = ("--host", "127.0.0.1", "--no-dashboard")
@@ -60,7 +60,7 @@ class Cluster:
 
     def end(self) -> None:
         """Ends all of it."""
-        for process in [*self.workers, self._scheduler]:
+        for process in [*self.workers, self.scheduler]:
             process.kill()
             process.wait(WAIT_S)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import os
+import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .tasks import Task
+
+CONNECT_TIMEOUT_S = 10.0
 
 
 class RayEngine:
@@ -29,9 +35,16 @@ class RayEngine:
         Raises:
             OSError: There is no cluster at that address.
         """
+        # What is started here for one question tells nobody of it, if not told to.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray prints what happens to its workers; the answer is to be alone on standard output.
+        self._output = contextlib.redirect_stdout(sys.stderr)
+        self._output.__enter__()
         try:
+            _reach(address or os.environ.get("RAY_ADDRESS", ""))
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError) as error:
+            self._output.__exit__(None, None, None)
             where = "no Ray cluster" if address is None else f"no Ray cluster at {address}"
             raise OSError(0, f"{where}: {_line(error)}") from None
         self._run: Any = ray.remote(max_retries=RETRIES)(run)
@@ -56,6 +69,14 @@ class RayEngine:
     def close(self) -> None:
         """Goes away from the cluster, or ends it if it is of this process."""
         ray.shutdown()
+        self._output.__exit__(None, None, None)
+
+
+def _reach(address: str) -> None:
+    """Looks whether anybody answers there: Ray would wait for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
 
 
 def _state(task: Task, reference: Any) -> bytes:

@@ -19,6 +19,11 @@ use crate::gzip_member::{Header, MAGIC, MAX_HEADER_BYTES, TRAILER_BYTES, header_
 /// After that many damages the rest of the file is given up: nothing to be found in such noise.
 const MAX_DAMAGES: u64 = 1000;
 
+/// Text is about so many times as long as it is compressed, seldom more.
+const LIKELY_RATIO: usize = 16;
+/// Room is made for no less than this.
+const MIN_STEP_BYTES: usize = 64 << 10;
+
 const ENDS_EARLY: &str = "the file ends early";
 const BAD_DATA: &str = "invalid data";
 const BAD_CHECKSUM: &str = "the checksum does not match";
@@ -167,8 +172,13 @@ impl GzipSource {
         let behind = State::Search(self.member + 1);
         let first = out.len();
         let mut filled = first;
-        resize_zeroed(out, wanted);
+        // Of a small log not much will come, and zeroing room for a large one would take longer.
+        let likely = self.input.rest().len().saturating_mul(LIKELY_RATIO).max(MIN_STEP_BYTES);
+        resize_zeroed(out, wanted.min(first + likely));
         while filled < wanted {
+            if filled == out.len() {
+                resize_zeroed(out, wanted.min(first + 2 * (filled - first)));
+            }
             self.input.fill(1)?;
             // At the end of the file, too, the decoder may still hold some text.
             let ended = self.input.rest().is_empty();

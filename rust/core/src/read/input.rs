@@ -13,6 +13,8 @@ use super::stored::Stored;
 use super::zeros::resize_zeroed;
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// No less, however small the file is.
+const MIN_BUFFER_BYTES: usize = 4 << 10;
 
 /// What waits for a pipe looks so often whether it should stop.
 const PIPE_WAIT_MS: i64 = 100;
@@ -75,6 +77,8 @@ enum Source {
 pub(super) struct Input {
     source: Source,
     buffer: Vec<u8>,
+    /// So much is read at a time.
+    step_bytes: usize,
     /// Where the buffer begins in the file.
     start: u64,
     at: usize,
@@ -83,13 +87,19 @@ pub(super) struct Input {
 impl Input {
     /// Reads `stored` from byte `position` on.
     pub(super) fn stored(stored: Stored, position: u64) -> Self {
-        let buffer = Vec::with_capacity(BUFFER_BYTES);
-        Self { source: Source::Stored(stored), buffer, start: position, at: 0 }
+        // A small file needs no large buffer, which would have to be zeroed. One byte more, for its end.
+        let rest_bytes = stored.length().unwrap_or(u64::MAX).saturating_sub(position);
+        let step_bytes =
+            usize::try_from(rest_bytes).map_or(BUFFER_BYTES, |rest| rest.saturating_add(1));
+        let step_bytes = step_bytes.clamp(MIN_BUFFER_BYTES, BUFFER_BYTES);
+        let buffer = Vec::with_capacity(step_bytes);
+        Self { source: Source::Stored(stored), buffer, step_bytes, start: position, at: 0 }
     }
 
     /// Reads `head`, and then what comes through the pipe.
     pub(super) fn pipe(pipe: Pipe, head: &[u8]) -> Self {
-        Self { source: Source::Pipe(pipe), buffer: head.to_vec(), start: 0, at: 0 }
+        let buffer = head.to_vec();
+        Self { source: Source::Pipe(pipe), buffer, step_bytes: BUFFER_BYTES, start: 0, at: 0 }
     }
 
     /// Where in the file it stands.
@@ -120,7 +130,7 @@ impl Input {
                 Source::Stored(stored) => {
                     let (known, position) =
                         (self.buffer.len(), self.start + self.buffer.len() as u64);
-                    resize_zeroed(&mut self.buffer, BUFFER_BYTES.max(wanted));
+                    resize_zeroed(&mut self.buffer, self.step_bytes.max(wanted));
                     let read = stored.read_at(&mut self.buffer[known..], position);
                     self.buffer.truncate(known + *read.as_ref().unwrap_or(&0));
                     read?

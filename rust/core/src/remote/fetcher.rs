@@ -134,11 +134,14 @@ impl Objects {
                 }
             }
         };
-        self.fetch_ahead(&mut state, key);
-        drop(state);
         let start = usize::try_from(position - key.1 * options.chunk_bytes).unwrap_or(usize::MAX);
         let rest = bytes.get(start..).unwrap_or_default();
         let length = rest.len().min(buffer.len());
+        if length == rest.len() {
+            state.queue.is_read(key);
+        }
+        self.fetch_ahead(&mut state, key);
+        drop(state);
         buffer[..length].copy_from_slice(&rest[..length]);
         Ok(length)
     }

@@ -15,6 +15,8 @@ enum Chunk {
     Ready {
         bytes: Arc<Vec<u8>>,
         used: u64,
+        /// Whether somebody has had its last byte.
+        is_read: bool,
     },
     /// Until somebody was told.
     Failed(io::ErrorKind, String),
@@ -50,7 +52,7 @@ impl Queue {
         match self.chunks.get_mut(&key) {
             None => Found::NotYet { asked: false },
             Some(Chunk::Queued | Chunk::Loading) => Found::NotYet { asked: true },
-            Some(Chunk::Ready { bytes, used }) => {
+            Some(Chunk::Ready { bytes, used, .. }) => {
                 self.clock += 1;
                 *used = self.clock;
                 Found::Ready(Arc::clone(bytes))
@@ -60,6 +62,13 @@ impl Queue {
                 self.chunks.remove(&key);
                 Found::Failed(error)
             }
+        }
+    }
+
+    /// Somebody has read a chunk to its end.
+    pub(super) fn is_read(&mut self, key: Key) {
+        if let Some(Chunk::Ready { is_read, .. }) = self.chunks.get_mut(&key) {
+            *is_read = true;
         }
     }
 
@@ -112,24 +121,71 @@ impl Queue {
     pub(super) fn put(&mut self, key: Key, fetched: io::Result<Vec<u8>>) {
         self.clock += 1;
         let chunk = match fetched {
-            Ok(bytes) => Chunk::Ready { bytes: Arc::new(bytes), used: self.clock },
+            Ok(bytes) => Chunk::Ready { bytes: Arc::new(bytes), used: self.clock, is_read: false },
             Err(error) => Chunk::Failed(error.kind(), error.to_string()),
         };
         self.chunks.insert(key, chunk);
     }
 
-    /// Drops what was used the longest time ago; false if nothing can go, and there is no room.
+    /// Drops what was used the longest time ago; false if nothing can go, and there is no room. What
+    /// was read to its end goes first: what was fetched ahead has been used by nobody, and will be.
     fn make_room(&mut self) -> bool {
         if self.chunks.len() < self.max_chunks {
             return true;
         }
         let used = |(key, chunk): (&Key, &Chunk)| match chunk {
-            Chunk::Ready { used, .. } => Some((*used, *key)),
-            Chunk::Failed(..) => Some((0, *key)),
+            Chunk::Ready { used, is_read, .. } => Some((!is_read, *used, *key)),
+            Chunk::Failed(..) => Some((false, 0, *key)),
             Chunk::Queued | Chunk::Loading => None,
         };
-        let Some((_, oldest)) = self.chunks.iter().filter_map(used).min() else { return false };
+        let Some((.., oldest)) = self.chunks.iter().filter_map(used).min() else { return false };
         self.chunks.remove(&oldest);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fetched(queue: &mut Queue, keys: impl IntoIterator<Item = usize>) {
+        for number in keys {
+            assert!(queue.want_soon((number, 0)));
+            assert_eq!(queue.take(), Some((number, 0)));
+            queue.put((number, 0), Ok(vec![0]));
+        }
+    }
+
+    fn is_there(queue: &mut Queue, number: usize) -> bool {
+        matches!(queue.look((number, 0)), Found::Ready(_))
+    }
+
+    /// What was fetched ahead, and nobody has read yet, stays as long as something else can go.
+    #[test]
+    fn what_was_read_goes_first() {
+        let mut queue = Queue::new(6);
+        fetched(&mut queue, 0..6);
+        for number in 0..3 {
+            assert!(is_there(&mut queue, number));
+            queue.is_read((number, 0));
+        }
+        fetched(&mut queue, 6..9);
+        for number in 3..9 {
+            assert!(is_there(&mut queue, number), "{number}");
+        }
+    }
+
+    /// What was fetched, but is read by nobody, takes no room for ever.
+    #[test]
+    fn what_nobody_reads_goes_at_last() {
+        let mut queue = Queue::new(4);
+        fetched(&mut queue, 0..4);
+        for number in 4..20 {
+            fetched(&mut queue, [number]);
+            assert!(is_there(&mut queue, number));
+            queue.is_read((number, 0));
+        }
+        fetched(&mut queue, 20..24);
+        assert!((0..20).all(|number| !is_there(&mut queue, number)));
     }
 }
