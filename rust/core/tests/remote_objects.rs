@@ -8,8 +8,8 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use inspect_trace_core::read::{BlockMap, Log, Scan, ScanOptions, ScanStep, Skipped};
@@ -141,6 +141,50 @@ fn nothing_is_fetched_twice() {
     }
 }
 
+/// A store that answers nobody before so many ask at a time.
+struct Together {
+    files: Files,
+    wanted: usize,
+    asking: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Fetch for Together {
+    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut asking = self.asking.lock().unwrap();
+        *asking += 1;
+        self.changed.notify_all();
+        let few = |asking: &mut usize| *asking < self.wanted;
+        let (_asking, waited) =
+            self.changed.wait_timeout_while(asking, Duration::from_secs(60), few).unwrap();
+        if waited.timed_out() {
+            return Err(io::Error::other("the others do not come"));
+        }
+        self.files.fetch(object, range)
+    }
+}
+
+/// A thread that reads one small log after the other has as many of them asked for at a time as there
+/// are connections.
+#[test]
+fn many_small_objects_are_asked_for_at_a_time() {
+    let log = TempLog::plain(lines(9));
+    let size = log.path.metadata().unwrap().len();
+    let infos: Vec<_> = (0..40).map(|number| info(&format!("{number}.log"), size)).collect();
+    let options = FetchOptions { connections: 16, ..FetchOptions::default() };
+    let store = Together {
+        files: Files(vec![log.path.clone(); infos.len()]),
+        wanted: options.connections,
+        asking: Mutex::new(0),
+        changed: Condvar::new(),
+    };
+    let objects = Objects::new(infos, store, options);
+    for object in objects.iter() {
+        assert_eq!(counted(&[Log::object(&object)], with_threads(1, 1000)), [(size, None)]);
+    }
+    assert_eq!(objects.traffic(), (40, 40 * size));
+}
+
 /// A store that refuses some objects, or gives less than there was.
 struct Refusing(Files, usize);
 
@@ -189,50 +233,6 @@ fn an_object_that_became_shorter_is_told() {
     );
     assert!(told.ends_with("it has changed since it was listed"), "{told}");
     assert_eq!(counts[1], (size, None));
-}
-
-/// A store that answers nobody before so many ask at a time.
-struct Together {
-    files: Files,
-    wanted: usize,
-    asking: Mutex<usize>,
-    changed: std::sync::Condvar,
-}
-
-impl Fetch for Together {
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
-        let mut asking = self.asking.lock().unwrap();
-        *asking += 1;
-        self.changed.notify_all();
-        let few = |asking: &mut usize| *asking < self.wanted;
-        let (_asking, waited) =
-            self.changed.wait_timeout_while(asking, Duration::from_secs(60), few).unwrap();
-        if waited.timed_out() {
-            return Err(io::Error::other("the others do not come"));
-        }
-        self.files.fetch(object, range)
-    }
-}
-
-/// A thread that reads one small log after the other has as many of them asked for at a time as there
-/// are connections.
-#[test]
-fn many_small_objects_are_asked_for_at_a_time() {
-    let log = TempLog::plain(lines(9));
-    let size = log.path.metadata().unwrap().len();
-    let infos: Vec<_> = (0..40).map(|number| info(&format!("{number}.log"), size)).collect();
-    let options = FetchOptions { connections: 16, ..FetchOptions::default() };
-    let store = Together {
-        files: Files(vec![log.path.clone(); infos.len()]),
-        wanted: options.connections,
-        asking: Mutex::new(0),
-        changed: std::sync::Condvar::new(),
-    };
-    let objects = Objects::new(infos, store, options);
-    for object in objects.iter() {
-        assert_eq!(counted(&[Log::object(&object)], with_threads(1, 1000)), [(size, None)]);
-    }
-    assert_eq!(objects.traffic(), (40, 40 * size));
 }
 
 /// A store that does not answer until it is told to.
