@@ -13,7 +13,8 @@ use crate::read::{Log, log_ends};
 use crate::store::TraceFile;
 use crate::{Error, Result};
 
-use self::names::{log_of_piece, name_of, piece_number, plain_name, stem_of};
+pub(super) use self::names::piece_number;
+use self::names::{log_of_piece, name_of, plain_name, stem_of};
 use super::key::Identity;
 use super::manifest::{Manifest, ShippedObject};
 use super::piece::{Amount, Counter, MAX_PIECE_BYTES, Piece, PieceMaker, sha256};
