@@ -96,8 +96,7 @@ def plan(
     from inspect_trace.store import found_logs
 
     with found_logs(files) as (paths, objects, _):
-        planned = _core.plan_tasks(
-            question.core(), paths, workers=workers, in_parts=tail is None)
+        planned = _core.plan_tasks(question.core(), paths, workers=workers, in_parts=tail is None)
         tasks = [
             Task(
                 question=question,

@@ -107,7 +107,7 @@ impl Catalog {
     }
 
     /// Takes in an object, at `path` below the URL.
-    pub fn list(&mut self, path: &str, size_bytes: u64, modified_s: Option<f64>) {
+    pub fn add(&mut self, path: &str, size_bytes: u64, modified_s: Option<f64>) {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entry = self.directories.entry(directory.to_owned()).or_insert_with(Entry::empty);
         let object = Stored { name: name.to_owned(), size_bytes, modified_s };
@@ -215,7 +215,9 @@ mod tests {
 
     fn listed(paths: &[&str]) -> Catalog {
         let mut catalog = Catalog::new("s3://b/t");
-        paths.iter().for_each(|path| catalog.list(path, 10, Some(5.0)));
+        for path in paths {
+            catalog.add(path, 10, Some(5.0));
+        }
         catalog
     }
 
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn one_log_is_an_archive() {
         let mut catalog = Catalog::new(&format!("s3://b/t/{LOG}"));
-        catalog.list("trace-42.log.gz", 10, None);
+        catalog.add("trace-42.log.gz", 10, None);
         let urls: Vec<_> = catalog.logs().map(|(directory, _)| catalog.url_of(directory)).collect();
         assert_eq!(urls, [format!("s3://b/t/{LOG}")]);
     }

@@ -17,6 +17,7 @@ mod manifest;
 mod origin;
 mod piece;
 mod prune;
+mod pruning;
 mod source;
 mod state;
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub use manifest::{Counts, MANIFEST_NAME, Manifest, ShippedObject};
 pub use origin::{Origin, Status};
 pub use piece::{MAX_PIECE_BYTES, Piece};
 pub use prune::{Limits, Plan, Removal, Why};
+pub use pruning::{Outcome, Pruning};
 
 pub(crate) use state::State;

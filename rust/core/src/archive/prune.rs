@@ -78,7 +78,7 @@ impl Plan {
             let why = certain(entry).or_else(|| {
                 let is_over = limits.max_bytes.is_some_and(|max_bytes| left > max_bytes);
                 if is_over {
-                    left -= entry.size_bytes();
+                    left = left.saturating_sub(entry.size_bytes());
                 }
                 is_over.then_some(Why::Size)
             });
@@ -193,12 +193,14 @@ mod tests {
             |((started_at, shipped_at, last_record_at), sizes, finished, interval, kind)| {
                 let mut manifest = Manifest {
                     started_at,
-                    shipped_at,
                     last_record_at,
+                    shipped_at,
                     interval,
                     ..manifest("h", finished)
                 };
-                sizes.into_iter().for_each(|size_bytes| add_piece(&mut manifest, size_bytes));
+                for size_bytes in sizes {
+                    add_piece(&mut manifest, size_bytes);
+                }
                 let mut objects = objects_of(&manifest, shipped_at);
                 let said = match kind {
                     0 => {
@@ -223,7 +225,7 @@ mod tests {
         for (number, entry) in entries.iter().enumerate() {
             let directory = format!("2026/11/23/h/000000-{number}-0");
             for Stored { name, size_bytes, modified_s } in &entry.objects {
-                catalog.list(&format!("{directory}/{name}"), *size_bytes, *modified_s);
+                catalog.add(&format!("{directory}/{name}"), *size_bytes, *modified_s);
             }
             match &entry.said {
                 Said::Manifest(manifest) => catalog.read(&directory, Some(&manifest.to_json())),
@@ -291,8 +293,8 @@ mod tests {
             if limits.max_bytes.is_some_and(|max_bytes| left_bytes > max_bytes) {
                 prop_assert!(!stays().any(|(_, entry)| may_go(entry, limits)));
             }
-            let for_size = plan.removals.iter().filter(|removal| removal.why == Why::Size);
-            if let Some(newest) = for_size.last() {
+            let mut for_size = plan.removals.iter().filter(|removal| removal.why == Why::Size);
+            if let Some(newest) = for_size.next_back() {
                 let max_bytes = limits.max_bytes.unwrap();
                 prop_assert!(left_bytes + newest.entry.size_bytes() > max_bytes);
                 for (_, entry) in stays().filter(|(_, entry)| may_go(entry, limits)) {
