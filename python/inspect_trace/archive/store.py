@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from inspect_trace.remote import endpoints, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from typing_extensions import Buffer
@@ -113,14 +113,20 @@ class ArchiveStore:
         with _told():
             yield from obstore.get(self._store, key).stream(min_chunk_size=CHUNK_BYTES)
 
-    def remove(self, keys: list[str]) -> None:
+    def remove(self, keys: Sequence[str]) -> None:
         """Removes objects, if they are there, by as few requests as the store allows."""
         import obstore
         from obstore.exceptions import NotFoundError
 
-        with _told(), contextlib.suppress(FileNotFoundError, NotFoundError):
-            if keys:
+        if not keys:
+            return
+        with _told():
+            try:
                 obstore.delete(self._store, keys)
+            except (FileNotFoundError, NotFoundError):  # not the others either, then
+                for key in keys:
+                    with contextlib.suppress(FileNotFoundError, NotFoundError):
+                        obstore.delete(self._store, key)
 
     def create(self, key: str, content: bytes, labels: Mapping[str, str]) -> bool:
         """Puts an object where there is none, and looks at what is there; False: there was one."""

@@ -71,7 +71,7 @@ impl Entry {
         match &self.said {
             Said::Manifest(_) => None,
             Said::Nothing => Some(format!("there is no {MANIFEST_NAME}")),
-            Said::Broken(why) => Some(format!("{MANIFEST_NAME} is none: {why}")),
+            Said::Broken(why) => Some(format!("{MANIFEST_NAME} is no manifest: {why}")),
             Said::Unread(why) => Some(format!("{MANIFEST_NAME} cannot be read: {why}")),
         }
     }

@@ -65,7 +65,10 @@ pub fn archive_check_report(
         wrong.dedup();
         let problems = match faults.len() as u64 {
             0 => "no problems".to_owned(),
-            number => format!("{} in {}", count(number, "problem", "problems"), wrong.len()),
+            number => {
+                let logs = count(wrong.len() as u64, "log", "logs");
+                format!("{} in {logs}", count(number, "problem", "problems"))
+            }
         };
         let could_read = !checksums && faults.is_empty() && logs > 0;
         let hint = if could_read { "Pass --checksums to read all of it.\n" } else { "" };

@@ -104,7 +104,11 @@ fn text(pruning: &Pruning, options: ArchivePruneOptions) -> String {
     }
     let is_gone = |outcome: &&Outcome| matches!(outcome, Outcome::Removed(_));
     let gone = pruning.outcomes().iter().filter(is_gone).count();
-    format!("removed {gone} of {all} from {place}: {freed} freed, {left} left\n")
+    format!(
+        "removed {gone} of {all} from {place}: {freed} freed, {left} left\n\
+         inspect-trace archive-list {}   tells what is left\n",
+        cell(shell_quote(pruning.url()).as_bytes())
+    )
 }
 
 fn table(pruning: &Pruning, style: TableStyle) -> String {
