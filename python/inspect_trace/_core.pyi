@@ -16,9 +16,12 @@ __all__ = [
     "ActionSpan",
     "Anomalies",
     "Archive",
+    "ArchiveCatalog",
+    "ArchiveCheck",
     "ArchiveLog",
     "ArchiveManifest",
     "ArchivePiece",
+    "ArchivePruning",
     "ContextFields",
     "Filter",
     "FollowedRecords",
@@ -62,6 +65,8 @@ __all__ = [
     "new_trace_id",
     "open_action_ids",
     "parse_duration",
+    "parse_moment",
+    "parse_size",
     "partial_state",
     "plan_tasks",
     "redact",
@@ -1472,3 +1477,144 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: It is none.
     """
+
+def parse_moment(text: str, *, now: float) -> float:
+    """Seconds since the epoch, of a moment as people type it (`2026-11-23T10:22`, `-3h`, `now`).
+
+    Raises:
+        ValueError: It is none.
+    """
+
+def parse_size(text: str) -> int:
+    """Bytes, of a size as people type it (`500000`, `100GB`, `64GiB`).
+
+    Raises:
+        ValueError: It is none.
+    """
+
+@final
+class ArchiveCatalog:
+    """What is in an archive, as far as it was listed, and manifests were read."""
+
+    def __new__(cls, url: str) -> Self:
+        """Nothing is known yet of the archive at `url`, which has no slash at its end."""
+    def add(self, listed: list[tuple[str, int, float | None]]) -> None:
+        """Takes in objects.
+
+        Args:
+            listed: Where each is below the URL, its size, and when it was put there.
+        """
+    def to_read(self) -> list[str]:
+        """The directories, below the URL, whose manifests are to be read once all is listed."""
+    def read(self, directory: str, manifest: bytes | None) -> None:
+        """Takes in a manifest; None where it is not there any more."""
+    def unread(self, directory: str, reason: str) -> None:
+        """Notes that the store did not give one."""
+    def report(
+        self,
+        *,
+        since: float | None,
+        until: float | None,
+        hosts: list[str],
+        tasks: list[str],
+        open: bool,
+        failed: bool,
+        format: Literal["table", "json", "jsonl"],
+        as_of: float,
+        width: int | None,
+        color: bool,
+    ) -> Report:
+        """The logs of the archive, the newest first.
+
+        Args:
+            since: Only those in which something was made or under way at that time or later.
+            until: Only those that began before that time.
+            hosts: Only those from one of these machines; empty: from any.
+            tasks: Only those that name one of these tasks; empty: any.
+            open: Only those with actions that have not ended.
+            failed: Only those with actions that failed, by an error or a timeout.
+            format: `jsonl` has a manifest a line, with the `url` of its directory in front.
+            as_of: Now, in seconds since the epoch.
+            width: The width of the terminal in columns, None where there is none.
+            color: Whether headings are set off.
+        """
+
+@final
+class ArchiveCheck:
+    """An archive that is looked at for what is wrong with it."""
+
+    def __new__(cls, catalog: ArchiveCatalog, *, as_of: float) -> Self:
+        """The archive that is listed, at that moment."""
+    def in_doubt(self) -> list[str]:
+        """The directories to be looked at once more: a manifest may be newer than the listing."""
+    def look_again(
+        self, directory: str, manifest: bytes | None, listed: list[tuple[str, int, float | None]]
+    ) -> None:
+        """Takes in all of a directory.
+
+        Args:
+            directory: Where it is below the URL.
+            manifest: The manifest, read before it was listed; None where there is none.
+            listed: The name of each object, its size, and when it was put there.
+        """
+    def to_read(self) -> list[tuple[str, str]]:
+        """The objects to be read for their checksums: directories and names."""
+    def read(self, directory: str, name: str, sha256: str) -> None:
+        """Takes in what was made of an object's bytes, in hexadecimal digits."""
+    def unread(self, directory: str, name: str, reason: str) -> None:
+        """Notes that an object cannot be read."""
+    def report(self, *, checksums: bool, json: bool) -> Report:
+        """What is wrong; it has failed if anything is.
+
+        Args:
+            checksums: Whether the objects were read.
+            json: A JSON object instead of lines.
+        """
+
+@final
+class ArchivePruning:
+    """An archive of which logs go."""
+
+    def __new__(
+        cls,
+        catalog: ArchiveCatalog,
+        *,
+        older_than: float | None,
+        max_bytes: int | None,
+        as_of: float,
+    ) -> Self:
+        """Chooses which go.
+
+        Args:
+            catalog: The archive as it was listed.
+            older_than: Those whose last record was made so many seconds ago, or more.
+            max_bytes: The oldest, until all others are not larger together.
+            as_of: Now, in seconds since the epoch.
+        """
+    @property
+    def directories(self) -> list[str]:
+        """The directories that go, in this order."""
+    def confirm(
+        self, number: int, manifest: bytes | None, listed: list[tuple[str, int, float | None]]
+    ) -> list[str] | None:
+        """The names of the objects to be removed, in this order; None where the log stays.
+
+        Args:
+            number: Which of the `directories`.
+            manifest: As it is right before; None where there is none.
+            listed: All objects there, as they are right before: as `ArchiveCheck.look_again` has
+                them.
+        """
+    def removed(self, number: int) -> None:
+        """Notes that all that was confirmed is gone."""
+    def failed(self, number: int, reason: str) -> None:
+        """Notes that it could not be removed, or not all of it."""
+    def report(self, *, dry_run: bool, json: bool, width: int | None, color: bool) -> Report:
+        """What goes, or has gone.
+
+        Args:
+            dry_run: Nothing was removed: what would be is shown.
+            json: A JSON object instead of text.
+            width: The width of the terminal in columns, None where there is none.
+            color: Whether headings are set off.
+        """

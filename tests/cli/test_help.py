@@ -35,6 +35,9 @@ def test_help_texts(inspect_trace: Run) -> None:
         "status",
         "run",
         "archive",
+        "archive-list",
+        "archive-verify",
+        "archive-prune",
         "completion",
     ):
         result = inspect_trace(*command.split(), "--help", env={"COLUMNS": "82"})

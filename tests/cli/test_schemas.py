@@ -39,6 +39,10 @@ OUTPUTS: dict[str, list[list[str]]] = {
     "http": [["http", "--json"], ["http", "--json", "--failed"]],
     "anomalies": [["anomalies", "--json"], ["anomalies", "--json", "--limit", "2"]],
     "archive": [["archive", "--json"]],
+    "archive-list": [["archive-list", "--json"]],
+    "archive-list-jsonl": [["archive-list", "--jsonl"]],
+    "archive-prune": [["archive-prune", "--json", "--dry-run", "--max-bytes", "1"]],
+    "archive-verify": [["archive-verify", "--json", "--checksums"]],
     "anomalies-watch": [["anomalies", "--watch", "--json", "--min-duration", "0"]],
     "stats": [
         ["stats", "--json"],
@@ -55,9 +59,13 @@ OUTPUTS: dict[str, list[list[str]]] = {
     "verify": [["verify", "--json"], ["verify", "--json", "--limit", "1"]],
 }
 """Of each schema, the commands that print what it describes."""
-WITHOUT_FILES = ("list", "status", "archive")
+OF_ARCHIVES = ("archive-list", "archive-prune", "archive-verify")
+"""Commands that take the URL of an archive."""
+WITHOUT_FILES = ("list", "status", "archive", *OF_ARCHIVES)
+FAILING = ("verify", *OF_ARCHIVES)
+"""Commands that find something, which is their failure."""
 WITH_NO_DETAIL = ("list", "http", "anomalies", "anomalies-watch", "stats", "diff", "tree", "sql")
-LINES = ("record", "record-no-detail", "anomalies-watch")
+LINES = ("record", "record-no-detail", "anomalies-watch", "archive-list-jsonl")
 """Schemas of a value a line."""
 LOGS: dict[str, list[str]] = {
     "corpus": ["trace-4194304.log"],
@@ -120,7 +128,32 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_log(directory / "rotated.part0001.log", *ODD)
     write_log(directory / "rotated.part0002.log", *MIXED)
     write_log(directory / "rotated.log", *MIXED[-3:])
+    put_into_archive(directory)
     return directory
+
+
+def put_into_archive(directory: Path) -> None:
+    """Put the logs into an archive in which something is wrong."""
+    archive = contents_of(directory)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "inspect_trace", "archive"),
+            *(str(directory), "--to", f"file://{archive}"),
+        ],
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+    )
+    pieces = sorted(archive.rglob("*.gz"))
+    pieces[0].write_bytes(b"")
+    pieces[1].unlink()
+    broken = pieces[2].with_name("manifest.json")
+    broken.write_text("{")
+
+
+def contents_of(directory: Path) -> Path:
+    """Where the archive of a directory is."""
+    return directory.with_name(f"{directory.name}-contents")
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -137,6 +170,8 @@ def validator(name: str) -> Draft202012Validator:
 
 def printed(directory: Path, schema: str, command: list[str]) -> Iterator[Any]:
     """What a command prints: one value, or one a line."""
+    if command[0] in OF_ARCHIVES:
+        command = [*command, f"file://{contents_of(directory)}"]
     done = subprocess.run(
         [sys.executable, "-m", "inspect_trace", *command],
         env={
@@ -149,8 +184,7 @@ def printed(directory: Path, schema: str, command: list[str]) -> Iterator[Any]:
         encoding="utf-8",
         timeout=60,
     )
-    # `verify` finds something, which is its failure.
-    assert done.returncode == 0 or command[0] == "verify", done.stderr
+    assert done.returncode == 0 or command[0] in FAILING, done.stderr
     for text in done.stdout.splitlines() if schema in LINES else [done.stdout]:
         yield parsed(text)
 
@@ -211,7 +245,10 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
         yield from objects(inner)
 
 
-DESCRIBED = ["list", "http", "anomalies", "stats", "diff", "tree", "verify", "status"]
+DESCRIBED = [
+    *("list", "http", "anomalies", "stats", "diff", "tree", "verify", "status"),
+    *OF_ARCHIVES,
+]
 
 
 @pytest.mark.parametrize("schema", DESCRIBED)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from inspect_trace.remote import endpoints, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
+    from typing_extensions import Buffer
+
+    Listed: TypeAlias = list[tuple[str, int, float | None]]
 
 MAX_RETRIES: Final = 6
 RETRY_TIMEOUT: Final = timedelta(seconds=30)
 """How often, and for how long in all, a request is made, with growing pauses."""
 REQUEST_TIMEOUT: Final = timedelta(seconds=120)
 CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+CHUNK_BYTES: Final = 1 << 20
+"""So much of an object is read at a time, where not all of it is wanted at once."""
 
 
 class StoreError(OSError):
@@ -28,13 +36,14 @@ class ArchiveStore:
 
     Args:
         url: Where it is, as `check_url` gives it.
+        create: Whether a directory is made where there is none.
 
     Raises:
         StoreError: There can be none there.
         ImportError: obstore is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
         from obstore.store import LocalStore, from_url
 
         self._has_labels = True
@@ -43,7 +52,10 @@ class ArchiveStore:
         with _told():
             if scheme == "file":
                 self._has_labels = False
-                self._store: Any = LocalStore(url.partition("://")[2], mkdir=True)
+                path = url.partition("://")[2]
+                if not create and not os.path.isdir(path):  # noqa: PTH112
+                    raise NotADirectoryError(errno.ENOTDIR, "there is no such directory")
+                self._store: Any = LocalStore(path, automatic_cleanup=True, mkdir=create)
                 return
             plain = scheme == "http" or any(value.startswith("http://") for value in endpoints())
             # S3 compares it with what has arrived.
@@ -77,6 +89,44 @@ class ArchiveStore:
         with _told():
             found = obstore.list_with_delimiter(self._store, directory)["objects"]
             return [(meta["path"].rpartition("/")[2], meta["size"]) for meta in found]
+
+    def list_all(self) -> Iterator[Listed]:
+        """All objects, some at a time: keys, sizes, and when they were put there."""
+        import obstore
+
+        with _told():
+            for chunk in obstore.list(self._store):
+                yield [_stored(meta, meta["path"]) for meta in chunk]
+
+    def look(self, directory: str) -> Listed:
+        """The objects in a directory, not below it: names, sizes, and when they were put there."""
+        import obstore
+
+        with _told():
+            found = obstore.list_with_delimiter(self._store, directory)["objects"]
+            return [_stored(meta, meta["path"].rpartition("/")[2]) for meta in found]
+
+    def chunks(self, key: str) -> Iterator[Buffer]:
+        """The bytes of an object, some at a time."""
+        import obstore
+
+        with _told():
+            yield from obstore.get(self._store, key).stream(min_chunk_size=CHUNK_BYTES)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Removes objects, if they are there, by as few requests as the store allows."""
+        import obstore
+        from obstore.exceptions import NotFoundError
+
+        if not keys:
+            return
+        with _told():
+            try:
+                obstore.delete(self._store, keys)
+            except (FileNotFoundError, NotFoundError):  # not the others either, then
+                for key in keys:
+                    with contextlib.suppress(FileNotFoundError, NotFoundError):
+                        obstore.delete(self._store, key)
 
     def create(self, key: str, content: bytes, labels: Mapping[str, str]) -> bool:
         """Puts an object where there is none, and looks at what is there; False: there was one."""
@@ -116,6 +166,10 @@ class ArchiveStore:
                 use_multipart=False,
                 attributes={"Content-Type": "application/json"} if self._has_labels else None,
             )
+
+
+def _stored(meta: Any, name: str) -> tuple[str, int, float]:
+    return name, meta["size"], meta["last_modified"].timestamp()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from inspect_trace.cli._archive_options import checked_url
 from inspect_trace.cli.options import json_option
 from inspect_trace.cli.output import complain, write_chunk
 
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
     from inspect_trace.archive.archiver import Swept
 
 LOWEST_PRIORITY: Final = 19
-
-
-def _url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    from inspect_trace.archive.settings import check_url
-
-    try:
-        return check_url(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -51,7 +43,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     metavar="URL",
     envvar="INSPECT_TRACE_ARCHIVE",
     required=True,
-    callback=_url,
+    callback=checked_url,
     help="Where to: s3://bucket/prefix, and likewise gs, az, https, file; default: "
     "INSPECT_TRACE_ARCHIVE.",
 )

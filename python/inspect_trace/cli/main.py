@@ -25,6 +25,9 @@ EXIT_BROKEN_PIPE = 141
 COMMANDS = (
     "anomalies",
     "archive",
+    "archive-list",
+    "archive-prune",
+    "archive-verify",
     "completion",
     "diff",
     "dump",
@@ -40,7 +43,7 @@ COMMANDS = (
     "tree",
     "verify",
 )
-"""Each is the function `<name>_command` of the module `inspect_trace.cli.<name>`."""
+"""Each is the function `<name>_command` of the module `inspect_trace.cli.<name>`, `_` being `-`."""
 
 
 COMPLETE_VARIABLE = "_INSPECT_TRACE_COMPLETE"
@@ -59,8 +62,9 @@ class TraceGroup(click.Group):
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             from importlib import import_module
 
-            module = import_module(f"inspect_trace.cli.{cmd_name}")
-            self.add_command(getattr(module, f"{cmd_name}_command"))
+            name = cmd_name.replace("-", "_")
+            module = import_module(f"inspect_trace.cli.{name}")
+            self.add_command(getattr(module, f"{name}_command"))
         return super().get_command(ctx, cmd_name)
 
 

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 mod action;
 mod anomalies;
 mod archive;
+mod archive_contents;
 mod checked;
 mod context;
 mod emit;
@@ -55,6 +56,10 @@ mod _core {
     use super::archive::{
         Archive, ArchiveLog, ArchiveManifest, ArchivePiece, is_archived, is_archiving,
         parse_duration, spawn_archiver,
+    };
+    #[pymodule_export]
+    use super::archive_contents::{
+        ArchiveCatalog, ArchiveCheck, ArchivePruning, parse_moment, parse_size,
     };
     #[pymodule_export]
     use super::checked::{know_last_resort, know_trace_handler};

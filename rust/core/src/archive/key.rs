@@ -43,6 +43,29 @@ impl Identity {
     }
 }
 
+/// Whether a place ends as the directories of logs do.
+pub(super) fn is_log_directory(place: &str) -> bool {
+    let digits = |text: &str, least: usize| {
+        text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut segments = place.rsplit('/');
+    let mut next = || segments.next().unwrap_or_default();
+    let (name, host, day, month, year) = (next(), next(), next(), next(), next());
+    let mut parts = name.splitn(3, '-');
+    let mut part = || parts.next().unwrap_or_default();
+    let (time, pid, run) = (part(), part(), part());
+    let is_two = |text: &str| text.len() == 2 && digits(text, 2);
+    // Years before our era have a sign.
+    digits(year.strip_prefix('-').unwrap_or(year), 4)
+        && is_two(month)
+        && is_two(day)
+        && !host.is_empty()
+        && time.len() == 6
+        && digits(time, 6)
+        && digits(pid, 1)
+        && !run.is_empty()
+}
+
 #[allow(clippy::cast_possible_truncation)] // What is no moment saturates, and is none of jiff's.
 fn truncated_micros(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
@@ -77,11 +100,31 @@ mod tests {
         assert_eq!(identity("h", None, 0.0).directory(1), "1970/01/01/h/000000-42-0.2");
     }
 
+    /// What is no directory of a log is not taken for one.
+    #[test]
+    fn other_directories_are_told() {
+        assert!(is_log_directory("s3://b/t/2026/11/23/box/092225-42-0.2"));
+        for place in [
+            "",
+            "s3://b/t",
+            "s3://b/t/2026/11/23/box",
+            "s3://b/2026/11/23/box/092225-42",
+            "s3://b/2026/11/23/box/092225-x-0",
+            "s3://b/2026/11/3/box/092225-42-0",
+            "s3://b/26/11/23/box/092225-42-0",
+            "s3://b/2026/11/23//092225-42-0",
+            "s3://b/2026/11/23/box/0922-42-0",
+        ] {
+            assert!(!is_log_directory(place), "{place}");
+        }
+    }
+
     proptest! {
         /// Whatever the names, a key has six segments of harmless characters.
         #[test]
         fn keys_are_harmless(host in any::<String>(), run in any::<Option<String>>(), started_s in any::<f64>()) {
             let key = identity(&host, run.as_deref(), started_s).directory(0);
+            prop_assert!(is_log_directory(&key), "{}", key);
             let segments: Vec<_> = key.split('/').collect();
             prop_assert_eq!(segments.len(), 5, "{}", key);
             for segment in segments {

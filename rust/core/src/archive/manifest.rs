@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 /// The name of the object, in the directory of each log.
 pub const MANIFEST_NAME: &str = "manifest.json";
 
+/// So many tasks are named in a manifest, at most.
+pub(super) const MAX_TASKS: usize = 20;
+
 const FORMAT: &str = "inspect-trace-archive/1";
 /// One that is longer is none of ours.
 const MAX_MANIFEST_BYTES: usize = 64 << 20;

@@ -14,6 +14,31 @@ const MISSED_INTERVALS: f64 = 2.0;
 /// and so many seconds more: a store is not always fast, nor are clocks always right.
 const GRACE_S: f64 = 30.0;
 
+/// How a log in an archive stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It is shipped at intervals, and was heard of as promised.
+    Running,
+    /// It has not been heard of for longer than promised.
+    Silent,
+    /// Nobody writes it any more, and all of it is there.
+    Finished,
+    /// It is not finished, and nobody has promised to be heard of again.
+    Unfinished,
+}
+
+impl Status {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Silent => "silent",
+            Self::Finished => "finished",
+            Self::Unfinished => "unfinished",
+        }
+    }
+}
+
 /// Where a log comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
@@ -60,6 +85,16 @@ impl Origin {
         Some(now_s <= self.seen_s + MISSED_INTERVALS * interval_s + GRACE_S)
     }
 
+    /// How it stands at that moment.
+    pub fn status(&self, now_s: f64) -> Status {
+        match self.is_alive(now_s) {
+            _ if self.finished => Status::Finished,
+            Some(true) => Status::Running,
+            Some(false) => Status::Silent,
+            None => Status::Unfinished,
+        }
+    }
+
     /// Whether there is nothing in the log that a search for anomalies could find.
     pub(crate) fn has_no_anomalies(&self, outcomes: Outcomes) -> bool {
         let Counts { open, errors, timeouts, cancels, .. } = self.counts;
@@ -73,11 +108,13 @@ impl Origin {
 
     /// Whether all that is in the log was over before the time that is asked for.
     pub(crate) fn is_before(&self, filter: &Filter, now_s: f64) -> bool {
+        filter.since_s().is_some_and(|since_s| self.is_over_before(since_s, now_s))
+    }
+
+    /// The same of a moment.
+    pub(super) fn is_over_before(&self, moment_s: f64, now_s: f64) -> bool {
         let is_over = self.counts.open == 0 || self.is_alive(now_s) == Some(false);
-        let (Some(since_s), Some(last_s)) = (filter.since_s(), self.last_record_s) else {
-            return false;
-        };
-        is_over && last_s < since_s
+        is_over && self.last_record_s.is_some_and(|last_s| last_s < moment_s)
     }
 }
 
@@ -107,6 +144,15 @@ mod tests {
         assert_eq!(ships.is_alive(1150.0), Some(true));
         assert_eq!(ships.is_alive(1150.1), Some(false));
         assert_eq!(ships.is_alive(0.0), Some(true));
+        let statuses = [
+            (origin(true, None), 9e9, Status::Finished),
+            (origin(false, None), 9e9, Status::Unfinished),
+            (origin(false, Some(60.0)), 1150.0, Status::Running),
+            (origin(false, Some(60.0)), 1150.1, Status::Silent),
+        ];
+        for (origin, now_s, status) in statuses {
+            assert_eq!(origin.status(now_s), status);
+        }
     }
 
     /// What is open may be in any time as long as its process may live.

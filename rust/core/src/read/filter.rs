@@ -26,6 +26,9 @@ pub enum WrongValue {
         .0.escape_debug()
     )]
     Duration(String),
+    /// No size.
+    #[error("'{}' is not a size: give bytes (500000) or units (500MB, 1.5TB, 64GiB)", .0.escape_debug())]
+    Size(String),
     /// No level.
     #[error(
         "'{}' is not a level: give a name or a number (WARNING, 30) for it and those above, or \

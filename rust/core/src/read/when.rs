@@ -118,7 +118,7 @@ fn units_s(text: &str) -> Option<f64> {
 }
 
 /// A decimal number without sign or exponent.
-fn plain_number(text: &str) -> Option<f64> {
+pub(super) fn plain_number(text: &str) -> Option<f64> {
     let digits_only = text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
     if digits_only { text.parse().ok().filter(|number: &f64| number.is_finite()) } else { None }
 }

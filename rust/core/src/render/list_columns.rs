@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use unicode_width::UnicodeWidthStr as _;
-
 use crate::analyze::spans::Span;
 use crate::analyze::totals::Totals;
 use crate::redact::redact_json;
 
+use super::fitted::{FittedColumn, fitted};
 use super::list::ListRow;
-use super::table::{Column, TableStyle, layout};
+use super::table::{Column, TableStyle};
 use super::terminal::{cell, shell_quote};
 use super::time::{local_day_and_minute, local_day_and_time};
 use super::tree_rows::{cut, human_duration};
+use super::units::human_bytes;
 
 /// What columns the last one, the command, has at least, before others make room for it.
 const MIN_COMMAND_COLUMNS: usize = 16;
@@ -25,22 +25,21 @@ struct ListColumn {
     rank: u32,
     /// Whether it is left out if no row has anything to show in it.
     only_if_any: bool,
-    cell: fn(&ListRow, &Shown<'_>) -> Option<String>,
+    cell: fn(&ListRow, &Shown) -> Option<String>,
 }
 
 /// How the cells are shown.
-struct Shown<'t> {
+struct Shown {
     as_of_s: f64,
     /// Names and times are shortened: a person looks.
     is_terminal: bool,
-    style: &'t TableStyle,
 }
 
 const fn column(
     head: &'static str,
     align: Column,
     rank: u32,
-    cell: fn(&ListRow, &Shown<'_>) -> Option<String>,
+    cell: fn(&ListRow, &Shown) -> Option<String>,
 ) -> ListColumn {
     ListColumn { head, align, rank, only_if_any: false, cell }
 }
@@ -50,7 +49,7 @@ const fn column_if_any(
     head: &'static str,
     align: Column,
     rank: u32,
-    cell: fn(&ListRow, &Shown<'_>) -> Option<String>,
+    cell: fn(&ListRow, &Shown) -> Option<String>,
 ) -> ListColumn {
     ListColumn { head, align, rank, only_if_any: true, cell }
 }
@@ -104,68 +103,31 @@ pub(super) fn write_table(
         return "No trace files.\n".to_owned();
     }
     let is_terminal = style.width.is_some();
-    let shown = Shown { as_of_s, is_terminal, style: &style };
+    let shown = Shown { as_of_s, is_terminal };
     let is_long = rows.iter().any(|row| row.totals.is_some());
-    let mut table: Vec<(ListColumn, Vec<String>)> = Vec::new();
+    let mut table = Vec::new();
     for column in columns(is_long) {
         let cells: Vec<_> = rows.iter().map(|row| (column.cell)(row, &shown)).collect();
         if column.only_if_any && cells.iter().all(Option::is_none) {
             continue;
         }
-        let text = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-        let cells = std::iter::once(column.head.to_owned()).chain(cells.into_iter().map(text));
-        table.push((column, cells.collect()));
+        table.push(FittedColumn::new(column.head, column.align, column.rank, cells));
     }
-    if let Some(width) = shown.style.width {
-        fit(&mut table, width);
-    }
-    let aligned: Vec<Column> = table.iter().map(|(column, _)| column.align).collect();
-    let lines: Vec<Vec<String>> = (0..=rows.len())
-        .map(|line| table.iter().map(|(_, cells)| cells[line].clone()).collect())
-        .collect();
-    // Nothing wraps: a log is a line.
-    let text = layout(&aligned, &lines, TableStyle { width: None, ..style });
-    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let (head, rest) = fitted(table, MIN_COMMAND_COLUMNS, style);
     let mut out = String::new();
     if is_terminal {
         let path = directory.to_string_lossy();
         out = format!("Trace logs in {}\n\n", cell(shell_quote(&path).as_bytes()));
     }
-    out.push_str(&style.bold(head));
-    out.push('\n');
-    out.push_str(rest);
+    out.push_str(&head);
+    out.push_str(&rest);
     if is_terminal {
         out.push_str(&next_step(rows, is_long, &shown));
     }
     out
 }
 
-/// Leaves out columns until the others have room, and cuts the last one to what is left.
-fn fit(table: &mut Vec<(ListColumn, Vec<String>)>, terminal: usize) {
-    let width = |cells: &[String]| cells.iter().map(|cell| cell.width()).max().unwrap_or(0);
-    loop {
-        let Some(((_, commands), others)) = table.split_last() else { return };
-        let taken: usize = others.iter().map(|(_, cells)| width(cells) + 2).sum();
-        let room = terminal.saturating_sub(taken);
-        if room < MIN_COMMAND_COLUMNS.min(width(commands))
-            && let Some(last) = (0..table.len())
-                .filter(|&at| table[at].0.rank > 0)
-                .max_by_key(|&at| table[at].0.rank)
-        {
-            table.remove(last);
-            continue;
-        }
-        let room = room.max("Command".len());
-        if let Some((_, commands)) = table.last_mut() {
-            for command in commands {
-                cut(command, room);
-            }
-        }
-        return;
-    }
-}
-
-fn next_step(rows: &[ListRow], is_long: bool, shown: &Shown<'_>) -> String {
+fn next_step(rows: &[ListRow], is_long: bool, shown: &Shown) -> String {
     let open = |row: &&ListRow| row.totals.as_ref().is_some_and(|totals| totals.open() > 0);
     if let Some(row) = rows.iter().find(open) {
         let name = name(&row.file.path, shown);
@@ -177,12 +139,12 @@ fn next_step(rows: &[ListRow], is_long: bool, shown: &Shown<'_>) -> String {
     "\nPass --long to count records, and actions that are open or failed.\n".to_owned()
 }
 
-fn time(epoch_s: f64, shown: &Shown<'_>) -> Option<String> {
+fn time(epoch_s: f64, shown: &Shown) -> Option<String> {
     if shown.is_terminal { local_day_and_minute(epoch_s) } else { local_day_and_time(epoch_s) }
 }
 
 /// The name under which every command finds it.
-fn name(path: &Path, shown: &Shown<'_>) -> String {
+fn name(path: &Path, shown: &Shown) -> String {
     let name = if shown.is_terminal { path.file_name() } else { None };
     let name = name.unwrap_or(path.as_os_str()).to_string_lossy();
     cell(shell_quote(&name).as_bytes())
@@ -200,7 +162,7 @@ fn command(row: &ListRow) -> Option<String> {
 
 /// A command line without what is the same for all: the place of the interpreter, and the interpreter
 /// before a script.
-fn command_line(words: &[String]) -> String {
+pub(super) fn command_line(words: &[String]) -> String {
     let base = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
     let mut words: Vec<String> = words.to_vec();
     let is_python = words.first().is_some_and(|word| base(word).starts_with("python"));
@@ -233,45 +195,9 @@ fn tasks(totals: &Totals) -> Option<String> {
     Some(text)
 }
 
-/// A size in the units that people use.
-fn human_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    // What is lost of a number beyond 2^53 is not shown.
-    #[allow(clippy::cast_precision_loss)]
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let digits = usize::from(value < 9.95);
-    format!("{value:.digits$} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Sizes have two digits or three, and a unit that fits.
-    #[test]
-    fn sizes_are_told_in_units() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (9_949, "9.9 kB"),
-            (9_951, "10 kB"),
-            (999_499, "999 kB"),
-            (999_500, "1.0 MB"),
-            (1_300_000_000, "1.3 GB"),
-            (u64::MAX, "18 EB"),
-        ] {
-            assert_eq!(human_bytes(bytes), text);
-        }
-    }
 
     /// A command line begins with what was run.
     #[test]

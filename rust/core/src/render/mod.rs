@@ -1,6 +1,9 @@
 //! What commands print: records and findings become JSON or text, as a stream of chunks.
 
 mod anomalies;
+mod archive_check;
+mod archive_list;
+mod archive_prune;
 mod diff;
 mod diff_table;
 mod dump;
@@ -9,6 +12,7 @@ mod export_csv;
 mod export_lanes;
 mod export_otlp;
 mod export_perfetto;
+mod fitted;
 mod follow;
 mod http;
 mod json;
@@ -34,12 +38,16 @@ mod time;
 mod timeline;
 mod tree;
 mod tree_rows;
+mod units;
 mod verify;
 
 pub(crate) use anomalies::tell_anomalies;
 pub use anomalies::{
     AnomaliesOptions, Diagnosed, anomalies_json, anomalies_report, anomalies_table,
 };
+pub use archive_check::archive_check_report;
+pub use archive_list::{ArchiveListFormat, ArchiveListOptions, archive_list_report};
+pub use archive_prune::{ArchivePruneOptions, archive_prune_report};
 pub(crate) use diff::write_diff;
 pub use diff::{DiffOptions, diff_report};
 pub use dump::{DumpFormat, DumpOptions, dump_report, dump_report_with, write_record};

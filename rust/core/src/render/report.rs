@@ -80,6 +80,20 @@ pub(crate) struct Told {
     pub(crate) has_failed: bool,
 }
 
+/// So many lines of a kind are told, where there may be one for each log.
+const MAX_TOLD: usize = 10;
+
+impl Told {
+    /// Tells some lines of a kind, and how many more there are.
+    pub(crate) fn tell_some(&mut self, lines: Vec<String>) {
+        let more = lines.len().saturating_sub(MAX_TOLD);
+        self.notes.extend(lines.into_iter().take(MAX_TOLD));
+        if more > 0 {
+            self.notes.push(format!("... and {more} more like that"));
+        }
+    }
+}
+
 impl Report for Told {
     fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(self.chunk.take())

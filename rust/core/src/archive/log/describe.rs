@@ -5,11 +5,8 @@ use std::sync::Arc;
 
 use super::ArchivedLog;
 use crate::archive::key::Identity;
-use crate::archive::manifest::{Counts, Manifest};
+use crate::archive::manifest::{Counts, MAX_TASKS, Manifest};
 use crate::archive::piece::{Amount, Piece};
-
-/// So many tasks are named in a manifest.
-const MAX_TASKS: usize = 20;
 
 impl ArchivedLog {
     /// What the manifest has to say now; `None` where it is not known what the store has.

@@ -26,7 +26,7 @@ pub(super) fn stem_of(log: &str) -> String {
 
 /// The number of the piece that an object of that name is, the last of all for a whole log; `None` for
 /// what is no piece.
-pub(super) fn piece_number(name: &str) -> Option<u32> {
+pub(in crate::archive) fn piece_number(name: &str) -> Option<u32> {
     if !name.ends_with(".log.gz") {
         return None;
     }
