@@ -161,7 +161,7 @@ def test_logs_of_which_nothing_is_known_are_told(place: Place) -> None:
     assert "2 logs are not shown" in done.stderr
     assert 'its "format" is 3' in done.stderr
     whole = json.loads(place.run("archive-list", URL, "--json").stdout)
-    assert len(whole["unknown"]) == 2
+    assert len(whole["unusable"]) == 2
 
 
 def test_a_sound_archive_is_verified(place: Place) -> None:

@@ -46,7 +46,7 @@ def _moment(text: str) -> float:
 @click.option(
     "--jsonl", is_flag=True, help="Print the manifests, one a line, each with the url of its log."
 )
-@json_option("an object {as_of, url, logs, unknown}")
+@json_option("an object {as_of, url, logs, unusable}")
 def archive_list_command(
     *,
     url: str,

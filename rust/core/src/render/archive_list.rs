@@ -227,12 +227,12 @@ struct Listing<'r> {
     as_of: f64,
     url: &'r str,
     logs: Vec<Listed<'r>>,
-    unknown: &'r [Trouble],
+    unusable: &'r [Trouble],
 }
 
-fn json(catalog: &Catalog, rows: &[Row<'_>], unknown: &[Trouble], as_of: f64) -> Vec<u8> {
+fn json(catalog: &Catalog, rows: &[Row<'_>], unusable: &[Trouble], as_of: f64) -> Vec<u8> {
     let logs = rows.iter().map(Listed::of).collect();
-    to_json(&Listing { as_of, url: catalog.url(), logs, unknown })
+    to_json(&Listing { as_of, url: catalog.url(), logs, unusable })
 }
 
 impl<'r> Listed<'r> {

@@ -174,7 +174,7 @@ struct Pruned<'p> {
     logs: u64,
     size: u64,
     removals: Vec<Removed<'p>>,
-    unknown: Vec<Kept<'p>>,
+    unusable: Vec<Kept<'p>>,
     freed: u64,
     left: u64,
 }
@@ -183,7 +183,7 @@ fn json(pruning: &Pruning, dry_run: bool) -> Vec<u8> {
     let plan = pruning.plan();
     let limits = pruning.limits();
     let each = plan.removals.iter().zip(pruning.outcomes());
-    let unknown = pruning.troubles().iter().map(|(url, reason)| Kept { url, reason });
+    let unusable = pruning.troubles().iter().map(|(url, reason)| Kept { url, reason });
     to_json(&Pruned {
         as_of: pruning.now_s(),
         url: pruning.url(),
@@ -193,7 +193,7 @@ fn json(pruning: &Pruning, dry_run: bool) -> Vec<u8> {
         logs: plan.logs,
         size: plan.size_bytes,
         removals: each.map(|(removal, outcome)| row(pruning, removal, outcome)).collect(),
-        unknown: unknown.collect(),
+        unusable: unusable.collect(),
         freed: freed_bytes(pruning, dry_run),
         left: left_bytes(pruning, dry_run),
     })
