@@ -103,7 +103,11 @@ impl Queue {
         if self.chunks.contains_key(&key) {
             return true;
         }
-        if !self.make_room() {
+        // Some room is left for those that were read to their ends: another thread may be about to read
+        // their beginnings.
+        let is_read = |chunk: &&Chunk| matches!(chunk, Chunk::Ready { is_read: true, .. });
+        let ahead = self.chunks.len() - self.chunks.values().filter(is_read).count();
+        if ahead >= self.max_chunks - self.max_chunks / 4 || !self.make_room() {
             return false;
         }
         self.chunks.insert(key, Chunk::Queued);
@@ -189,7 +193,7 @@ mod tests {
     /// What was fetched ahead, and nobody has read yet, stays as long as something else can go.
     #[test]
     fn what_was_read_goes_first() {
-        let mut queue = Queue::new(6);
+        let mut queue = Queue::new(8);
         fetched(&mut queue, 0..6);
         for number in 0..3 {
             assert!(is_there(&mut queue, number));
@@ -205,12 +209,12 @@ mod tests {
     #[test]
     fn what_is_fetched_ahead_is_left_to_who_wants_it() {
         let mut queue = Queue::new(4);
-        fetched(&mut queue, 0..4);
+        fetched(&mut queue, 0..3);
         assert!(!queue.want_soon((9, 0)));
         queue.want_now((9, 0));
         assert_eq!(queue.take(), Some((9, 0)));
         queue.put((9, 0), Ok(vec![0]));
-        for number in [0, 1, 2, 3, 9] {
+        for number in [0, 1, 2, 9] {
             assert!(is_there(&mut queue, number), "{number}");
         }
     }
@@ -219,7 +223,7 @@ mod tests {
     #[test]
     fn what_nobody_reads_goes_at_last() {
         let mut queue = Queue::new(4);
-        fetched(&mut queue, 0..4);
+        fetched(&mut queue, 0..3);
         for number in 4..200 {
             queue.want_now((number, 0));
             assert_eq!(queue.take(), Some((number, 0)));
@@ -227,8 +231,20 @@ mod tests {
             assert!(is_there(&mut queue, number));
             queue.is_read((number, 0));
         }
-        fetched(&mut queue, 200..204);
-        assert!((0..4).all(|number| !is_there(&mut queue, number)));
+        fetched(&mut queue, 200..203);
+        assert!((0..3).all(|number| !is_there(&mut queue, number)));
+    }
+
+    /// A chunk of which one thread has read the end stays for the one that is to read its beginning.
+    #[test]
+    fn room_is_left_for_what_was_read() {
+        let mut queue = Queue::new(8);
+        fetched(&mut queue, 0..2);
+        queue.is_read((0, 0));
+        queue.is_read((1, 0));
+        fetched(&mut queue, 2..8);
+        assert!(!queue.want_soon((8, 0)));
+        assert!(is_there(&mut queue, 0) && is_there(&mut queue, 1));
     }
 
     /// Who looks at the beginnings of many objects, and reads none, has no more kept than others.
