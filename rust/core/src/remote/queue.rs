@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// A chunk: the number of the object, and its own in it.
 pub(super) type Key = (usize, u64);
 
+/// A chunk is forgotten once so many times as many others came since as are kept.
+const FORGOTTEN_AFTER: u64 = 16;
+
 enum Chunk {
     /// Somebody wants it.
     Queued,
@@ -17,6 +20,8 @@ enum Chunk {
         used: u64,
         /// Whether somebody has had its last byte.
         is_read: bool,
+        /// How many chunks had come by the time that it did, or was last looked at.
+        came_before: u64,
     },
     /// Until somebody was told.
     Failed(io::ErrorKind, String),
@@ -40,11 +45,19 @@ pub(super) struct Queue {
     /// So many are kept, or on their way, at most; what is waited for comes in addition.
     max_chunks: usize,
     clock: u64,
+    /// How many chunks came so far.
+    chunks_came: u64,
 }
 
 impl Queue {
     pub(super) fn new(max_chunks: usize) -> Self {
-        Self { chunks: HashMap::new(), wanted: VecDeque::new(), max_chunks, clock: 0 }
+        Self {
+            chunks: HashMap::new(),
+            wanted: VecDeque::new(),
+            max_chunks,
+            clock: 0,
+            chunks_came: 0,
+        }
     }
 
     /// What there is of a chunk. A failure is told once: who asks again has it tried again.
@@ -52,9 +65,9 @@ impl Queue {
         match self.chunks.get_mut(&key) {
             None => Found::NotYet { asked: false },
             Some(Chunk::Queued | Chunk::Loading) => Found::NotYet { asked: true },
-            Some(Chunk::Ready { bytes, used, .. }) => {
+            Some(Chunk::Ready { bytes, used, came_before, .. }) => {
                 self.clock += 1;
-                *used = self.clock;
+                (*used, *came_before) = (self.clock, self.chunks_came);
                 Found::Ready(Arc::clone(bytes))
             }
             Some(Chunk::Failed(kind, reason)) => {
@@ -90,7 +103,11 @@ impl Queue {
         if self.chunks.contains_key(&key) {
             return true;
         }
-        if !self.make_room() {
+        // Some room is left for those that were read to their ends: another thread may be about to read
+        // their beginnings.
+        let is_read = |chunk: &&Chunk| matches!(chunk, Chunk::Ready { is_read: true, .. });
+        let ahead = self.chunks.len() - self.chunks.values().filter(is_read).count();
+        if ahead >= self.max_chunks - self.max_chunks / 4 || !self.make_room() {
             return false;
         }
         self.chunks.insert(key, Chunk::Queued);
@@ -120,26 +137,39 @@ impl Queue {
     /// What fetching gave.
     pub(super) fn put(&mut self, key: Key, fetched: io::Result<Vec<u8>>) {
         self.clock += 1;
+        self.chunks_came += 1;
         let chunk = match fetched {
-            Ok(bytes) => Chunk::Ready { bytes: Arc::new(bytes), used: self.clock, is_read: false },
+            Ok(bytes) => Chunk::Ready {
+                bytes: Arc::new(bytes),
+                used: self.clock,
+                is_read: false,
+                came_before: self.chunks_came,
+            },
             Err(error) => Chunk::Failed(error.kind(), error.to_string()),
         };
         self.chunks.insert(key, chunk);
     }
 
-    /// Drops what was used the longest time ago; false if nothing can go, and there is no room. What
-    /// was read to its end goes first: what was fetched ahead has been used by nobody, and will be.
+    /// Drops what was used the longest time ago of what is not needed any more: what was read to its
+    /// end, or what so many others came after that nobody seems to want it; false if there is no room
+    /// then. What was fetched ahead has been used by nobody, but will be: where several logs are read at a
+    /// time, none takes the place of what another one is about to need.
     fn make_room(&mut self) -> bool {
-        if self.chunks.len() < self.max_chunks {
-            return true;
+        let forgotten = FORGOTTEN_AFTER * self.max_chunks as u64;
+        // Who only looks at the beginnings of many objects may fill twice the room, no more.
+        let is_full = self.chunks.len() >= 2 * self.max_chunks;
+        while self.chunks.len() >= self.max_chunks {
+            let used = |(key, chunk): (&Key, &Chunk)| match chunk {
+                Chunk::Ready { used, is_read, came_before, .. } => {
+                    let is_forgotten = self.chunks_came - came_before > forgotten;
+                    (*is_read || is_forgotten || is_full).then_some((*used, *key))
+                }
+                Chunk::Failed(..) => Some((0, *key)),
+                Chunk::Queued | Chunk::Loading => None,
+            };
+            let Some((_, oldest)) = self.chunks.iter().filter_map(used).min() else { return false };
+            self.chunks.remove(&oldest);
         }
-        let used = |(key, chunk): (&Key, &Chunk)| match chunk {
-            Chunk::Ready { used, is_read, .. } => Some((!is_read, *used, *key)),
-            Chunk::Failed(..) => Some((false, 0, *key)),
-            Chunk::Queued | Chunk::Loading => None,
-        };
-        let Some((.., oldest)) = self.chunks.iter().filter_map(used).min() else { return false };
-        self.chunks.remove(&oldest);
         true
     }
 }
@@ -163,7 +193,7 @@ mod tests {
     /// What was fetched ahead, and nobody has read yet, stays as long as something else can go.
     #[test]
     fn what_was_read_goes_first() {
-        let mut queue = Queue::new(6);
+        let mut queue = Queue::new(8);
         fetched(&mut queue, 0..6);
         for number in 0..3 {
             assert!(is_there(&mut queue, number));
@@ -175,17 +205,58 @@ mod tests {
         }
     }
 
+    /// Two logs that are read at a time leave each other what was fetched ahead.
+    #[test]
+    fn what_is_fetched_ahead_is_left_to_who_wants_it() {
+        let mut queue = Queue::new(4);
+        fetched(&mut queue, 0..3);
+        assert!(!queue.want_soon((9, 0)));
+        queue.want_now((9, 0));
+        assert_eq!(queue.take(), Some((9, 0)));
+        queue.put((9, 0), Ok(vec![0]));
+        for number in [0, 1, 2, 9] {
+            assert!(is_there(&mut queue, number), "{number}");
+        }
+    }
+
     /// What was fetched, but is read by nobody, takes no room for ever.
     #[test]
     fn what_nobody_reads_goes_at_last() {
         let mut queue = Queue::new(4);
-        fetched(&mut queue, 0..4);
-        for number in 4..20 {
-            fetched(&mut queue, [number]);
+        fetched(&mut queue, 0..3);
+        for number in 4..200 {
+            queue.want_now((number, 0));
+            assert_eq!(queue.take(), Some((number, 0)));
+            queue.put((number, 0), Ok(vec![0]));
             assert!(is_there(&mut queue, number));
             queue.is_read((number, 0));
         }
-        fetched(&mut queue, 20..24);
-        assert!((0..20).all(|number| !is_there(&mut queue, number)));
+        fetched(&mut queue, 200..203);
+        assert!((0..3).all(|number| !is_there(&mut queue, number)));
+    }
+
+    /// A chunk of which one thread has read the end stays for the one that is to read its beginning.
+    #[test]
+    fn room_is_left_for_what_was_read() {
+        let mut queue = Queue::new(8);
+        fetched(&mut queue, 0..2);
+        queue.is_read((0, 0));
+        queue.is_read((1, 0));
+        fetched(&mut queue, 2..8);
+        assert!(!queue.want_soon((8, 0)));
+        assert!(is_there(&mut queue, 0) && is_there(&mut queue, 1));
+    }
+
+    /// Who looks at the beginnings of many objects, and reads none, has no more kept than others.
+    #[test]
+    fn what_is_only_looked_at_is_not_kept() {
+        let mut queue = Queue::new(4);
+        for number in 0..100 {
+            queue.want_now((number, 0));
+            assert_eq!(queue.take(), Some((number, 0)));
+            queue.put((number, 0), Ok(vec![0]));
+            assert!(is_there(&mut queue, number));
+        }
+        assert!(queue.chunks.len() <= 8);
     }
 }
