@@ -39,7 +39,7 @@ class DaskEngine:
                 if scheduler is None
                 else Client(scheduler, timeout=CONNECT_TIMEOUT_S)
             )
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, RuntimeError, TimeoutError, ValueError) as error:
             where = "no Dask cluster" if scheduler is None else f"no Dask scheduler at {scheduler}"
             raise OSError(0, f"{where}: {_line(error)}") from None
 
