@@ -138,7 +138,7 @@ def test_files_in_parts(cluster: tuple[str, Cluster], tmp_path: Path) -> None:
     """A large plain log is read in parts by several workers, small ones are put together."""
     from corpus import make_corpus
 
-    make_corpus(tmp_path / "trace-4194401.log", 70_000_000, 3)
+    make_corpus(tmp_path / "trace-4194401.log", 40_000_000, 3)
     write_logs(make_logs(40), tmp_path)
     (tmp_path / "trace-4194402.log").write_bytes(b'{"torn')
     files = sorted(map(str, tmp_path.rglob("trace-*")))
@@ -146,7 +146,7 @@ def test_files_in_parts(cluster: tuple[str, Cluster], tmp_path: Path) -> None:
     question = fleet.ask("stats", by="task", as_of=AS_OF)
     tasks = fleet.plan(question, files, workers=3).tasks
     assert max(len(task.logs) for task in tasks) > 1
-    assert sum(task.range is not None for task in tasks) > 3
+    assert sum(task.range is not None for task in tasks) > 2
     for asked in QUESTIONS.values():
         answer = by_cluster(cluster[0], files, asked)
         assert tuple(answer.__dict__.values()) == by_one_process(files, asked)

@@ -217,7 +217,7 @@ fn check_http(logs: &[Log], filter: &Filter, dealing: &Dealing, json: bool, limi
 /// Each case asks many questions: fewer of them do.
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
-    ProptestConfig { cases: config.cases.div_ceil(6), ..config }
+    ProptestConfig { cases: config.cases.div_ceil(10), ..config }
 }
 
 proptest! {
