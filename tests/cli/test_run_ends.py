@@ -148,13 +148,14 @@ signal.raise_signal(signal.SIGTERM)
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 shows our frames below those calls")
 def test_ctrl_c_while_a_process_runs(pair: Pair) -> None:
     """Ctrl-C that comes while the program waits for a traced process leaves no frames of ours."""
-    # It interrupts its parent once that sleeps, which is in `wait`.
+    # It interrupts its parent once that sleeps in `wait` (as far as the kernel tells where).
     pair.write(
         "program.py",
         """
         import subprocess
-        line = "until grep -q sleeping /proc/$PPID/status; do :; done; kill -INT $PPID"
-        line += "; exec sleep 60"
+        line = "until grep -q sleeping /proc/$PPID/status"
+        line += " && grep -q -e wait -e '^0' /proc/$PPID/wchan; do :; done"
+        line += "; kill -INT $PPID; exec sleep 60"
         subprocess.run(["sh", "-c", line])
         """,
     )

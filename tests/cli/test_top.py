@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from cli.conftest import Run
 
+SEARCH_BORDER = "▔"
+"""Where a text is asked for, and nowhere else."""
+
 
 def app_of(*names: str, redact: bool = True) -> TopApp:
     """The screen of some logs, which are read once already."""
@@ -295,12 +298,13 @@ def test_keys_behind_the_one_that_searches(tmp_path: Path, environment: dict[str
     with OnScreen("top", path, environment=environment, columns=120, lines=40) as screen:
         screen.shows("3 running", "Waits in")
         screen.send("/TO/OL")
-        screen.shows("find: TO/OL")
+        assert SEARCH_BORDER in screen.shows("find: TO/OL")
         screen.send("\x1b")
         screen.shows("3 running · longest first")
         screen.send("/TOOL")
         screen.shows("2 shown", "find: TOOL")
         screen.send("\r")
+        screen.until(lambda text: SEARCH_BORDER not in text)
         screen.send("q")
         assert screen.end() == 0
 
