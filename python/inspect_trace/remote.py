@@ -13,14 +13,16 @@ import random
 import re
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from . import _core
+from .object_store import opened_store, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from obstore import GetOptions
+    from typing_extensions import Buffer
 
 CONNECTIONS: Final = 16
 """How many requests are made at a time."""
@@ -28,6 +30,8 @@ MAX_RETRIES: Final = 8
 RETRY_TIMEOUT: Final = timedelta(seconds=60)
 """How often, and for how long in all, a request is tried, with growing pauses."""
 FIRST_PAUSE_S: Final = 0.1
+PIECE_BYTES: Final = 256 << 10
+"""What comes is handed on in pieces of about this size, so that no chunk is there twice."""
 
 MANIFEST_NAME: Final = "manifest.json"
 MANIFESTS_ENDING: Final = ".manifests.jsonl"
@@ -37,7 +41,6 @@ MANIFESTS_AT_A_TIME: Final = 64
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MAGIC: Final = re.compile(r"[*?\[]")
 _LOG_NAME: Final = re.compile(r"\.log(\.gz)?$")
-_METADATA_SERVERS: Final = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 
 
 class RemoteObject(NamedTuple):
@@ -305,25 +308,12 @@ def _store(root: str, url: str) -> Any:
     if find_spec("obstore") is None:
         reason = f"reading {url} needs obstore: pip install 'inspect-trace[remote]'"
         raise ImportError(reason, name="obstore")
-    from obstore.store import LocalStore, from_url
+    from obstore.store import LocalStore
 
     with told(url):
         if root.startswith("file://"):
             return LocalStore()
-        plain = any(value.startswith("http://") for value in endpoints()) or root.startswith(
-            "http://"
-        )
-        return from_url(
-            root,
-            client_options={"allow_http": plain},
-            retry_config={"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT},
-        )
-
-
-def endpoints() -> Iterator[str]:
-    """Where stores are, as far as the environment says so."""
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_ENDPOINT"):
-        yield os.environ.get(name, "")
+        return opened_store(root, max_retries=MAX_RETRIES, retry_timeout=RETRY_TIMEOUT)
 
 
 def _head(store: Any, root: str, url: str, path: str) -> RemoteObject:
@@ -339,29 +329,36 @@ def _object(root: str, url: str, meta: Any) -> RemoteObject:
     return RemoteObject(url, root, meta["path"], meta["size"], modified_s, meta.get("e_tag"))
 
 
-def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], bytes]:
-    """Reads bytes of one of the objects, for threads of the core."""
+def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], Iterator[Buffer]]:
+    """Reads bytes of one of the objects, for threads of the core: in pieces, as they come."""
     urls = {found.root: found.url for found in objects}
     stores = {root: _store(root, url) for root, url in urls.items()}
 
-    def read(number: int, start: int, end: int) -> bytes:
+    def read(number: int, start: int, end: int) -> Iterator[Buffer]:
         import obstore
 
         found = objects[number]
-        options: GetOptions = {"range": (start, end)}
+        options: GetOptions = {}
         if found.e_tag is not None:
             options["if_match"] = found.e_tag
         store = stores[found.root]
         with told(None):
             pauses_s = _pauses_s()
-            while True:
+            while start < end:
+                options["range"] = (start, end)
                 try:
-                    return bytes(obstore.get(store, found.path, options=options).bytes())
-                except obstore.exceptions.GenericError:  # noqa: PERF203 - it is tried again
+                    got = obstore.get(store, found.path, options=options)
+                    for piece in got.stream(min_chunk_size=PIECE_BYTES):
+                        yield piece
+                        start += len(piece)
+                except obstore.exceptions.GenericError:
+                    # What has come need not come again.
                     pause_s = next(pauses_s, None)
                     if pause_s is None:
                         raise
                     time.sleep(pause_s)
+                else:
+                    return
 
     return read
 
@@ -378,32 +375,3 @@ def _pauses_s() -> Iterator[float]:
         if time.monotonic() + pause_s >= until_s:
             return
         yield pause_s
-
-
-@contextlib.contextmanager
-def told(url: str | None) -> Iterator[None]:
-    """Has what a store says become an `OSError` with one line."""
-    try:
-        yield
-    except Exception as error:
-        # Some of what a store says comes as one of Python's own errors, without its number.
-        is_bare = isinstance(error, OSError) and error.errno is None
-        if not is_bare and not type(error).__module__.startswith("obstore"):
-            raise
-        _raise(url, error)
-
-
-def _raise(url: str | None, error: Exception) -> NoReturn:
-    kind = type(error).__name__
-    text = str(error).splitlines()[0].strip() if str(error) else kind
-    if kind == "NotFoundError" or isinstance(error, FileNotFoundError):
-        number, reason = 2, "there is no such object"
-    elif kind == "PreconditionError":
-        number, reason = 5, "it has changed since it was listed"
-    elif kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
-        number, reason = 13, "the store refuses: the credentials are missing, or do not allow it"
-    elif any(server in str(error) for server in _METADATA_SERVERS):
-        number, reason = 13, "no credentials are known: set them in the environment"
-    else:
-        number, reason = 5, text
-    raise OSError(number, reason if url is None else f"cannot read {url}: {reason}") from None

@@ -8,7 +8,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from inspect_trace.remote import endpoints, told
+from inspect_trace.object_store import opened_store, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class ArchiveStore:
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        from obstore.store import LocalStore, from_url
+        from obstore.store import LocalStore
 
         self._has_labels = True
         scheme = url.partition("://")[0].lower()
@@ -57,18 +57,11 @@ class ArchiveStore:
                     raise NotADirectoryError(errno.ENOTDIR, "there is no such directory")
                 self._store: Any = LocalStore(path, automatic_cleanup=True, mkdir=create)
                 return
-            plain = scheme == "http" or any(value.startswith("http://") for value in endpoints())
-            # S3 compares it with what has arrived.
-            options: dict[str, Any] = {"checksum_algorithm": "sha256"} if scheme[:2] == "s3" else {}
-            self._store = from_url(
+            self._store = opened_store(
                 url,
-                client_options={
-                    "allow_http": plain,
-                    "timeout": REQUEST_TIMEOUT,
-                    "connect_timeout": CONNECT_TIMEOUT,
-                },
-                retry_config={"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT},
-                **options,
+                max_retries=MAX_RETRIES,
+                retry_timeout=RETRY_TIMEOUT,
+                client_options={"timeout": REQUEST_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT},
             )
 
     def get(self, key: str) -> bytes | None:

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use inspect_trace_core::archive::{MANIFEST_NAME, Manifest, Origin};
 use inspect_trace_core::read::Log;
 use inspect_trace_core::remote::{Fetch, FetchOptions, ObjectInfo, Objects, log_of, logs_of};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -49,8 +50,8 @@ impl RemoteLogs {
     ) -> Self {
         let info = |(name, size_bytes, modified_s)| ObjectInfo { name, size_bytes, modified_s };
         let infos = objects.into_iter().map(info).collect();
-        let options =
-            FetchOptions { connections, max_chunks: 2 * connections, ..FetchOptions::default() };
+        let max_chunks = connections + connections / 2;
+        let options = FetchOptions { connections, max_chunks, ..FetchOptions::default() };
         let objects = Objects::new(infos, Read(read), options);
         let all: Vec<_> = objects.iter().collect();
         let log_named = |(name, numbers): (PathBuf, Vec<usize>)| {
@@ -133,14 +134,20 @@ impl Drop for RemoteLogs {
     }
 }
 
-/// A function that is given an object's number, and where to begin and end.
+/// A function that is given an object's number, and where to begin and end, and gives the bytes in pieces.
 struct Read(Py<PyAny>);
 
 impl Fetch for Read {
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
-        let read = |py: Python<'_>| {
-            let bytes = self.0.call1(py, (object, range.start, range.end))?;
-            bytes.extract::<PyBackedBytes>(py).map(|bytes| bytes.to_vec()).map_err(PyErr::from)
+    fn fetch(&self, object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+        let mut read = |py: Python<'_>| {
+            let pieces = self.0.bind(py).call1((object, range.start, range.end))?;
+            for piece in pieces.try_iter()? {
+                let piece = PyBuffer::<u8>::get(&piece?)?;
+                let start = into.len();
+                into.resize(start + piece.item_count(), 0);
+                piece.copy_to_slice(py, &mut into[start..])?;
+            }
+            Ok(())
         };
         // None at the end of the interpreter.
         match Python::try_attach(|py| read(py).map_err(|error| to_io(py, &error))) {

@@ -23,12 +23,12 @@ use scan_support::*;
 struct Files(Vec<PathBuf>);
 
 impl Fetch for Files {
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+    fn fetch(&self, object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
         let file = File::open(&self.0[object])?;
-        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
-        let length = file.read_at(&mut bytes, range.start)?;
-        bytes.truncate(length);
-        Ok(bytes)
+        into.resize(usize::try_from(range.end - range.start).unwrap(), 0);
+        let length = file.read_at(into, range.start)?;
+        into.truncate(length);
+        Ok(())
     }
 }
 
@@ -152,7 +152,7 @@ struct Together {
 }
 
 impl Fetch for Together {
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+    fn fetch(&self, object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
         let mut asking = self.asking.lock().unwrap();
         *asking += 1;
         self.changed.notify_all();
@@ -162,7 +162,7 @@ impl Fetch for Together {
         if waited.timed_out() {
             return Err(io::Error::other("the others do not come"));
         }
-        self.files.fetch(object, range)
+        self.files.fetch(object, range, into)
     }
 }
 
@@ -191,11 +191,11 @@ fn many_small_objects_are_asked_for_at_a_time() {
 struct Refusing(Files, usize);
 
 impl Fetch for Refusing {
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+    fn fetch(&self, object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
         if object == self.1 && range.start > 0 {
             return Err(io::Error::other("the store is on fire"));
         }
-        self.0.fetch(object, range)
+        self.0.fetch(object, range, into)
     }
 }
 
@@ -244,10 +244,11 @@ struct Silent {
 }
 
 impl Fetch for Silent {
-    fn fetch(&self, _object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+    fn fetch(&self, _object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
         let _ = self.asked.send(());
         let _ = self.answer.lock().unwrap().recv();
-        Ok(vec![b'\n'; usize::try_from(range.end - range.start).unwrap()])
+        into.resize(usize::try_from(range.end - range.start).unwrap(), b'\n');
+        Ok(())
     }
 }
 
@@ -304,9 +305,9 @@ fn parts_are_one_log() {
 struct Noting(Files, Arc<Mutex<Vec<usize>>>);
 
 impl Fetch for Noting {
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>> {
+    fn fetch(&self, object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
         self.1.lock().unwrap().push(object);
-        self.0.fetch(object, range)
+        self.0.fetch(object, range, into)
     }
 }
 

@@ -3,12 +3,16 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::queue::{Found, Key, Queue};
 use super::{Fetch, Object, ObjectInfo};
 
 /// So much is fetched by one request, at most.
 pub const CHUNK_BYTES: u64 = 4 << 20;
+
+/// So long a thread that has nothing to fetch waits for more: starting one for each chunk costs more.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How objects are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct FetchOptions {
 
 impl Default for FetchOptions {
     fn default() -> Self {
-        Self { connections: 16, chunk_bytes: CHUNK_BYTES, max_chunks: 32 }
+        Self { connections: 16, chunk_bytes: CHUNK_BYTES, max_chunks: 24 }
     }
 }
 
@@ -38,14 +42,20 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// A chunk has come, or somebody is to wait no longer.
     changed: Condvar,
+    /// A chunk is wanted, or none will be.
+    wanted: Condvar,
     requests: AtomicU64,
     fetched_bytes: AtomicU64,
 }
 
 struct State {
     queue: Queue,
-    /// How many threads fetch. They end when nothing is wanted.
+    /// How many threads fetch. They end when nothing has been wanted for a while.
     threads: usize,
+    /// How many of them have nothing to fetch.
+    idle: usize,
+    /// Whether they end as soon as nothing is wanted.
+    is_closed: bool,
     /// Of each object, how often those who waited for it were told not to.
     interrupts: Vec<u32>,
     /// Of each object, whether nobody will read it: it is not fetched ahead.
@@ -59,6 +69,8 @@ impl Objects {
             // At least what is waited for, and what comes next.
             queue: Queue::new(options.max_chunks.max(2)),
             threads: 0,
+            idle: 0,
+            is_closed: false,
             interrupts: vec![0; infos.len()],
             unwanted: vec![false; infos.len()],
         };
@@ -72,6 +84,7 @@ impl Objects {
             },
             state: Mutex::new(state),
             changed: Condvar::new(),
+            wanted: Condvar::new(),
             requests: AtomicU64::new(0),
             fetched_bytes: AtomicU64::new(0),
         }))
@@ -121,10 +134,7 @@ impl Objects {
                     }
                     if state.threads == 0 {
                         // There are none to be had.
-                        state.threads += 1;
-                        drop(state);
-                        self.0.fetch_wanted();
-                        state = self.0.lock();
+                        state = self.0.fetch_wanted(state);
                         continue;
                     }
                     state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +167,11 @@ impl Objects {
 
     /// Nobody wants anything any more: what is not on its way yet is not fetched.
     pub fn close(&self) {
-        self.0.lock().queue.forget_wanted();
+        let mut state = self.0.lock();
+        state.queue.forget_wanted();
+        state.is_closed = true;
+        drop(state);
+        self.0.wanted.notify_all();
         // Who waits for it all the same has it fetched again.
         self.0.changed.notify_all();
     }
@@ -173,11 +187,14 @@ impl Objects {
             }
         }
         let wanted = state.queue.wanted();
-        let more = wanted.min(self.0.options.connections - state.threads);
-        for _ in 0..more {
+        for _ in 0..wanted.min(state.idle) {
+            self.0.wanted.notify_one();
+        }
+        let more = wanted.saturating_sub(state.idle);
+        for _ in 0..more.min(self.0.options.connections - state.threads) {
             let shared = Arc::clone(&self.0);
             let builder = std::thread::Builder::new().name("inspect-trace-fetch".to_owned());
-            if builder.spawn(move || shared.fetch_wanted()).is_err() {
+            if builder.spawn(move || shared.fetch_until_idle()).is_err() {
                 break;
             }
             state.threads += 1;
@@ -201,29 +218,50 @@ impl Shared {
         Some((next.0, 0))
     }
 
-    /// What a thread does: fetches until nothing is wanted.
-    fn fetch_wanted(&self) {
+    /// What a thread does: fetches what is wanted, until nothing has been for a while.
+    fn fetch_until_idle(&self) {
         let mut state = self.lock();
-        while let Some(key) = state.queue.take() {
-            drop(state);
-            let fetched = self.fetch_chunk(key);
-            state = self.lock();
-            state.queue.put(key, fetched);
-            self.changed.notify_all();
+        loop {
+            state = self.fetch_wanted(state);
+            if state.is_closed {
+                break;
+            }
+            state.idle += 1;
+            let waited = self.wanted.wait_timeout(state, PATIENCE);
+            let timeout;
+            (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.wanted() == 0 {
+                break;
+            }
         }
         state.threads -= 1;
     }
 
-    fn fetch_chunk(&self, (object, chunk): Key) -> io::Result<Vec<u8>> {
+    /// Fetches until nothing is wanted.
+    fn fetch_wanted<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while let Some(key) = state.queue.take() {
+            let buffer = state.queue.spare_buffer();
+            drop(state);
+            let fetched = self.fetch_chunk(key, buffer);
+            state = self.lock();
+            state.queue.put(key, fetched);
+            self.changed.notify_all();
+        }
+        state
+    }
+
+    fn fetch_chunk(&self, (object, chunk): Key, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let start = chunk * self.options.chunk_bytes;
         let end = self.infos[object].size_bytes.min(start + self.options.chunk_bytes);
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let fetched = self.fetch.fetch(object, start..end)?;
-        self.fetched_bytes.fetch_add(fetched.len() as u64, Ordering::Relaxed);
-        if fetched.len() as u64 == end - start {
-            return Ok(fetched);
+        bytes.reserve_exact(usize::try_from(end - start).unwrap_or(0));
+        self.fetch.fetch(object, start..end, &mut bytes)?;
+        self.fetched_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if bytes.len() as u64 == end - start {
+            return Ok(bytes);
         }
-        let (expected, came) = (end - start, fetched.len());
+        let (expected, came) = (end - start, bytes.len());
         Err(io::Error::other(format!(
             "{expected} bytes were asked for, from byte {start} on, and {came} came: it has changed \
              since it was listed"

@@ -17,12 +17,12 @@ pub use logs::{log_of, logs_of};
 
 /// What asks the store.
 pub trait Fetch: Send + Sync + 'static {
-    /// The bytes of an object, told by its number, in that range, all of which are there. Called by
-    /// several threads at a time; tries again by itself, if that makes sense.
+    /// Appends the bytes of an object, told by its number, in that range, all of which are there. Called
+    /// by several threads at a time; tries again by itself, if that makes sense.
     ///
     /// # Errors
     /// They cannot be had, or no longer, or the object is not what it was when it was listed.
-    fn fetch(&self, object: usize, range: Range<u64>) -> io::Result<Vec<u8>>;
+    fn fetch(&self, object: usize, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()>;
 }
 
 /// An object, as it was when it was listed.

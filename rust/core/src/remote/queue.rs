@@ -27,6 +27,10 @@ enum Chunk {
     Failed(io::ErrorKind, String),
 }
 
+/// So many buffers of chunks that have gone are kept for those that come: memory that is given back
+/// and asked for anew has to be zeroed by the system each time, and is left in holes by the allocator.
+const MAX_SPARE: usize = 4;
+
 /// What looking for a chunk gave.
 pub(super) enum Found {
     Ready(Arc<Vec<u8>>),
@@ -47,6 +51,7 @@ pub(super) struct Queue {
     clock: u64,
     /// How many chunks came so far.
     chunks_came: u64,
+    spare: Vec<Vec<u8>>,
 }
 
 impl Queue {
@@ -57,6 +62,7 @@ impl Queue {
             max_chunks,
             clock: 0,
             chunks_came: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -122,6 +128,11 @@ impl Queue {
         Some(key)
     }
 
+    /// An empty buffer for a chunk.
+    pub(super) fn spare_buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
     /// How many chunks are queued.
     pub(super) fn wanted(&self) -> usize {
         self.wanted.len()
@@ -168,7 +179,13 @@ impl Queue {
                 Chunk::Queued | Chunk::Loading => None,
             };
             let Some((_, oldest)) = self.chunks.iter().filter_map(used).min() else { return false };
-            self.chunks.remove(&oldest);
+            if let Some(Chunk::Ready { bytes, .. }) = self.chunks.remove(&oldest)
+                && self.spare.len() < MAX_SPARE
+                && let Ok(mut buffer) = Arc::try_unwrap(bytes)
+            {
+                buffer.clear();
+                self.spare.push(buffer);
+            }
         }
         true
     }
