@@ -81,6 +81,19 @@ impl MemberAt {
     }
 }
 
+/// What there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Any part.
+    All,
+    /// Parts of the first log that has any left. What is read of later ones waits until that is done: if it
+    /// took all the room, of a first log that is a stream no part could be read while another is
+    /// worked on.
+    First,
+    /// The part that is waited for.
+    None,
+}
+
 enum Stage {
     Unopened,
     /// A thread opens it.
@@ -180,16 +193,20 @@ impl Dealer {
         usize::try_from(self.block_bytes.min(4 << 20)).unwrap_or(4 << 20)
     }
 
-    /// The next part that can be read now. If there is no `room`, only `needed` is dealt out: the
-    /// part (log and number) that is waited for.
-    pub(super) fn deal(&mut self, needed: (usize, u64), room: bool) -> Option<Task> {
+    /// The next part that can be read now, for which there is room; `needed` is the part (log and
+    /// number) that is waited for.
+    pub(super) fn deal(&mut self, needed: (usize, u64), room: Room) -> Option<Task> {
         while matches!(self.entries.get(self.first), Some(Entry { stage: Stage::Dealt, .. })) {
             self.first += 1;
         }
-        let logs = if room { self.first..self.entries.len() } else { needed.0..needed.0 + 1 };
+        let logs = match room {
+            Room::All => self.first..self.entries.len(),
+            Room::First => self.first..self.first + 1,
+            Room::None => needed.0..needed.0 + 1,
+        };
         for log in logs {
             let part = self.entries.get(log)?.part;
-            if !room && part != needed.1 {
+            if room == Room::None && part != needed.1 {
                 return None;
             }
             let (file, entry) = (&self.logs[log].file, &mut self.entries[log]);

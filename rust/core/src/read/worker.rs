@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::Error;
 
 use super::blocks::open_file;
-use super::dealer::{Dealer, MemberAt, Task, TaskSource, Ticket};
+use super::dealer::{Dealer, MemberAt, Room, Task, TaskSource, Ticket};
 use super::members::{MemberDecoder, plain_length};
 use super::parallel::{BlockMap, Part};
 use super::plain::PlainLog;
@@ -42,7 +42,14 @@ pub(super) struct State<O> {
 impl<O> State<O> {
     /// The next part to be read, if there is one and room for it.
     fn deal(&mut self, window: usize) -> Option<Task> {
-        let task = self.dealer.deal(self.next, self.outstanding < window)?;
+        let room = if self.outstanding >= window {
+            Room::None
+        } else if self.outstanding >= window / 2 {
+            Room::First
+        } else {
+            Room::All
+        };
+        let task = self.dealer.deal(self.next, room)?;
         self.outstanding += 1;
         Some(task)
     }
