@@ -1,12 +1,12 @@
 """The compiled core: the typed border that the rest of the package is built on."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
-from typing_extensions import Self, disjoint_base
+from typing_extensions import Buffer, Self, disjoint_base
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _AnyLogger: TypeAlias = logging.Logger | logging.LoggerAdapter[Any]
@@ -675,7 +675,7 @@ class RemoteLogs:
     def __new__(
         cls,
         objects: list[tuple[str, int, float | None]],
-        read: Callable[[int, int, int], bytes],
+        read: Callable[[int, int, int], Iterable[Buffer]],
         *,
         connections: int,
         grouped: bool = False,
@@ -688,7 +688,7 @@ class RemoteLogs:
             objects: The URL of each, its size in bytes, and when it was last written, in seconds
                 since the epoch, if that is known.
             read: Called by threads of the core with the number of an object, the byte to begin at
-                and the one to end before; gives these bytes, all of them.
+                and the one to end before; gives these bytes, all of them, in pieces.
             connections: How many calls there are at a time, at most.
             grouped: Whether the parts of a log that was rotated are one log.
             logs: Which logs there are, and which objects each of them is: no others are known then.
@@ -1392,6 +1392,9 @@ class ArchiveLog:
     @property
     def path(self) -> str:
         """Where it is here."""
+    @property
+    def size_bytes(self) -> int:
+        """How large it is as it lies on the disk, in all its files."""
     @property
     def directory(self) -> str:
         """Where it goes in the store, below the prefix."""

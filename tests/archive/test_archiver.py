@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,24 @@ def test_a_sweep_ships_finished_logs(place: Place) -> None:
     assert len(place.proxy.requests) == requests
     (place.directory / ".tmp" / "archive.json").unlink()
     assert place.archive()["objects"] == 0
+    place.check_whole()
+
+
+def test_small_logs_are_shipped_side_by_side(place: Place) -> None:
+    """The store is given several at a time: nobody waits for one log to ship the next."""
+    logs = 4
+    for _ in range(logs):
+        traced(place, 3)
+    together = threading.Barrier(logs)
+
+    def wait_for_others(method: str, path: str, when: str) -> bool:
+        if (method, when) == ("PUT", "before") and ".gz" in path:
+            together.wait(60)
+        return False
+
+    place.proxy.fault = wait_for_others
+    said = place.archive()
+    assert (said["shipped"], said["objects"], said["failed"]) == (logs, logs, [])
     place.check_whole()
 
 

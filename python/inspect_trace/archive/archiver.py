@@ -8,6 +8,8 @@ import os
 import select
 import signal
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,6 +27,11 @@ PIECES_A_MANIFEST: Final = 16
 """So many pieces of a log are shipped before they are noted in its manifest."""
 MAX_FAILURES: Final = 3
 """When the store has failed for so many logs in a row, the others wait for the next time."""
+LOGS_AT_A_TIME: Final = 8
+"""So many small logs are shipped at a time: of such a log's time nearly all is waiting for the
+store. What is being shipped is in memory, so large ones are shipped one after the other."""
+SMALL_BYTES: Final = 1 << 20
+"""A log that takes no more of the disk is a small one."""
 LOOK_S: Final = 2.0
 """So often it is looked whether a process has ended, whose log is shipped then."""
 MAX_PAUSE_S: Final = 600.0
@@ -87,26 +94,31 @@ class Archiver:
             OSError: The directory cannot be read.
         """
         logs, count = self._archive.look()
-        shipped = objects = size = live = failures = waiting = 0
-        failed: list[Failure] = []
-        for number, log in enumerate(logs):
-            if failures >= MAX_FAILURES:
-                waiting = len(logs) - number
-                break
-            tally = _Tally()
-            try:
-                self._ship(log, tally)
-                failures = 0
-            except OSError as error:
-                by_store = isinstance(error, StoreError)
-                failed.append(Failure(log.path, error.strerror or str(error), by_store))
-                failures = failures + 1 if by_store else 0
-            shipped += tally.objects > 0
-            objects += tally.objects
-            size += tally.size
-            live += log.is_live
+        progress = _Progress()
+        small = [log for log in logs if log.size_bytes <= SMALL_BYTES]
+        large = [log for log in logs if log.size_bytes > SMALL_BYTES]
+        with ThreadPoolExecutor(LOGS_AT_A_TIME) as pool:
+            waited = [pool.submit(self._ship_or_tell, log, progress) for log in small]
+            for log in large:
+                self._ship_or_tell(log, progress)
+            for each in waited:
+                each.result()
         self._archive.save()
-        return Swept(time(), count, shipped, objects, size, live, failed, waiting)
+        return progress.swept(logs=count)
+
+    def _ship_or_tell(self, log: _core.ArchiveLog, progress: _Progress) -> None:
+        """Ships a log, unless the store does not answer."""
+        if not progress.goes_on:
+            progress.leave()
+            return
+        tally = _Tally()
+        failure = None
+        try:
+            self._ship(log, tally)
+        except OSError as error:
+            by_store = isinstance(error, StoreError)
+            failure = Failure(log.path, error.strerror or str(error), by_store)
+        progress.count(tally, failure, is_live=log.is_live)
 
     def _ship(self, log: _core.ArchiveLog, tally: _Tally) -> None:
         self._resume(log)
@@ -147,6 +159,52 @@ class Archiver:
         manifest = log.manifest(now=time(), interval=self._interval_s)
         self._store.replace(f"{log.directory}/{MANIFEST}", manifest.content)
         log.manifest_written(manifest)
+
+
+class _Progress:
+    """What a sweep has done so far, counted by the threads that do it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shipped = self._objects = self._size = self._live = self._waiting = 0
+        self._failed: list[Failure] = []
+        self._failures = 0
+        """How often the store has failed in a row."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the store still answers."""
+        return self._failures < MAX_FAILURES
+
+    def leave(self) -> None:
+        """A log is left for the next time."""
+        with self._lock:
+            self._waiting += 1
+
+    def count(self, tally: _Tally, failure: Failure | None, *, is_live: bool) -> None:
+        """A log is done with."""
+        with self._lock:
+            self._shipped += tally.objects > 0
+            self._objects += tally.objects
+            self._size += tally.size
+            self._live += is_live
+            if failure is not None:
+                self._failed.append(failure)
+            is_by_store = failure is not None and failure.by_store
+            self._failures = self._failures + 1 if is_by_store else 0
+
+    def swept(self, *, logs: int) -> Swept:
+        """All of it, of a directory with so many logs."""
+        return Swept(
+            as_of=time(),
+            logs=logs,
+            shipped=self._shipped,
+            objects=self._objects,
+            size=self._size,
+            live=self._live,
+            failed=sorted(self._failed),
+            waiting=self._waiting,
+        )
 
 
 class _Tally:

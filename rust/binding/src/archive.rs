@@ -90,6 +90,11 @@ impl ArchiveLog {
     }
 
     #[getter]
+    fn size_bytes(&self) -> u64 {
+        self.lock().size_bytes()
+    }
+
+    #[getter]
     fn directory(&self) -> String {
         self.lock().directory()
     }

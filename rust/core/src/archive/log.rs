@@ -52,6 +52,7 @@ struct Standing {
     /// Somebody has it open.
     is_live: bool,
     mtime_s: f64,
+    size_bytes: u64,
 }
 
 /// A log of a trace directory on its way into the archive.
@@ -135,6 +136,11 @@ impl ArchivedLog {
     /// When it was last written.
     pub(super) fn mtime_s(&self) -> f64 {
         self.standing.mtime_s
+    }
+
+    /// How large it is as it lies on the disk, in all its files.
+    pub fn size_bytes(&self) -> u64 {
+        self.standing.size_bytes
     }
 
     /// Where it goes in the store, below the prefix.
@@ -290,6 +296,7 @@ impl Standing {
             is_finished: is_over || crate::store::is_closed(&file.path),
             is_live: file.alive == Some(true),
             mtime_s: file.mtime_s,
+            size_bytes: file.size_bytes,
         }
     }
 }
