@@ -1,11 +1,12 @@
 //! The functions of `inspect_trace.action` that do what nothing is gained by doing here.
 
-use inspect_trace_core::write::fork;
+use inspect_trace_core::write::{fork, guest};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::logging::Env;
+use crate::native_record::process_id;
 
 /// What the Python side of actions has made known.
 pub(crate) struct Helpers {
@@ -74,6 +75,13 @@ impl Helpers {
     #[inline]
     pub(crate) fn forks(&self) -> u64 {
         fork::generation().wrapping_sub(self.generation)
+    }
+
+    /// This process's id, where the logs that it writes to do not tell it by their names: in a fork, which
+    /// writes to the log of its parent, and in a process that was given another one's log.
+    #[inline]
+    pub(crate) fn pid_to_name(&self) -> Option<u32> {
+        (self.forks() != 0 || guest::is_guest()).then(process_id)
     }
 
     /// Reports an exception that tracing keeps from the program.

@@ -11,7 +11,6 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::guarded::Guarded;
 use crate::helpers::Helpers;
-use crate::native_record::process_id;
 use crate::percent;
 use crate::raw;
 use crate::watch;
@@ -57,8 +56,7 @@ impl ActionSpan {
             trace_id: TraceId::new(),
             parent_id: outer.as_ref().map(|outer| outer.get().trace_id),
             forks,
-            // The child writes to the log of its parent, which is named after the parent.
-            pid: (forks != 0).then(process_id),
+            pid: helpers.pid_to_name(),
             closed: AtomicBool::new(false),
             outer: Guarded::new(outer.map(Bound::unbind)),
             said: Guarded::new(Some(Words {
@@ -83,7 +81,7 @@ impl ActionSpan {
             trace_id,
             parent_id: outer.as_ref().and_then(|outer| open_id(py, outer)),
             forks,
-            pid: (forks != 0).then(process_id),
+            pid: helpers.pid_to_name(),
             closed: AtomicBool::new(false),
             outer: Guarded::new(outer.map(Bound::unbind)),
             said: Guarded::new(None),

@@ -107,7 +107,7 @@ impl WatchedLog {
         if !is_open {
             return Ok(());
         }
-        let forks = Helpers::get(py)?.forks();
+        let pid = Helpers::get(py)?.pid_to_name();
         let mut line = Vec::with_capacity(4096);
         encode_stall(
             &StallRecord {
@@ -116,7 +116,7 @@ impl WatchedLog {
                 trace_id: &stalled.trace_id,
                 duration_s: stalled.duration_s,
                 stack,
-                pid: (forks != 0).then(std::process::id),
+                pid,
             },
             &mut line,
         );

@@ -7,6 +7,7 @@ pub mod encode;
 pub mod float;
 mod flusher;
 pub mod fork;
+pub mod guest;
 pub mod gzip;
 pub(crate) mod gzip_parallel;
 pub mod json;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::guest;
 use super::moving_end::settled_end;
 use crate::error::{Error, Result};
 use crate::file_io::is_at;
@@ -73,6 +74,9 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         let (file, is_readable) = open_for_append(&path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         check_kind(&path, &metadata)?;
+        if is_readable && metadata.is_file() {
+            guest::note(&path, &file);
+        }
         let is_locked = store::hold(&file, is_readable, std::process::id());
         // A housekeeper that took it for finished may have compressed or removed it between
         // the opening and the lock.
