@@ -146,6 +146,33 @@ def test_choosing(tmp_path: Path) -> None:
     drive(app, steps)
 
 
+def test_who_has_not_moved_the_cursor_sees_what_comes(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The newest first, new actions come in at the top, and there the screen stays."""
+    with Program(tmp_path, environment) as program:
+        for number in range(40):
+            program.tell("begin", f"old-{number}")
+        app = app_of(program.path)
+
+        async def steps(pilot: Pilot[None]) -> None:
+            await pilot.press("s")
+            table = app.query_one("#actions", DataTable)
+            for number in range(30):
+                program.tell("begin", f"new-{number}")
+            app.look()
+            await until(pilot, lambda: names(app)[0] == "new-29")
+            await pilot.pause()
+            assert (table.cursor_row, table.scroll_y) == (0, 0)
+            await pilot.press("down", "down")
+            program.tell("begin", "newest")
+            app.look()
+            await until(pilot, lambda: names(app)[0] == "newest")
+            assert names(app)[table.cursor_row] == "new-27", "once moved, it goes with its action"
+
+        drive(app, steps)
+
+
 def test_freezing(tmp_path: Path, environment: dict[str, str]) -> None:
     """A frozen screen stays as it is, whatever the program does, until it goes on."""
     with Program(tmp_path, environment) as program:

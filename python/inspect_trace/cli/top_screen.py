@@ -174,6 +174,8 @@ class TopApp(App[None]):
         self._columns: Columns | None = None
         self._shown: list[tuple[str, ...]] = []
         self._actions: list[LiveAction] = []
+        self._cursor_row = 0  # as it was left when the table was drawn
+        self._followed: int | None = None
         self._snapshot: LiveSnapshot | None = None
 
     def compose(self) -> ComposeResult:
@@ -315,6 +317,10 @@ class TopApp(App[None]):
         numbers = [action.number for action in actions]
         if selected in numbers:
             table.move_cursor(row=numbers.index(selected), animate=False, scroll=False)
+        self._cursor_row = row = table.cursor_row
+        if selected is not None and selected not in numbers:
+            # It has ended: the cursor goes with the one in its place.
+            self._followed = numbers[row] if 0 < row < len(numbers) else None
         table.scroll_to(y=place, animate=False)
 
     def _show_counters(self, table: DataTable[Text], snapshot: LiveSnapshot) -> None:
@@ -332,9 +338,14 @@ class TopApp(App[None]):
             table.add_row(Text(counter.action[:30]), *texts)
 
     def _selected(self, table: DataTable[Text]) -> int | None:
-        """The number of the action at the cursor."""
+        """The number of the action that the cursor goes with: the one that it was moved to.
+
+        Whoever has not moved it, or to the top again, looks at the top, whatever comes there.
+        """
         row = table.cursor_row
-        return self._actions[row].number if row < len(self._shown) else None
+        if row != self._cursor_row:
+            self._followed = self._actions[row].number if 0 < row < len(self._shown) else None
+        return self._followed
 
     @on(DataTable.RowSelected, "#actions")
     def show_details(self, selected: DataTable.RowSelected) -> None:
