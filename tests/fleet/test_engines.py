@@ -225,7 +225,8 @@ def test_a_scheduler_that_is_not_there(environment: dict[str, str], tmp_path: Pa
         closed.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
         args = ("stats", str(tmp_path), "--engine", "dask", "--scheduler", address)
-        missing = run(environment, *args)
+        impatient = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+        missing = run({**environment, **impatient}, *args)
     assert missing.returncode == 1
     (line,) = missing.stderr.splitlines()
     assert f"no Dask scheduler at {address}" in line

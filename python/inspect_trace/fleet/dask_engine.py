@@ -6,6 +6,8 @@ import itertools
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import dask
+from dask.utils import parse_timedelta
 from distributed import Client, as_completed
 from distributed.scheduler import KilledWorker
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
     from .tasks import Task
 
-CONNECT_TIMEOUT_S = 10.0
+MAX_CONNECT_S = 10.0
+"""So long a scheduler is waited for, unless Dask is configured to wait for a shorter time."""
 
 
 class DaskEngine:
@@ -32,12 +35,14 @@ class DaskEngine:
         Raises:
             OSError: There is no scheduler, or it has no workers.
         """
+        configured_s = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+        timeout_s = min(MAX_CONNECT_S, configured_s)
         try:
             # A scheduler that is configured (DASK_SCHEDULER_ADDRESS) is asked, too.
             self._client: Any = (
-                Client(timeout=CONNECT_TIMEOUT_S, dashboard_address=None)
+                Client(timeout=timeout_s, dashboard_address=None)
                 if scheduler is None
-                else Client(scheduler, timeout=CONNECT_TIMEOUT_S)
+                else Client(scheduler, timeout=timeout_s)
             )
         except (OSError, RuntimeError, TimeoutError, ValueError) as error:
             where = "no Dask cluster" if scheduler is None else f"no Dask scheduler at {scheduler}"
