@@ -9,6 +9,8 @@
 
 PYTHON ?=
 VENV ?= .venv
+# quick: not optimised over all crates, which takes minutes for a few percent; release: as users have it.
+PROFILE ?= quick
 PYTEST_ARGS ?=
 PYTEST_WORKERS ?= auto
 BENCH_ARGS ?=
@@ -36,9 +38,10 @@ ON_ALL_CORES := --numprocesses $(PYTEST_WORKERS) --maxprocesses 4 --dist loadfil
 
 # What has been done, and has not to be done again until what it stands on changes.
 MADE := $(VENV)/.made
-WHEEL := $(VENV)/.wheel
-INSTALLED := $(VENV)/.installed
-READY := $(VENV)/.ready
+# There is one wheel, of one profile.
+WHEEL := $(VENV)/.wheel-$(PROFILE)
+INSTALLED := $(VENV)/.installed-$(PROFILE)
+READY := $(VENV)/.ready-$(PROFILE)
 DOCS_READY := $(VENV)/.docs-ready
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
@@ -90,7 +93,11 @@ lint: $(READY) ## Check format, lints and types, in Rust and in Python
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(READY) ## Measure against yardsticks and the reference, results to benches/README.md
+bench: ## Measure against yardsticks and the reference, results to benches/README.md
+	@$(MAKE) --no-print-directory PROFILE=release run-bench
+
+.PHONY: run-bench
+run-bench: $(READY)
 	cargo bench --locked -p inspect-trace-core --bench core -- --quiet
 	$(BIN)/python benches/run.py $(BENCH_ARGS)
 
@@ -131,11 +138,13 @@ $(MADE): scripts/find-python
 	touch $@
 
 $(WHEEL): $(MADE) $(SOURCES)
-	rm -rf $(VENV)/wheel
-	$(BIN)/maturin build --quiet --release --locked --interpreter $(BIN)/python --out $(VENV)/wheel
+	rm -rf $(VENV)/wheel $(VENV)/.wheel-*
+	$(BIN)/maturin build --quiet --profile $(PROFILE) --locked --interpreter $(BIN)/python \
+		--out $(VENV)/wheel
 	touch $@
 
 $(INSTALLED): $(WHEEL)
+	rm -f $(VENV)/.installed-* $(VENV)/.ready-*
 	$(PIP) install $(VENV)/wheel/*.whl
 	$(PIP) install --force-reinstall --no-deps $(VENV)/wheel/*.whl
 	touch $@
