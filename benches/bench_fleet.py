@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus import CORPUS_VERSION, parse_size
 from fleet_corpus import FEW, make_large_logs, make_small_logs
-from measure import DATA, HERE, Spread, seconds, table
+from measure import DATA, HERE, Spread, cpu_s, peak_mib, seconds, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +42,6 @@ BUCKET = "fleet"
 WORKERS = 2
 NEEDED = ("obstore", "moto", "distributed")
 _ENDED_AT = re.compile(r'"ended_at": [0-9.]+')
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Workers:
     def cpu_s(self) -> float:
         """The processor time of all of it so far."""
         processes = [*self.cluster.workers, self.cluster.scheduler]
-        return sum(_cpu_s(process.pid) for process in processes)
+        return sum(cpu_s(process.pid) for process in processes)
 
     def forget_peaks(self) -> None:
         """From now on the peak memory of workers is that of what comes."""
@@ -92,7 +91,7 @@ class Workers:
 
     def peak_mib(self) -> float:
         """The peak memory of the largest worker."""
-        return max(_peak_mib(worker.pid) for worker in self.cluster.workers)
+        return max(peak_mib(worker.pid) for worker in self.cluster.workers)
 
 
 @dataclass(frozen=True)
@@ -377,18 +376,6 @@ def _spread(runs: Sequence[Run], name: str, form: Callable[[float], str]) -> str
 def _most(runs: Sequence[Run], name: str, form: Callable[[float], str]) -> str:
     values = [getattr(run, name) for run in runs]
     return "" if None in values else form(max(values))
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def _peak_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def numbers(text: str) -> list[int]:

@@ -24,8 +24,8 @@ AS_OF = 1.9e9
 """When all questions are asked: how long what is open has lasted is a part of the answer."""
 
 
-def by_one_process(question: fleet.Question, files: list[str]) -> tuple[str, dict[str, Any]]:
-    """The answer of this process, on all cores, as the commands make it without `--engine`."""
+def by_one_process(question: fleet.Question, files: list[str], answer: Path) -> dict[str, Any]:
+    """Has this process answer, on all cores, as the commands do without `--engine`."""
     how: Any = {"filter": question.filter, "as_of": AS_OF, "json": True, "redact": True}
     with found_logs(files) as logs:
         if question.analysis == "anomalies":
@@ -33,24 +33,25 @@ def by_one_process(question: fleet.Question, files: list[str]) -> tuple[str, dic
         else:
             how |= {"by": question.by, "slowest": question.slowest}
             report = _core.stats_report(logs.paths, **how)
-        text = b"".join(report).decode()
+        # As the commands write it: it is never in memory as a whole.
+        with answer.open("wb") as out:
+            out.writelines(report)
         traffic = [known.traffic for known in logs.kept]
         requests, came_bytes = (sum(each) for each in zip((0, 0), *traffic, strict=True))
-    return text, {"requests": requests, "came_bytes": came_bytes, "tasks": 0, "state_bytes": 0}
+    return {"requests": requests, "came_bytes": came_bytes, "tasks": 0, "state_bytes": 0}
 
 
 def by_cluster(
-    question: fleet.Question, files: list[str], scheduler: str
-) -> tuple[str, dict[str, Any]]:
-    """The answer of a Dask cluster, as the commands get it with `--engine dask`."""
+    question: fleet.Question, files: list[str], scheduler: str, answer: Path
+) -> dict[str, Any]:
+    """Has a Dask cluster answer, as the commands do with `--engine dask`."""
     with open_engine("dask", scheduler) as engine:
         plan = fleet.plan(question, files, workers=engine.workers)
         states = [state for _, state in engine.states(plan.tasks)]
-    answer = fleet.answer(plan, states)
+    answer.write_text(fleet.answer(plan, states).json, encoding="utf-8")
     state_bytes = sum(map(len, states))
     tasks = len(plan.tasks)
-    told = {"requests": None, "came_bytes": None, "tasks": tasks, "state_bytes": state_bytes}
-    return answer.json, told
+    return {"requests": None, "came_bytes": None, "tasks": tasks, "state_bytes": state_bytes}
 
 
 def peak_mib() -> float:
@@ -69,10 +70,9 @@ def main() -> None:
     options = parser.parse_args()
     question = fleet.ask(options.analysis, as_of=AS_OF)
     if options.scheduler is None:
-        text, told = by_one_process(question, options.files)
+        told = by_one_process(question, options.files, options.answer)
     else:
-        text, told = by_cluster(question, options.files, options.scheduler)
-    options.answer.write_text(text, encoding="utf-8")
+        told = by_cluster(question, options.files, options.scheduler, options.answer)
     print(json.dumps(told | {"peak_mib": peak_mib(), "cpu_s": time.process_time()}))
 
 

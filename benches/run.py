@@ -17,6 +17,7 @@ import bench_fleet
 import bench_memory
 import bench_read
 import bench_targets
+import bench_top
 import bench_write
 from corpus import parse_size
 from logfiles import log_files
@@ -86,6 +87,9 @@ def measure(options: argparse.Namespace) -> str:
     )
     engine = bench_engine.measure(options.samples, min(options.rounds, 3))
     fleet = bench_fleet.measure(fleet_options(options))
+    top_sizes = [options.bytes, options.target_bytes]
+    top_sizes += [10 * options.target_bytes] if options.huge and not options.smoke else []
+    top = bench_top.measure(top_sizes, min(options.rounds, 3), options.looks, options.seed)
     return (
         f"### Targets\n\n{targets}\n"
         f"### Reading, beside the reference\n\n{reading}\n"
@@ -94,6 +98,7 @@ def measure(options: argparse.Namespace) -> str:
         f"### Writing\n\n{writing}\n"
         f"### Inside inspect_ai\n\n{engine}\n"
         f"### Many logs\n\n{fleet}\n"
+        f"### The live view\n\n{top}\n"
     )
 
 
@@ -131,6 +136,7 @@ def main() -> None:
     parser.add_argument("--operations", type=int, default=50_000)
     parser.add_argument("--calls", type=int, default=1_000_000, help="single calls to be timed")
     parser.add_argument("--samples", type=int, default=1000, help="of an evaluation")
+    parser.add_argument("--looks", type=int, default=10, help="of top, on each log, in each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.set_defaults(at_once=1)
     options = parser.parse_args()
@@ -141,6 +147,7 @@ def main() -> None:
             "operations": 200,
             "calls": 1_000,
             "samples": 10,
+            "looks": 1,
             "rounds": 1,
             "at_once": os.cpu_count() or 1,  # nobody looks at the times
         }
@@ -148,7 +155,16 @@ def main() -> None:
         return
     asked = "".join(
         f" --{name.replace('_', '-')} {getattr(options, name)}"
-        for name in ("target_bytes", "bytes", "seed", "operations", "calls", "samples", "rounds")
+        for name in (
+            "target_bytes",
+            "bytes",
+            "seed",
+            "operations",
+            "calls",
+            "samples",
+            "looks",
+            "rounds",
+        )
         if getattr(options, name) != parser.get_default(name)
     )
     asked += " --huge" if options.huge else ""

@@ -64,13 +64,16 @@ class ContextFilter(logging.Filter):
         return True
 
 
-def subject_of(side: str, operation: str, file: Path) -> Subject:
-    """Sets up one of ours (`ours`), the reference's (`reference`) or their floors."""
+def subject_of(side: str, operation: str, file: Path, name: str = "bench") -> Subject:
+    """Sets up one of ours (`ours`), the reference's (`reference`) or their floors.
+
+    `name` is that of its logger.
+    """
     if side == "nothing":
         return _nothing()
     if side == "floor":
         return _write_and_sync(file)
-    logger = logging.getLogger("bench")
+    logger = logging.getLogger(name)
     logger.propagate = False
     tracing: Any = None
     handler: logging.Handler = logging.NullHandler()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from write_latency import Distribution
 
 
+ABOVE_NULL = "above null"
+"""The mode of what comes on top of a `NullHandler`."""
+
+
 @dataclass(frozen=True)
 class Work:
     """A row of the table of targets, and what it may take."""
@@ -25,22 +29,35 @@ class Work:
     operation: str
     mode: str = "single"
     limit_ns: float | None = None
+    baseline_ns: float | None = None
+    """What the yardstick took where the target was set: the reference, or a `NullHandler`."""
     yardstick: str = "reference"
-    above_null: bool = False
-    """Whether it is what comes on top of a `NullHandler`."""
 
 
 WORKS = [
-    Work("`trace_action`, enter and exit", "action", limit_ns=1_200),
-    Work("the same in a context: task, sample, epoch", "context", limit_ns=2_000),
+    Work("`trace_action`, enter and exit", "action", limit_ns=1_200, baseline_ns=37_670),
+    Work(
+        "the same in a context: task, sample, epoch", "context", limit_ns=2_000, baseline_ns=41_750
+    ),
     Work("the same with a filter in Python that sets these", "python-filter"),
     Work("the same with the reference's context filter on both", "reference-context"),
-    Work("`trace_action`, its level is off", "off", limit_ns=250),
-    Work("`trace_message`", "message", limit_ns=800),
+    Work("`trace_action`, its level is off", "off", limit_ns=250, baseline_ns=5_450),
+    Work("`trace_message`", "message", limit_ns=800, baseline_ns=13_090),
     Work("`logger.info`", "info"),
-    Work("`logger.info`, above the `NullHandler`", "info", limit_ns=1_000, above_null=True),
-    Work("`trace_action` that ends in an error, with its stack", "error", limit_ns=50_000),
-    Work(f"`trace_action`, {THREADS} threads on one handler", "action", "threads", 1_500),
+    Work(
+        "`logger.info`, above the `NullHandler`",
+        "info",
+        ABOVE_NULL,
+        limit_ns=1_000,
+        baseline_ns=3_000,
+    ),
+    Work(
+        "`trace_action` that ends in an error, with its stack",
+        "error",
+        limit_ns=50_000,
+        baseline_ns=105_640,
+    ),
+    Work(f"`trace_action`, {THREADS} threads on one handler", "action", "threads", 1_500, 61_570),
     Work(f"`trace_action`, {TASKS} tasks of asyncio", "action", "asyncio"),
 ]
 SYNCED = [
@@ -111,7 +128,7 @@ def works() -> list[Work]:
     return WORKS + (SYNCED if can_sync else [])
 
 
-def variants() -> list[Variant]:
+def variants(*, works_only: bool = False) -> list[Variant]:
     """All that is measured in each round, each once."""
     of_works: list[Variant] = [
         (side, work.operation, work.mode) for work in works() for side in ("ours", work.yardstick)
@@ -119,6 +136,8 @@ def variants() -> list[Variant]:
     of_table: list[Variant] = [(*own, mode) for own in OWN for mode in MODES]
     of_peers: list[Variant] = [(peer, "peer", mode) for peer in PEERS for mode in MODES]
     floors: list[Variant] = [variant for _, variant in FLOORS]
+    if works_only:
+        return list(dict.fromkeys([*of_works, *floors]))
     return list(dict.fromkeys([*of_works, *of_table, *of_peers, *floors]))
 
 
@@ -127,39 +146,36 @@ def target_table(measured: Measured) -> str:
     rows = []
     for work in works():
         ours, theirs = (
-            above_null(measured, side)
-            if work.above_null
-            else measured.spread((side, work.operation, work.mode))
-            for side in ("ours", work.yardstick)
+            measured.spread((side, work.operation, work.mode)) for side in ("ours", work.yardstick)
         )
         name = work.name
         if work.yardstick == "floor":
             name += " (beside it `write` and `fdatasync` by themselves)"
-        rows.append(target_row(name, ours, theirs, work.limit_ns))
+        yardstick = measured.spread(NULL) if work.mode == ABOVE_NULL else theirs
+        slower = yardstick.median / work.baseline_ns if work.baseline_ns else None
+        rows.append(target_row(name, ours, theirs, work.limit_ns, slower))
     for operation, name in (("action", "`trace_action`"), ("info", "`logger.info`")):
+        if not measured.calls:
+            break
         ours, theirs = (
             Spread(tuple(run.quantiles_ns[-1] for run in measured.calls[side, operation]))
             for side in ("ours", "reference")
         )
         rows.append(target_row(f"{name}, a single call, p99.99", ours, theirs, LIMIT_P9999_NS))
-    rows += [[name, measured.show(variant), "", "", "", ""] for name, variant in FLOORS]
+    rows += [[name, measured.show(variant), *[""] * 6] for name, variant in FLOORS]
     head = ["work", "ours, ns", "reference, ns", "faster", "target, ns", "reached"]
-    return table(head, rows)
+    return table([*head, "target here, ns", "reached"], rows)
 
 
-def target_row(name: str, ours: Spread, theirs: Spread, limit_ns: float | None) -> list[str]:
-    """A row of that table."""
+def target_row(
+    name: str, ours: Spread, theirs: Spread, limit_ns: float | None, slower: float | None = None
+) -> list[str]:
+    """A row of that table; `slower`: than where the target was set, by what the yardstick takes."""
     row = [name, ours.show(nanoseconds), theirs.show(nanoseconds), ratio(theirs, ours)]
-    if limit_ns is None:
-        return [*row, "", ""]
-    is_reached = ours.median <= limit_ns
-    return [*row, f"at most {nanoseconds(limit_ns)}", "yes" if is_reached else "**no**"]
-
-
-def above_null(measured: Measured, side: str) -> Spread:
-    """What a side's handler takes beyond a `NullHandler`, round by round."""
-    pairs = zip(measured.wall_ns[side, "info", "single"], measured.wall_ns[NULL], strict=True)
-    return Spread(tuple(with_handler - without for with_handler, without in pairs))
+    for limit in (limit_ns, limit_ns and slower and limit_ns * slower):
+        is_reached = "yes" if limit and ours.median <= limit else "**no**"
+        row += [f"at most {nanoseconds(limit)}", is_reached] if limit else ["", ""]
+    return row
 
 
 def peer_table(measured: Measured) -> str:

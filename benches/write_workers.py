@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from write_subjects import Subject, subject_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PIECE = 50
+"""So many operations are done before it is the other one's turn."""
 THREADS = 4
 TASKS = 100
 
@@ -37,7 +40,12 @@ def main() -> None:
     subject.repeat(warm)
     subject.drain()
     run: Callable[[Subject, int], tuple[int, float]]
-    run = {"single": single, "threads": in_threads, "asyncio": in_tasks}[mode]
+    run = {
+        "single": single,
+        "threads": in_threads,
+        "asyncio": in_tasks,
+        "above null": above_null,
+    }[mode]
     cpu_before_ns = time.process_time_ns()
     done, wall_ns = run(subject, operations)
     subject.close()
@@ -60,6 +68,20 @@ def single(subject: Subject, operations: int) -> tuple[int, float]:
     subject.repeat(operations)
     subject.drain()
     return operations, time.perf_counter_ns() - start_ns
+
+
+def above_null(subject: Subject, operations: int) -> tuple[int, float]:
+    """What a record takes beyond one into a `NullHandler`, in turn; returns as `single` does."""
+    null = subject_of("null", "info", Path(os.devnull), "null")
+    above_ns = 0
+    for _ in range(operations // PIECE):
+        start_ns = time.perf_counter_ns()
+        subject.repeat(PIECE)
+        middle_ns = time.perf_counter_ns()
+        null.repeat(PIECE)
+        above_ns += 2 * middle_ns - start_ns - time.perf_counter_ns()
+    subject.drain()
+    return operations // PIECE * PIECE, above_ns
 
 
 def in_threads(subject: Subject, operations: int) -> tuple[int, float]:

@@ -144,6 +144,12 @@ class OnScreen(AbstractContextManager["OnScreen"]):
         """Wait until all of these are on the screen."""
         return self.until(lambda screen: all(text in screen for text in texts))
 
+    def take_in(self, duration_s: float) -> None:
+        """Take in what the command draws, for so long: one that nobody reads stands still."""
+        end_s = time.monotonic() + duration_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._read(left_s)
+
     def end(self, signal_number: int | None = None) -> int:
         """Its exit code; after a signal, if one is given."""
         if signal_number is not None:
