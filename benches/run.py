@@ -89,6 +89,7 @@ def measure(options: argparse.Namespace) -> str:
     fleet = bench_fleet.measure(fleet_options(options))
     top_sizes = [options.bytes, options.target_bytes]
     top_sizes += [10 * options.target_bytes] if options.huge and not options.smoke else []
+    top_sizes = list(dict.fromkeys(top_sizes))
     top = bench_top.measure(top_sizes, min(options.rounds, 3), options.looks, options.seed)
     return (
         f"### Targets\n\n{targets}\n"
