@@ -94,10 +94,7 @@ lint: $(READY) ## Check format, lints and types, in Rust and in Python
 
 .PHONY: bench
 bench: ## Measure against yardsticks and the reference, results to benches/README.md
-	@$(MAKE) --no-print-directory PROFILE=release run-bench
-
-.PHONY: run-bench
-run-bench: $(READY)
+	@$(MAKE) --no-print-directory PROFILE=release $(VENV)/.ready-release
 	cargo bench --locked -p inspect-trace-core --bench core -- --quiet
 	$(BIN)/python benches/run.py $(BENCH_ARGS)
 

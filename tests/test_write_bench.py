@@ -102,6 +102,15 @@ def test_longest_call_is_told_with_and_without_preemption() -> None:
 def test_a_target_is_reached_up_to_its_limit() -> None:
     """The median decides, and the limit itself is still within the target."""
     theirs = Spread((3000.0,))
-    assert target_row("x", Spread((1.0, 1000.0, 9e9)), theirs, 1000)[-1] == "yes"
-    assert target_row("x", Spread((1001.0,)), theirs, 1000)[-1] == "**no**"
-    assert target_row("x", Spread((1001.0,)), theirs, None)[-1] == ""
+    assert target_row("x", Spread((1.0, 1000.0, 9e9)), theirs, 1000)[-3] == "yes"
+    assert target_row("x", Spread((1001.0,)), theirs, 1000)[-3] == "**no**"
+    assert target_row("x", Spread((1001.0,)), theirs, None)[-3] == ""
+
+
+def test_a_target_moves_with_the_machine() -> None:
+    """Where the yardstick takes twice as long as where the target was set, so may ours."""
+    theirs = Spread((3000.0,))
+    row = target_row("x", Spread((2000.0,)), theirs, 1000, 2.0)
+    assert row[-4:] == ["at most 1,000", "**no**", "at most 2,000", "yes"]
+    assert target_row("x", Spread((2001.0,)), theirs, 1000, 2.0)[-1] == "**no**"
+    assert target_row("x", Spread((2001.0,)), theirs, 1000)[-1] == ""

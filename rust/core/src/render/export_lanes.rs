@@ -20,6 +20,8 @@ struct Lane {
     stack: Vec<u64>,
     /// When the last that ended on it did.
     last_end_us: i64,
+    /// Whether that had begun just then.
+    is_last_instant: bool,
 }
 
 /// All lanes; those of a group are told apart by a number.
@@ -75,10 +77,11 @@ impl Lanes {
         let id = self.next;
         self.next += 1;
         // Clocks that are set, and roundings, must not make it begin before what is around it, or before
-        // the end of what was before it.
+        // the end of what was before it. Of two that begin at the same moment viewers take the one for the
+        // outer that they come across first, which is the one that ends first.
         let lane_stack = &self.all[lane].stack;
         let around_us = lane_stack.last().and_then(|around| self.open.get(around));
-        let earliest_us = around_us.map_or(i64::MIN, |slice| slice.start_us);
+        let earliest_us = around_us.map_or(i64::MIN, |slice| slice.start_us.saturating_add(1));
         let start_us = start_us.max(earliest_us).max(self.all[lane].last_end_us);
         self.open.insert(id, Slice { lane, start_us });
         self.all[lane].stack.push(id);
@@ -106,8 +109,11 @@ impl Lanes {
             self.all[lane].stack = outliving;
         }
         let lane = &mut self.all[slice.lane];
-        let end_us = end_us.max(slice.start_us).max(lane.last_end_us);
+        // What takes no time is in what goes on behind it, not in what ends with it.
+        let inner_end_us = lane.last_end_us.saturating_add(i64::from(lane.is_last_instant));
+        let end_us = end_us.max(slice.start_us).max(inner_end_us);
         lane.last_end_us = end_us;
+        lane.is_last_instant = end_us == slice.start_us;
         if lane.stack.is_empty() {
             self.groups[group].0.push(slice.lane);
         }
@@ -129,7 +135,12 @@ impl Lanes {
         }
         *count += 1;
         let lane = self.all.len();
-        self.all.push(Lane { group, stack: Vec::new(), last_end_us: i64::MIN });
+        self.all.push(Lane {
+            group,
+            stack: Vec::new(),
+            last_end_us: i64::MIN,
+            is_last_instant: false,
+        });
         (lane, Some(NewLane { lane, group, number: *count }))
     }
 }
@@ -167,8 +178,8 @@ mod tests {
                 prop_assert!(a.start_us <= a.end_us);
                 for b in drawn[index + 1..].iter().filter(|b| b.lane == a.lane) {
                     let apart = a.end_us <= b.start_us || b.end_us <= a.start_us;
-                    let within = (a.start_us <= b.start_us && b.end_us <= a.end_us)
-                        || (b.start_us <= a.start_us && a.end_us <= b.end_us);
+                    let within = (a.start_us < b.start_us && b.end_us <= a.end_us)
+                        || (b.start_us < a.start_us && a.end_us <= b.end_us);
                     prop_assert!(apart || within, "{a:?} {b:?}");
                 }
             }

@@ -7,7 +7,7 @@ use crate::read::Log;
 
 use super::export::{SpanFormat, microseconds};
 use super::export_lanes::{Lanes, NewLane};
-use super::json::{Escape, Layout, write_number, write_text, write_value};
+use super::json::{Escape, Layout, write_number, write_utf8_text, write_value};
 
 /// What names of slices are cut to.
 const MAX_NAME_BYTES: usize = 120;
@@ -77,9 +77,9 @@ impl SpanFormat for Perfetto {
             name.extend_from_slice(b": ");
             name.extend_from_slice(&span.detail[..span.detail.len().min(MAX_NAME_BYTES)]);
         }
-        write_text(out, &name);
+        write_utf8_text(out, &name);
         out.extend_from_slice(b",\"cat\":");
-        write_text(out, &span.action);
+        write_utf8_text(out, &span.action);
         let (ts, dur) = (drawn.start_us, drawn.end_us.saturating_sub(drawn.start_us));
         let group = self.lanes.group(drawn.lane);
         let (pid, tid) = (self.names[group].0, drawn.lane + 1);
@@ -147,7 +147,7 @@ impl Perfetto {
             out.extend_from_slice(format!(",\"tid\":{tid}").as_bytes());
         }
         out.extend_from_slice(b",\"args\":{\"name\":");
-        write_text(out, name);
+        write_utf8_text(out, name);
         out.extend_from_slice(b"}}");
     }
 }
@@ -164,32 +164,33 @@ fn group_name(span: &Span) -> Vec<u8> {
 
 fn write_args(out: &mut Vec<u8>, span: &Span) {
     out.extend_from_slice(b"{\"outcome\":");
-    write_text(out, span.outcome().as_bytes());
+    write_utf8_text(out, span.outcome().as_bytes());
     out.extend_from_slice(b",\"unfinished\":");
     out.extend_from_slice(if span.is_open() { b"true" } else { b"false" });
     if !span.detail.is_empty() {
         out.extend_from_slice(b",\"detail\":");
-        write_text(out, &span.detail);
+        write_utf8_text(out, &span.detail);
     }
     if let Some(duration_s) = span.duration_s {
         out.extend_from_slice(b",\"duration_s\":");
-        write_number(out, duration_s);
+        // Perfetto reads numbers with more digits behind the point than fit into 64 bits wrongly.
+        write_number(out, (duration_s * 1e9).round() / 1e9);
     }
     out.extend_from_slice(b",\"trace_id\":");
-    write_text(out, &span.trace_id);
+    write_utf8_text(out, &span.trace_id);
     let texts =
         [("parent_id", &span.parent_id), ("error", &span.error), ("error_type", &span.error_type)];
     for (name, text) in texts {
         if let Some(text) = text {
             out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            write_text(out, text);
+            write_utf8_text(out, text);
         }
     }
     let fields = [("task", &span.task), ("sample_id", &span.sample_id), ("epoch", &span.epoch)];
     for (name, json) in fields {
         if let Some(json) = json {
             out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            write_value(out, json, Layout::Compact, Escape::NonAscii);
+            write_value(out, json, Layout::Compact, Escape::Utf8);
         }
     }
     out.push(b'}');

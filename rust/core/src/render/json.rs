@@ -29,6 +29,8 @@ pub(crate) enum Escape {
     Needed,
     /// All but ASCII.
     NonAscii,
+    /// Only those that JSON requires, and none that takes two: Perfetto refuses a file with such a pair.
+    Utf8,
 }
 
 /// Appends a line break and the indentation for `depth` containers.
@@ -132,6 +134,13 @@ pub(crate) fn write_text(out: &mut Vec<u8>, wtf8: &[u8]) {
     write_string(out, crate::read::to_str_lossy(wtf8).as_bytes());
 }
 
+/// Appends a text in UTF-8, with U+FFFD for lone surrogates.
+pub(crate) fn write_utf8_text(out: &mut Vec<u8>, wtf8: &[u8]) {
+    let text = crate::read::to_str_lossy(wtf8);
+    // A string can be written, and so can what it is written to.
+    let _ = serde_json::to_writer(out, &*text);
+}
+
 /// Appends a well-formed JSON string, given and written with its quotes.
 pub(crate) fn write_string_text(out: &mut Vec<u8>, raw: &[u8], escape: Escape) {
     let mut rest = raw;
@@ -145,6 +154,11 @@ pub(crate) fn write_string_text(out: &mut Vec<u8>, raw: &[u8], escape: Escape) {
                 let (code_point, length) = unicode_escape(special);
                 if (0xd800..0xe000).contains(&code_point) {
                     out.extend_from_slice(b"\\ufffd");
+                } else if escape == Escape::Utf8
+                    && let Some(character) = char::from_u32(code_point)
+                    && code_point > 0xffff
+                {
+                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 } else {
                     out.extend_from_slice(&special[..length]);
                 }
@@ -172,7 +186,7 @@ fn write_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8], escape: Escape) -> usize 
     let shown = character.unwrap_or('\u{fffd}');
     let mut encoded = [0; 4];
     let text = shown.encode_utf8(&mut encoded).as_bytes();
-    if escape == Escape::NonAscii || is_unsafe(shown) {
+    if escape == Escape::NonAscii || (escape == Escape::Needed && is_unsafe(shown)) {
         let mut quoted = Vec::with_capacity(14);
         write_string(&mut quoted, text);
         out.extend_from_slice(&quoted[1..quoted.len() - 1]);
