@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,9 +181,42 @@ def test_lnav_knows_the_format(
     assert "error: no such thing" in shown
 
 
+def test_fluent_bit_ships_records(tmp_path: Path, environment: dict[str, str]) -> None:
+    """What is in the log comes first, then what is appended, each with its own time and fields."""
+    need("fluent-bit")
+    (configuration,) = re.findall(r"```yaml\n(parsers:.*?)```", PAGE, flags=re.DOTALL)
+    traces = "/home/me/.local/share/inspect_ai/traces"
+    assert traces in configuration
+    shown = configuration.replace(traces, str(tmp_path)) + "      format: json_lines\n"
+    (tmp_path / "fluent-bit.yaml").write_text(f"service:\n  flush: 0.2\n{shown}")
+    log = write_log(tmp_path / NAME, *MIXED)
+    expected = [json.loads(line) for line in MIXED]
+    later = action("Model", "d", "error", "x", error="late", error_type="E")
+    with subprocess.Popen(
+        ["fluent-bit", "-q", "-c", "fluent-bit.yaml"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            lines = (json.loads(line) for line in lines_of(process) if line.startswith(b"{"))
+            shipped = [next(lines) for _ in expected]
+            with log.open("a") as writer:
+                writer.write(f"{later}\n")
+            shipped.append(next(lines))
+        finally:
+            process.kill()
+    for record_, made in zip([*expected, json.loads(later)], shipped, strict=True):
+        date_s = made.pop("date")
+        assert made == record_
+        written_s = datetime.fromisoformat(record_["timestamp"]).timestamp()
+        assert abs(date_s - written_s) < 1e-3
+
+
 def test_what_was_not_tried_says_so() -> None:
     """The page claims of no tool that it was tried but of those that the tests here run."""
-    tried = set(re.findall(r"\(Tried with (\w+)", PAGE))
-    assert tried == {"jq", "lnav"}
-    untried = PAGE[PAGE.index("## Fluent Bit and Vector") :]
+    tried = set(re.findall(r"\(Tried with ([\w ]+?) v?\d", PAGE))
+    assert tried == {"jq", "lnav", "Fluent Bit"}
+    untried = PAGE[PAGE.index("## Vector") :]
     assert untried.splitlines()[2].startswith("**Not tried**")
