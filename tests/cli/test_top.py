@@ -151,24 +151,24 @@ def test_who_has_not_moved_the_cursor_sees_what_comes(
 ) -> None:
     """The newest first, new actions come in at the top, and there the screen stays."""
     with Program(tmp_path, environment) as program:
-        for number in range(40):
+        for number in range(20):
             program.tell("begin", f"old-{number}")
         app = app_of(program.path)
 
         async def steps(pilot: Pilot[None]) -> None:
             await pilot.press("s")
             table = app.query_one("#actions", DataTable)
-            for number in range(30):
+            for number in range(8):
                 program.tell("begin", f"new-{number}")
             app.look()
-            await until(pilot, lambda: names(app)[0] == "new-29")
+            await until(pilot, lambda: names(app)[0] == "new-7")
             await pilot.pause()
             assert (table.cursor_row, table.scroll_y) == (0, 0)
             await pilot.press("down", "down")
             program.tell("begin", "newest")
             app.look()
             await until(pilot, lambda: names(app)[0] == "newest")
-            assert names(app)[table.cursor_row] == "new-27", "once moved, it goes with its action"
+            assert names(app)[table.cursor_row] == "new-5", "once moved, it goes with its action"
 
         drive(app, steps)
 

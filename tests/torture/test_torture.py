@@ -18,7 +18,7 @@ from torture.plan import Plan, draw
 from torture.record import random_size, seen_in, text_of
 
 TESTS = Path(__file__).parent.parent
-KILLS = 15
+KILLS = 10
 DEADLINE_S = 300
 
 
