@@ -203,17 +203,14 @@ def _find(url: str, into: _Found) -> None:
     found = []
     told_of = []
     with told(url):
-        import obstore
-
-        for chunk in obstore.list(store, prefix or None):
-            for meta in chunk:
-                key = meta["path"]
-                directory, _, name = key.rpartition("/")
-                if name == MANIFEST_NAME:
-                    told_of.append(directory)
-                # A pattern for directories alone means the logs in them.
-                elif matches(key) and (named or _LOG_NAME.search(key)):
-                    found.append(_object(root, f"{root}/{key}", meta))
+        for meta in _all_below(store, prefix):
+            key = meta["path"]
+            directory, _, name = key.rpartition("/")
+            if name == MANIFEST_NAME:
+                told_of.append(directory)
+            # A pattern for directories alone means the logs in them.
+            elif matches(key) and (named or _LOG_NAME.search(key)):
+                found.append(_object(root, f"{root}/{key}", meta))
     if not found:
         raise FileNotFoundError(2, f"no trace log at {url}")
     into.objects.extend(sorted(found, key=lambda each: each.url))
@@ -223,15 +220,54 @@ def _find(url: str, into: _Found) -> None:
     return None
 
 
+def _all_below(store: Any, prefix: str) -> Iterator[Any]:
+    """What there is below a prefix; where a connection breaks, the listing goes on from there."""
+    import obstore
+    from obstore.store import LocalStore
+
+    last: str | None = None
+    pauses_s = _pauses_s()
+    while True:
+        try:
+            for chunk in obstore.list(store, prefix or None, offset=last):
+                for meta in chunk:
+                    yield meta
+                    # Of a store the keys come in their order; a directory breaks no connections.
+                    if not isinstance(store, LocalStore):
+                        last = meta["path"]
+            return
+        except obstore.exceptions.GenericError:  # noqa: PERF203 - it is tried again
+            _wait_or_raise(pauses_s)
+
+
+def _object_content(store: Any, key: str) -> bytes:
+    """An object that is small."""
+    import obstore
+
+    pauses_s = _pauses_s()
+    while True:
+        try:
+            return bytes(obstore.get(store, key).bytes())
+        except obstore.exceptions.GenericError:  # noqa: PERF203 - it is tried again
+            _wait_or_raise(pauses_s)
+
+
+def _wait_or_raise(pauses_s: Iterator[float]) -> None:
+    """Waits before something is tried again; the exception that is handled is raised in the end."""
+    pause_s = next(pauses_s, None)
+    if pause_s is None:
+        raise
+    time.sleep(pause_s)
+
+
 def _manifests(store: Any, root: str, directories: Sequence[str]) -> dict[str, bytes]:
     """The manifests in some directories, by the URLs of these; many are fetched at a time."""
     if not directories:
         return {}
-    import obstore
 
     def fetch(directory: str) -> bytes:
         with told(f"{root}/{directory}/{MANIFEST_NAME}"):
-            return bytes(obstore.get(store, f"{directory}/{MANIFEST_NAME}").bytes())
+            return _object_content(store, f"{directory}/{MANIFEST_NAME}")
 
     from concurrent.futures import ThreadPoolExecutor
 
@@ -271,13 +307,11 @@ def _content(name: str) -> bytes:
     if not is_url(name):
         with open(name, "rb") as file:  # noqa: PTH123 - see the imports of store
             return file.read()
-    import obstore
-
     base, _, path = name.partition("://")
     host, _, path = path.partition("/")
     store = _store(f"{base}://{host}", name)
     with told(name):
-        return bytes(obstore.get(store, path).bytes())
+        return _object_content(store, path)
 
 
 def _is_pattern(url: str) -> bool:
@@ -358,10 +392,7 @@ def _reader(objects: Sequence[RemoteObject]) -> Callable[[int, int, int], Iterat
                         start += len(piece)
                 except obstore.exceptions.GenericError:
                     # What has come need not come again.
-                    pause_s = next(pauses_s, None)
-                    if pause_s is None:
-                        raise
-                    time.sleep(pause_s)
+                    _wait_or_raise(pauses_s)
                 else:
                     if start < until:
                         return  # the object is shorter than it was

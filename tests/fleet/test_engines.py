@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from inspect_trace import _core, fleet
+from inspect_trace import _core, fleet, remote
 from s3_support import serving_s3
 
 from .cutting_proxy import cutting_proxy
@@ -186,6 +187,22 @@ def test_cut_connections_change_nothing(
         assert proxy.cut > 2
 
 
+@pytest.mark.usefixtures("here")
+def test_a_listing_that_is_cut_goes_on(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No object is missing or there twice where a connection breaks while they are listed."""
+    expected, _kept = remote.find_remote_logs([URL])
+    port = urlsplit(environment["AWS_ENDPOINT_URL"]).port
+    assert port is not None
+    with cutting_proxy(port, every=2, after_bytes=9_000) as proxy:
+        socket.create_connection(("127.0.0.1", proxy.port)).close()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        found, _ = remote.find_remote_logs([URL])
+        assert proxy.cut > 0
+    assert found == expected
+
+
 def run(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
     """The command."""
     return subprocess.run(
@@ -219,8 +236,6 @@ def test_commands(command: str, cluster: tuple[str, Cluster], environment: dict[
 
 def test_a_scheduler_that_is_not_there(environment: dict[str, str], tmp_path: Path) -> None:
     """It is told in one line, and so is one for which there is no use."""
-    import socket
-
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
