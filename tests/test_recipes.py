@@ -217,7 +217,6 @@ def test_fluent_bit_ships_records(tmp_path: Path, environment: dict[str, str]) -
 def test_what_was_not_tried_says_so() -> None:
     """The page claims of no tool that it was tried but of those that the tests here run."""
     tried = set(re.findall(r"\(Tried with ([\w ]+?) v?\d", PAGE))
-    assert tried == {"jq", "lnav"}
-    for tool in ("Fluent Bit", "Vector"):
-        untried = PAGE[PAGE.index(f"## {tool}\n") :]
-        assert untried.splitlines()[2].startswith("**Not tried**")
+    assert tried == {"jq", "lnav", "Fluent Bit"}
+    untried = PAGE[PAGE.index("## Vector\n") :]
+    assert untried.splitlines()[2].startswith("**Not tried**")
