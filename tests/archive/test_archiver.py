@@ -13,6 +13,7 @@ import pytest
 
 from archive.place import BUCKET, URL, Place, traced
 from archive_support import Program
+from cli.logs import action, write_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
+
+
+NO_PROCESS = 4194304
+"""No process has such an id, or one above."""
 
 
 def test_a_sweep_ships_finished_logs(place: Place) -> None:
@@ -70,6 +75,32 @@ def test_small_logs_are_shipped_side_by_side(place: Place) -> None:
     place.proxy.fault = wait_for_others
     said = place.archive()
     assert (said["shipped"], said["objects"], said["failed"]) == (logs, logs, [])
+    place.check_whole()
+
+
+def test_ctrl_c_ends_a_sweep(place: Place) -> None:
+    """What has begun is shipped to its end, and nothing else is; the next sweep ships the rest."""
+    place.directory.mkdir()
+    for number in range(60):
+        ended = (action("Tool", "x", "enter", "a"), action("Tool", "x", "exit", "a"))
+        write_log(place.directory / f"trace-{NO_PROCESS + number}.log", *ended)
+    command = [sys.executable, "-m", "inspect_trace", "archive", "--to", URL]
+    begun = threading.Event()
+
+    def interrupt(method: str, path: str, when: str) -> bool:
+        if method == "PUT" and not begun.is_set():
+            begun.set()
+            archiver.send_signal(signal.SIGINT)
+        return False
+
+    place.proxy.fault = interrupt
+    with subprocess.Popen(command, env=place.environment, stderr=subprocess.PIPE) as archiver:
+        _, errors = archiver.communicate(timeout=60)
+    assert (archiver.returncode, errors) == (130, b"")
+    assert begun.is_set()
+    assert len(place.proxy.created()) < 60
+    place.archive()
+    assert len(place.finished(60)) == 60
     place.check_whole()
 
 

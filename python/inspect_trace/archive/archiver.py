@@ -97,12 +97,16 @@ class Archiver:
         progress = _Progress()
         small = [log for log in logs if log.size_bytes <= SMALL_BYTES]
         large = [log for log in logs if log.size_bytes > SMALL_BYTES]
-        with ThreadPoolExecutor(LOGS_AT_A_TIME) as pool:
+        pool = ThreadPoolExecutor(LOGS_AT_A_TIME)
+        try:
             waited = [pool.submit(self._ship_or_tell, log, progress) for log in small]
             for log in large:
                 self._ship_or_tell(log, progress)
             for each in waited:
                 each.result()
+        finally:
+            # After Ctrl-C what has begun ends, and nothing else begins.
+            pool.shutdown(cancel_futures=True)
         self._archive.save()
         return progress.swept(logs=count)
 
