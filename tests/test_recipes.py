@@ -214,9 +214,28 @@ def test_fluent_bit_ships_records(tmp_path: Path, environment: dict[str, str]) -
         assert abs(date_s - written_s) < 1e-3
 
 
+def test_vector_makes_the_line_an_event(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The transform, by Vector's own language, gives the record, and its time as a time."""
+    need("vrl")
+    (program,) = re.findall(r"    source: \|\n((?:      .*\n)+)", PAGE)
+    (tmp_path / "program.vrl").write_text(program)
+    # What Vector's source makes of a line, and what the transform is given.
+    read = {"file": NAME, "host": "box", "source_type": "file", "timestamp": "2026-11-27T00:00:00Z"}
+    events = "".join(f"{json.dumps({'message': line, **read})}\n" for line in MIXED)
+    (tmp_path / "events.jsonl").write_text(events)
+    printed = run("vrl -o -i events.jsonl -p program.vrl", tmp_path, environment)
+    # Times are printed as the language has them.
+    made = [json.loads(re.sub(r"t'([^']*)'", r'"\1"', line)) for line in printed.splitlines()]
+    for line, event in zip(MIXED, made, strict=True):
+        expected = json.loads(line)
+        at = datetime.fromisoformat(expected.pop("timestamp"))
+        assert at == datetime.fromisoformat(event.pop("timestamp").replace("Z", "+00:00"))
+        assert event == expected
+
+
 def test_what_was_not_tried_says_so() -> None:
     """The page claims of no tool that it was tried but of those that the tests here run."""
     tried = set(re.findall(r"\(Tried with ([\w ]+?) v?\d", PAGE))
     assert tried == {"jq", "lnav", "Fluent Bit"}
     untried = PAGE[PAGE.index("## Vector\n") :]
-    assert untried.splitlines()[2].startswith("**Not tried**")
+    assert untried.splitlines()[2].startswith("**Tried is the transform alone**")
