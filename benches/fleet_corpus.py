@@ -6,6 +6,7 @@ still plain, one was rotated. Their texts are a few of the corpus, each with tra
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from concurrent.futures import ProcessPoolExecutor
@@ -81,6 +82,9 @@ def make_large_logs(directory: Path, size_bytes: int, seed: int) -> tuple[Path, 
     # It leaves the newest run as it is.
     newest = packed / f"trace-{FIRST_PID + FEW}.log"
     newest.touch()
+    # Small ones are all made within a tick of the clock that dates them.
+    later_s = max(log.stat().st_mtime for log in logs) + 1
+    os.utime(newest, (later_s, later_s))
     report = _core.housekeep(str(packed), FEW + 1)
     newest.unlink()
     if report.compressed != FEW:
