@@ -221,22 +221,27 @@ def _find(url: str, into: _Found) -> None:
 
 
 def _all_below(store: Any, prefix: str) -> Iterator[Any]:
-    """What there is below a prefix; where a connection breaks, the listing goes on from there."""
+    """What there is below a prefix; where a connection breaks, the listing goes on from there.
+
+    That needs keys that come in their order: those of a directory and of some buckets do not, and
+    such a listing fails as it did.
+    """
     import obstore
-    from obstore.store import LocalStore
 
     last: str | None = None
+    is_in_order = True
     pauses_s = _pauses_s()
     while True:
         try:
             for chunk in obstore.list(store, prefix or None, offset=last):
                 for meta in chunk:
                     yield meta
-                    # Of a store the keys come in their order; a directory breaks no connections.
-                    if not isinstance(store, LocalStore):
-                        last = meta["path"]
+                    is_in_order = is_in_order and (last is None or meta["path"] > last)
+                    last = meta["path"]
             return
         except obstore.exceptions.GenericError:  # noqa: PERF203 - it is tried again
+            if _is_here(store) or not is_in_order:
+                raise
             _wait_or_raise(pauses_s)
 
 
@@ -249,7 +254,16 @@ def _object_content(store: Any, key: str) -> bytes:
         try:
             return bytes(obstore.get(store, key).bytes())
         except obstore.exceptions.GenericError:  # noqa: PERF203 - it is tried again
+            if _is_here(store):
+                raise
             _wait_or_raise(pauses_s)
+
+
+def _is_here(store: Any) -> bool:
+    """Whether a store is a directory of this machine: nothing comes of asking that again."""
+    from obstore.store import LocalStore
+
+    return isinstance(store, LocalStore)
 
 
 def _wait_or_raise(pauses_s: Iterator[float]) -> None:
