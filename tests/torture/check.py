@@ -128,9 +128,6 @@ def unended_actions(paths: Iterable[Path]) -> set[tuple[str, int]]:
     return unended
 
 
-_BEGINNING = b'{"timestamp": "'
-
-
 def _parts(log: Path) -> list[Path]:
     """The parts that a log was rotated to, by their plain names, oldest first."""
     pattern = f"{log.name.removesuffix('.log')}.part*.log*"
@@ -161,11 +158,9 @@ def _content(path: Path) -> bytes:
 def _json_records(content: bytes) -> Iterator[dict[str, Any]]:
     for line in content.split(b"\n"):
         try:
-            # A process that is killed in the middle of an append leaves a piece of a line; what
-            # another one appends in that very moment stands behind it.
-            record = json.loads(line[max(line.rfind(_BEGINNING), 0) :])
+            record = json.loads(line)
         except ValueError:
-            continue
+            continue  # a piece of a line that nobody acknowledged
         if isinstance(record, dict):
             yield record
 

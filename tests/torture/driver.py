@@ -30,7 +30,8 @@ from torture.check import (
     read_by_scan,
     unended_actions,
 )
-from torture.plan import OWN_DEATHS, Plan
+from torture.plan import OWN_DEATHS, SIGNALS, Plan
+from torture.record import LONG_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,10 +280,20 @@ class _Player:
         found = read(self.logs())
         self.played.reads[when] += 1
         self.played.cut_short += bool(found.skipped)
+        if found.skipped and when != "while it writes" and self.leaves_no_piece():
+            self.played.complaints.append(f"{when}: {found.skipped}")
         self.played.longest = max(self.played.longest, found.longest)
         if faults := compare(acknowledged, found, in_flight=in_flight):
             self.played.faults.append((when, faults))
         return found
+
+    def leaves_no_piece(self) -> bool:
+        """Whether each line goes through the buffer, which has the rest of one that is cut short.
+
+        What is too long for that does not, nor do threads that still log when the interpreter ends.
+        """
+        plan = self.plan
+        return plan.largest_bytes < LONG_BYTES and plan.death in (*SIGNALS, "segfault", "os._exit")
 
     def check_follower(self, follower: Follower) -> None:
         """What was followed while it was written is what is read afterwards."""

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 SMALLEST_BYTES = 50
 LARGEST_BYTES = 6_000_000
+LONG_BYTES = 30_000
+"""Where the records of a round may be that long, some are longer than a buffer can take."""
 
 _HEAD = re.compile(r"@(\S+) (\d+) ([0-9a-f]{8}) (\d+) ")
 _ASCII = "".join(chr(code) for code in range(32, 127))
@@ -62,7 +64,7 @@ def seen_in_record(message: str, detail: str | None, event: str | None) -> Seen 
 
 def random_size(random: Random, largest: int) -> int:
     """A size between a line of 50 bytes and `largest`, as many small ones as large ones."""
-    if random.random() < 1 / 500 and largest >= 30_000:
+    if random.random() < 1 / 500 and largest >= LONG_BYTES:
         return LARGEST_BYTES
     return int(SMALLEST_BYTES * (largest / SMALLEST_BYTES) ** random.random())
 

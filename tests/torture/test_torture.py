@@ -19,16 +19,19 @@ from torture.record import random_size, seen_in, text_of
 
 TESTS = Path(__file__).parent.parent
 KILLS = 10
+CROWD_KILLS = 200
 DEADLINE_S = 300
 
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
-def torture(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, str], str]:
+def torture(
+    tmp_path: Path, *arguments: str, module: str = "torture"
+) -> tuple[int, dict[str, str], str]:
     """The exit code of the torture, its record by line, and what it complains of."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "torture", *arguments],
+        [sys.executable, "-W", "error", "-m", module, *arguments],
         cwd=TESTS,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
@@ -47,6 +50,16 @@ def test_nothing_is_lost_by_kills(tmp_path: Path, tracing: str) -> None:
     assert int(told["kills"]) >= KILLS
     assert int(told["records acknowledged"]) > 0
     assert int(told["lost"]) == 0
+
+
+@pytest.mark.parametrize("how", [[], ["--inherit"]], ids=["started", "forked"])
+def test_a_shared_log_has_whole_lines_only(tmp_path: Path, how: list[str]) -> None:
+    """Kills while a log that processes share grows leave whole lines, each record once."""
+    arguments = ("--kills", str(CROWD_KILLS), *how)
+    code, told, errors = torture(tmp_path, *arguments, module="torture.crowd")
+    assert code == 0, f"{errors}\n{told}"
+    assert int(told["kills"]) >= CROWD_KILLS
+    assert int(told["records acknowledged"]) > CROWD_KILLS
 
 
 def test_what_is_lost_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::sys::{self, ByteRange, LockKind};
 
@@ -114,41 +114,55 @@ impl<F: AsFd> Drop for Takeover<F> {
     }
 }
 
-/// Held by the one who makes a log a part, and shared by those who append to it: what is a part does
-/// not grow. Right before the bytes that tell who has it open.
-const ROTATING: ByteRange = ByteRange { start: LOCK_BASE - 1, length: 1 };
+/// Held by whoever appends to a log, or makes it a part. Right before the bytes that tell who has it
+/// open.
+const TURN: ByteRange = ByteRange { start: LOCK_BASE - 1, length: 1 };
 
-/// How long a rotation and an append of another process wait for each other: each takes a few system
-/// calls, unless the disk blocks.
-const ROTATION_POLLS: u32 = 100;
-const ROTATION_POLL: Duration = Duration::from_micros(100);
+/// How long others' turns are waited for. Each takes a few system calls; one that does not come to an
+/// end is that of a process that was stopped in the middle.
+pub(crate) const TURN_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Takes the right to make an open log a part. False: another process has it, or appends to it for
-/// long.
-pub(crate) fn lock_rotation(file: impl AsFd) -> bool {
-    lock_rotation_as(file, LockKind::Exclusive)
+/// From one look whether the turn is free to the next; then twice as long, up to [`MAX_TURN_POLL`].
+const MIN_TURN_POLL: Duration = Duration::from_micros(20);
+const MAX_TURN_POLL: Duration = Duration::from_micros(500);
+
+/// The turn of one of those that write the same log, until it is dropped. Whoever has it finds the log
+/// as those before have left it: a line that one did not complete is that of a dead process, or of one
+/// whose disk is full; what is a part does not grow.
+#[derive(Debug)]
+pub(crate) struct Turn<F: AsFd> {
+    file: F,
+    is_had: bool,
 }
 
-/// Keeps an open log from being made a part by another process, until it is unlocked as well. False:
-/// another process is at it, and does not come to an end.
-pub(crate) fn hold_off_rotation(file: impl AsFd) -> bool {
-    lock_rotation_as(file, LockKind::Shared)
-}
-
-fn lock_rotation_as(file: impl AsFd, kind: LockKind) -> bool {
-    for _ in 0..ROTATION_POLLS {
-        // Without such locks a log is not written by way of a ring either.
-        if sys::try_lock_range(&file, kind, ROTATING).unwrap_or(true) {
-            return true;
+impl<F: AsFd> Turn<F> {
+    /// Waits for the turn, for no longer than that.
+    pub(crate) fn wait(file: F, patience: Duration) -> Self {
+        let start = Instant::now();
+        let mut poll = MIN_TURN_POLL;
+        loop {
+            // Without such locks a log is not written by way of a ring either.
+            let is_had = sys::try_lock_range(&file, LockKind::Exclusive, TURN).unwrap_or(true);
+            if is_had || start.elapsed() >= patience {
+                return Self { file, is_had };
+            }
+            std::thread::sleep(poll);
+            poll = (poll * 2).min(MAX_TURN_POLL);
         }
-        std::thread::sleep(ROTATION_POLL);
     }
-    false
+
+    /// False: another process has it, and does not come to an end.
+    pub(crate) fn is_had(&self) -> bool {
+        self.is_had
+    }
 }
 
-/// Gives either right back.
-pub(crate) fn unlock_rotation(file: impl AsFd) {
-    let _ = sys::unlock_range(file, ROTATING);
+impl<F: AsFd> Drop for Turn<F> {
+    fn drop(&mut self) {
+        if self.is_had {
+            let _ = sys::unlock_range(&self.file, TURN);
+        }
+    }
 }
 
 /// The right to do housekeeping in a directory, by a lock file of its own.
@@ -221,6 +235,22 @@ mod tests {
             assert!(holding.join().unwrap());
         });
         assert!(Takeover::try_of(&one).is_none());
+    }
+
+    /// One at a time has the turn; who does not get it in time goes without, and takes nobody else's.
+    #[test]
+    fn turns_are_taken_one_after_the_other() {
+        let (_file, [one, two, three]) = opened_thrice();
+        let turn = Turn::wait(&one, Duration::ZERO);
+        assert!(turn.is_had());
+        assert!(!Turn::wait(&two, Duration::from_millis(1)).is_had());
+        assert!(!Turn::wait(&three, Duration::ZERO).is_had());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Turn::wait(&two, Duration::from_secs(60)).is_had());
+            drop(turn);
+            assert!(waiting.join().unwrap());
+        });
+        assert!(Turn::wait(&three, Duration::ZERO).is_had());
     }
 
     /// A file open for writing only is held too, though by one process of an id.

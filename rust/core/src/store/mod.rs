@@ -31,9 +31,7 @@ pub use run::RunInfo;
 pub(crate) use dir::{MAX_NUMBER, Standing, TraceDir, create_private};
 pub(crate) use housekeep::{forget_compression_after_fork, spawn_compression};
 pub(crate) use list::log_paths;
-pub(crate) use lock::{
-    hold, hold_off_rotation, holds, is_held_by_others, lock_rotation, unlock_rotation,
-};
+pub(crate) use lock::{TURN_PATIENCE, Turn, hold, holds, is_held_by_others};
 pub(crate) use parts::part_after;
 pub(crate) use process::{far_process, liveness_of_log, liveness_of_open};
 pub(crate) use resolve::kind_of;

@@ -15,6 +15,7 @@ use rustix::process::{Resource, getrlimit};
 use uuid::Uuid;
 
 use super::layout::{HEADER_BYTES, State, word};
+use crate::file_io::is_at;
 use crate::sys::ring::{self, Consumer, Owner, Producer};
 use crate::sys::{self, ByteRange, LockKind};
 
@@ -85,15 +86,16 @@ pub(crate) fn create(
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(CWD, &tail_path, flags, Mode::from_raw_mode(0o600))?);
     let owner = Owner { device: metadata.dev(), inode: metadata.ino(), pid };
-    let made = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)
-        .map_err(io::Error::from)
-        .and_then(|()| {
-            if sys::try_lock_range(&file, LockKind::Exclusive, OWNED)? {
-                ring::create(&file, capacity, owner)
-            } else {
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-        });
+    let tail_metadata = file.metadata()?;
+    // Locked first: who comes by sees that it is being made, and that it is not any more.
+    let made = sys::try_lock_range(&file, LockKind::Exclusive, OWNED).and_then(|is_locked| {
+        // Removed, if it took that long.
+        if !is_locked || !is_at(&tail_path, tail_metadata.dev(), tail_metadata.ino()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+        ring::create(&file, capacity, owner)
+    });
     let own = OwnTail::new(tail_path, file);
     match made {
         Ok((producer, consumer)) => Ok((producer, consumer, own)),
@@ -105,7 +107,7 @@ pub(crate) fn create(
 }
 
 /// The writer of a tail holds this byte of it as long as it lives.
-const OWNED: ByteRange = ByteRange { start: 1, length: 1 };
+pub(super) const OWNED: ByteRange = ByteRange { start: 1, length: 1 };
 
 /// The tail file of a writer.
 #[derive(Debug)]

@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::append::{append, ends_within_line_at};
 use super::file::TailFile;
 use super::layout::{State, word};
 use super::resolve::{Rest, rest_of};
 use crate::file_io::set_times;
-use crate::store;
+use crate::store::{self, TURN_PATIENCE, Turn};
 use crate::sys::{self, ByteRange, LockKind};
 
 /// Whoever joins a tail holds this byte of it.
@@ -24,17 +25,20 @@ const JOINING: ByteRange = ByteRange { start: 0, length: 1 };
 /// `log` is open for appending and reading. May be done by several processes at a time, while
 /// others write, and be killed at any moment.
 pub(crate) fn join_finished(log: &File, path: &Path) -> usize {
-    let mut failed = 0;
-    for tail in TailFile::all_of(path, true) {
-        if join(log, path, &tail).is_err() {
-            failed += 1;
-        }
-    }
-    failed
+    join_all(log, path, false)
 }
 
 /// [`join_finished`] for the log at `path`, which is opened if there is anything to join.
 pub(crate) fn join_finished_at(path: &Path) -> usize {
+    open_and_join_all(path, false)
+}
+
+/// [`join_finished_at`] for one who has the turn.
+pub(crate) fn join_finished_in_turn(path: &Path) -> usize {
+    open_and_join_all(path, true)
+}
+
+fn open_and_join_all(path: &Path, has_turn: bool) -> usize {
     let tails = TailFile::all_of(path, false).len();
     if tails == 0 {
         return 0;
@@ -42,9 +46,61 @@ pub(crate) fn join_finished_at(path: &Path) -> usize {
     let mut options = OpenOptions::new();
     options.read(true).append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     match options.open(path) {
-        Ok(log) => join_finished(&log, path),
+        Ok(log) => join_all(&log, path, has_turn),
         Err(_) => tails,
     }
+}
+
+fn join_all(log: &File, path: &Path, has_turn: bool) -> usize {
+    let tails = TailFile::all_of(path, true);
+    // In this order: who has the turn waits for nobody who joins.
+    let turn = (!has_turn && tails.iter().any(|tail| !matches!(is_finished(log, tail), Ok(false))))
+        .then(|| Turn::wait(log, TURN_PATIENCE));
+    if !has_turn && turn.is_none() {
+        return 0;
+    }
+    complete_last_line(log, path, &tails);
+    tails.iter().filter(|tail| join(log, path, tail, Which::All).is_err()).count()
+}
+
+/// How long one that was killed while it appended is waited for: the system gives back all that it had
+/// open in a moment, but not at once.
+const DYING_POLLS: u32 = 50;
+const DYING_POLL: Duration = Duration::from_millis(1);
+
+/// Where the log ends within a line of one that was killed: joins that one first. To be called by the
+/// one who has the turn: whoever is in the middle of a line is dying then, or their disk is full.
+fn complete_last_line(log: &File, path: &Path, tails: &[TailFile]) {
+    let own = u64::from(std::process::id());
+    for _ in 0..DYING_POLLS {
+        if !log.metadata().is_ok_and(|metadata| ends_within_line_at(log, metadata.len())) {
+            return;
+        }
+        let mut is_one_dying = false;
+        for tail in tails {
+            match tail.state() {
+                Ok(state) if state.is_in_progress() && state.pid != own => {}
+                _ => continue,
+            }
+            if is_finished(log, tail).is_ok_and(|finished| !finished) {
+                is_one_dying = true;
+            } else {
+                let _ = join(log, path, tail, Which::Continuing);
+            }
+        }
+        if !is_one_dying {
+            return;
+        }
+        std::thread::sleep(DYING_POLL);
+    }
+}
+
+/// Which tails are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those in whose line the log ends.
+    Continuing,
 }
 
 /// Removes what processes that are gone have left beside the log at `path`, which is about to be
@@ -55,7 +111,16 @@ pub(crate) fn remove_all(path: &Path) {
     }
 }
 
-fn join(log: &File, path: &Path, tail: &TailFile) -> io::Result<()> {
+/// Whether the writer of a tail is gone. One that cannot be asked about may live.
+fn is_finished(log: &File, tail: &TailFile) -> io::Result<bool> {
+    let Ok(state) = tail.state() else { return Ok(true) };
+    let pid = u32::try_from(state.pid).unwrap_or(0);
+    // It has both open as long as it lives, but for those that close all they have open, and open the
+    // log again.
+    Ok(!tail.is_owned()? && !store::holds(log, pid)?)
+}
+
+fn join(log: &File, path: &Path, tail: &TailFile, which: Which) -> io::Result<()> {
     if !sys::try_lock_range(tail.file(), LockKind::Exclusive, JOINING).unwrap_or(true) {
         // Somebody else is at it.
         return Err(io::ErrorKind::WouldBlock.into());
@@ -63,14 +128,14 @@ fn join(log: &File, path: &Path, tail: &TailFile) -> io::Result<()> {
     let Ok(state) = tail.state() else {
         return remove_if_abandoned(tail);
     };
-    let pid = u32::try_from(state.pid).unwrap_or(0);
-    // The writer has both open as long as it lives, but for those that close all they have open, and
-    // open the log again. One that cannot be asked about stays.
-    if tail.is_owned()? || store::holds(log, pid)? {
+    // One that was being made a moment ago.
+    if !is_finished(log, tail)? {
         return Ok(());
     }
     let metadata = log.metadata()?;
-    append_rest(log, path, tail, &state, &metadata)?;
+    if !append_rest(log, path, tail, &state, &metadata, which)? {
+        return Ok(());
+    }
     // A log is as old as what its writer wrote.
     let _ = set_times(log, &metadata);
     match fs::remove_file(&tail.path) {
@@ -80,18 +145,23 @@ fn join(log: &File, path: &Path, tail: &TailFile) -> io::Result<()> {
     }
 }
 
+/// Appends what is not in the log. Returns whether all of the tail is there now.
 fn append_rest(
     log: &File,
     path: &Path,
     tail: &TailFile,
     state: &State,
     metadata: &fs::Metadata,
-) -> io::Result<()> {
+    which: Which,
+) -> io::Result<bool> {
     let (Rest { from, continues }, bytes) = rest_of(tail, state, log, metadata, path)?;
+    if which == Which::Continuing && !continues {
+        return Ok(false);
+    }
     let size = metadata.len();
     let from = usize::try_from(from - state.flushed).map_err(io::Error::other)?;
     if from == bytes.len() {
-        return Ok(());
+        return Ok(true);
     }
     let line = memchr::memrchr(b'\n', &bytes[..from]).map_or(0, |newline| newline + 1);
     let newline_first = !continues && ends_within_line_at(log, size);
@@ -111,16 +181,18 @@ fn append_rest(
         return Err(error);
     }
     // Somebody else came in between: the first line does not stand by itself.
-    if appended.start != size && (continues || ends_within_line_at(log, appended.start)) {
+    let is_merged = continues || (!newline_first && ends_within_line_at(log, appended.start));
+    if appended.start != size && is_merged {
         let end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |newline| from + newline + 1);
         append(log.as_fd(), false, [&bytes[line..end], b""])?;
     }
-    tail.set(word::FLUSHED, state.committed)
+    tail.set(word::FLUSHED, state.committed)?;
+    Ok(true)
 }
 
-/// Removes a file whose making was cut short. It is left alone while it may still be in the making.
+/// Removes a file whose making was cut short. One that was made in this moment may not be locked yet.
 fn remove_if_abandoned(tail: &TailFile) -> io::Result<()> {
-    const MAKING: std::time::Duration = std::time::Duration::from_secs(60);
+    const UNLOCKED: Duration = Duration::from_secs(10);
     let age = tail.file().metadata()?.modified()?.elapsed().unwrap_or_default();
-    if age > MAKING { fs::remove_file(&tail.path) } else { Ok(()) }
+    if tail.is_owned()? || age < UNLOCKED { Ok(()) } else { fs::remove_file(&tail.path) }
 }

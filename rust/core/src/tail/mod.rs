@@ -17,7 +17,7 @@ mod snapshot;
 
 pub(crate) use append::{append, ends_within_line_at};
 pub(crate) use file::{OwnTail, create, is_beside, logs_with_tails, place_beside, remove_orphans};
-pub(crate) use join::{join_finished, join_finished_at, remove_all};
+pub(crate) use join::{join_finished, join_finished_at, join_finished_in_turn, remove_all};
 pub(crate) use snapshot::{Snapshot, snapshot};
 
 #[cfg(test)]

@@ -4,11 +4,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
+use super::file::OWNED;
 use super::layout::{HEADER_BYTES, MAGIC, word};
 use super::{join_finished_at, snapshot};
+use crate::store::Turn;
+use crate::sys::{self, LockKind};
 
 const CAPACITY: usize = 256;
 
@@ -163,7 +167,62 @@ fn several_tails_are_joined() {
     let expected = "{\"a\": 1}\n{\"b\": 2}\n{\"c\": 3}\n";
     assert_eq!(place.seen(), expected);
     assert_eq!(join_finished_at(&place.log()), 0);
-    assert_eq!(counts(&place.seen(), expected), [1, 1, 1]);
+    assert_eq!(fs::read_to_string(place.log()).unwrap(), expected);
+}
+
+/// A writer that was killed in the middle of a line, and whose locks the system has not given back
+/// yet, is waited for: its line is completed before anybody else's follows.
+#[test]
+fn one_that_is_dying_is_waited_for() {
+    let place = Place::new();
+    append(&place.log(), "{\"a\": 1}\n{\"b\"");
+    place.write_tail(0, 0, "{\"c\": 3}\n", 0, 0);
+    place.write_tail(1, 0, "{\"b\": 2}\n", 9, 9);
+    let dying = OpenOptions::new().read(true).write(true).open(place.tail(1)).unwrap();
+    assert!(sys::try_lock_range(&dying, LockKind::Exclusive, OWNED).unwrap());
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| join_finished_at(&place.log()));
+        drop(dying);
+        assert_eq!(joining.join().unwrap(), 0);
+    });
+    let expected = "{\"a\": 1}\n{\"b\": 2}\n{\"c\": 3}\n";
+    assert_eq!(fs::read_to_string(place.log()).unwrap(), expected);
+}
+
+/// Nothing is joined while another process has the turn to write, and all once that is over.
+#[test]
+fn joining_is_done_in_turn() {
+    let place = Place::new();
+    append(&place.log(), "{\"a\": 1}\n");
+    place.write_tail(0, 0, "{\"c\": 3}\n", 0, 0);
+    let writer = OpenOptions::new().append(true).open(place.log()).unwrap();
+    let turn = Turn::wait(&writer, Duration::ZERO);
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| join_finished_at(&place.log()));
+        append(&place.log(), "{\"b\"");
+        append(&place.log(), ": 2}\n");
+        drop(turn);
+        assert_eq!(joining.join().unwrap(), 0);
+    });
+    let text = fs::read_to_string(place.log()).unwrap();
+    assert_eq!(text, "{\"a\": 1}\n{\"b\": 2}\n{\"c\": 3}\n");
+}
+
+/// What is left of a tail whose making was cut short is removed, once it can't be in the making.
+#[test]
+fn what_was_not_made_to_the_end_is_removed() {
+    let place = Place::new();
+    append(&place.log(), "{\"a\": 1}\n");
+    let unmade = File::create(place.tail(0)).unwrap();
+    assert_eq!(join_finished_at(&place.log()), 0);
+    assert!(place.tail(0).exists());
+    unmade.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    assert!(sys::try_lock_range(&unmade, LockKind::Exclusive, OWNED).unwrap());
+    assert_eq!(join_finished_at(&place.log()), 0);
+    assert!(place.tail(0).exists(), "its writer lives");
+    drop(unmade);
+    assert_eq!(join_finished_at(&place.log()), 0);
+    assert!(!place.tail(0).exists());
 }
 
 /// Two processes killed while they were about to append lines that begin alike, one of them in the

@@ -10,9 +10,10 @@ use super::moving_end::settled_end;
 use super::note::write_removal_note;
 use super::open::open_next;
 use super::open_log::OpenLog;
-use super::rotate::{Appending, is_part_of};
+use super::rotate::is_part_of;
 use crate::file_io::is_at;
-use crate::store::RunInfo;
+use crate::store::{RunInfo, TURN_PATIENCE, Turn};
+use crate::sys::FdUse;
 use crate::sys::ring::{Consumer, Producer};
 use crate::tail::{OwnTail, append, ends_within_line_at};
 
@@ -101,31 +102,31 @@ impl Flusher {
         })
     }
 
-    /// Goes on in the file that is written where another process has made this one a part. Until what
-    /// is returned is dropped none does.
-    pub(super) fn begin_appending<'a>(
+    /// Waits for the turn to write, and goes on in the file that is written where another process has
+    /// made this one a part. Until what is returned is dropped none does.
+    pub(super) fn begin_turn<'a>(
         &mut self,
         file: &'a OpenLog,
         path: &Path,
         follows_others: bool,
-    ) -> io::Result<Appending<'a>> {
+    ) -> io::Result<Turn<FdUse<'a>>> {
         loop {
             let (fd, stat) = file.get_checked()?;
-            let appending = Appending::to(fd);
+            let turn = file.wait_for_turn(fd);
             let is_in_place = stat.st_nlink == 0 || is_at(path, stat.st_dev, stat.st_ino);
             // Looked up once: it takes reading the directory.
             self.was_renamed =
                 !is_in_place && (self.was_renamed || (!follows_others && !is_part_of(path, &stat)));
             if is_in_place || self.was_renamed {
-                return Ok(appending);
+                return Ok(turn);
             }
-            drop(appending);
+            drop(turn);
             let run = file.get().and_then(|old| RunInfo::read_open(&old));
             self.go_on_in(file, open_next(path, run.as_ref())?)?;
         }
     }
 
-    /// Appends a batch of what is in the ring to the log. Returns whether there was any.
+    /// Appends a batch of what is in the ring to the log, in its turn. Returns whether there was any.
     pub(super) fn flush_batch(&mut self, file: &OpenLog, path: &Path) -> io::Result<bool> {
         let Some(Ring { consumer, .. }) = &mut self.ring else { return Ok(false) };
         if consumer.is_broken() {
@@ -136,11 +137,12 @@ impl Flusher {
             return Ok(false);
         }
         self.is_synced = false;
-        let (mut fd, mut stat) = file.get_checked()?;
+        let (fd, stat) = file.get_checked()?;
         if stat.st_nlink == 0 {
             go_on_in_new_file(file, path, consumer)?;
             (self.end, self.partial_bytes) = (None, 0);
-            (fd, stat) = file.get_checked()?;
+            // There, it is another turn.
+            return Ok(true);
         }
         let mut size = u64::try_from(stat.st_size).unwrap_or(0);
         if self.partial_bytes > 0 && self.end != Some(size) {
@@ -260,6 +262,7 @@ fn go_on_in_new_file(file: &OpenLog, path: &Path, consumer: &mut Consumer) -> io
     let old = file.get().ok_or(io::ErrorKind::NotFound)?;
     let new = open_next(path, RunInfo::read_open(&old).as_ref())?;
     drop(old);
+    let turn = Turn::wait(&new, TURN_PATIENCE);
     let metadata = new.metadata()?;
     let mut text = Vec::new();
     if ends_within_line_at(&new, metadata.len()) {
@@ -267,6 +270,7 @@ fn go_on_in_new_file(file: &OpenLog, path: &Path, consumer: &mut Consumer) -> io
     }
     write_removal_note(&mut text);
     io::Write::write_all(&mut &new, &text)?;
+    drop(turn);
     file.replace(new)?;
     file.was_removed();
     consumer.set_log(metadata.dev(), metadata.ino());

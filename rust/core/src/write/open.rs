@@ -21,10 +21,11 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) file: File,
     pub(super) is_readable: bool,
-    /// Whether it ends within a line.
+    /// Whether it ends within a line, and nobody will look again.
     pub(super) is_torn: bool,
-    /// Whether lines may wait beside it: only where it can be told that their process is gone.
-    pub(super) can_buffer: bool,
+    /// Whether it is a file with locks: lines may wait beside it, as it can be told whether their
+    /// process is gone, and those who write it do so in turn.
+    pub(super) can_lock: bool,
 }
 
 /// See [`super::writer::LogWriter::create_in`]. The path of the log, the log, and whether lines may
@@ -96,11 +97,13 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         if is_log {
             tail::join_finished(&file, &path);
         }
+        let can_lock = is_log && is_locked;
+        // Where there are turns the end is looked at in each.
         let is_torn = is_log
+            && !is_locked
             && settled_end(&file, file.metadata().map_err(failed)?.len(), &path)
                 .is_ok_and(|(_, is_torn)| is_torn);
-        let can_buffer = is_log && is_locked;
-        return Ok(Opened { path, file, is_readable, is_torn, can_buffer });
+        return Ok(Opened { path, file, is_readable, is_torn, can_lock });
     }
     Err(failed(io::Error::new(io::ErrorKind::NotFound, "it vanishes as soon as it is opened")))
 }

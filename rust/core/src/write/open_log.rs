@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::Stat;
 
 use super::note::write_gap_note;
 use crate::error::reason;
-use crate::store;
+use crate::store::{self, TURN_PATIENCE, Turn};
 use crate::sys::{self, FdUse, SharedFd};
 
 /// The open file of a log. Threads share it without waiting for each other, and it survives a fork
@@ -39,6 +40,8 @@ pub(super) struct OpenLog {
     is_removal_told: AtomicBool,
     /// Whether the file ends within a line.
     is_torn: AtomicBool,
+    /// Whether somebody has the turn to write and does not come to an end: nobody waits for that twice.
+    is_turn_stuck: AtomicBool,
 }
 
 impl OpenLog {
@@ -58,6 +61,7 @@ impl OpenLog {
             was_removed: AtomicBool::new(false),
             is_removal_told: AtomicBool::new(false),
             is_torn: AtomicBool::new(is_torn),
+            is_turn_stuck: AtomicBool::new(false),
         }
     }
 
@@ -90,6 +94,17 @@ impl OpenLog {
         let fd = self.get().ok_or(io::ErrorKind::NotFound)?;
         let stat = rustix::fs::fstat(&fd)?;
         Ok((fd, stat))
+    }
+
+    /// Waits for the turn to write among those that write the same file. Lines go on without it where
+    /// another process was stopped in its own.
+    pub(super) fn wait_for_turn<'a>(&self, fd: FdUse<'a>) -> Turn<FdUse<'a>> {
+        let was_stuck = self.is_turn_stuck.load(Ordering::Relaxed);
+        let turn = Turn::wait(fd, if was_stuck { Duration::ZERO } else { TURN_PATIENCE });
+        if turn.is_had() == was_stuck {
+            self.is_turn_stuck.store(!was_stuck, Ordering::Relaxed);
+        }
+        turn
     }
 
     fn is_identity(&self, device: u64, inode: u64) -> bool {

@@ -10,15 +10,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, Stat, renameat_with};
 
 use super::open::open_next;
 use super::open_log::OpenLog;
 use crate::file_io::is_at;
-use crate::store::{self, LogName, RunInfo, log_files, part_path};
-use crate::sys::FdUse;
+use crate::store::{self, LogName, RunInfo, Turn, log_files, part_path};
 use crate::tail;
+
+/// How long a rotation waits for others' turns, while all lines wait for it.
+const ROTATION_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Makes the open log at `path` the next part, and opens a new one in its place. Where another
 /// process that writes the log has done so already, goes on in the new one.
@@ -26,16 +29,15 @@ pub(super) fn rotate(file: &OpenLog, path: &Path) -> io::Result<File> {
     let (old, stat) = file.get_checked()?;
     // One process at a time: what one of them has put in the place must not be moved by the next. And
     // none while another one appends: who reads the part must find all of it.
-    if !store::lock_rotation(&old) {
+    let turn = Turn::wait(&old, ROTATION_PATIENCE);
+    if !turn.is_had() {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     let is_alone = !store::is_held_by_others(&old);
-    let rotated = rotate_locked(path, &stat, RunInfo::read_open(&old).as_ref(), is_alone);
-    store::unlock_rotation(&old);
-    rotated
+    rotate_in_turn(path, &stat, RunInfo::read_open(&old).as_ref(), is_alone)
 }
 
-fn rotate_locked(
+fn rotate_in_turn(
     path: &Path,
     stat: &Stat,
     run: Option<&RunInfo>,
@@ -108,23 +110,6 @@ impl Drop for NextFile {
         if self.file.is_some() {
             let _ = fs::remove_file(&self.path);
         }
-    }
-}
-
-/// Keeps an open log from being made a part, while something is appended to it.
-pub(super) struct Appending<'a>(FdUse<'a>);
-
-impl<'a> Appending<'a> {
-    pub(super) fn to(file: FdUse<'a>) -> Self {
-        // A rotation that does not come to an end is one that was stopped in the middle; lines go on.
-        store::hold_off_rotation(&file);
-        Self(file)
-    }
-}
-
-impl Drop for Appending<'_> {
-    fn drop(&mut self) {
-        store::unlock_rotation(&self.0);
     }
 }
 

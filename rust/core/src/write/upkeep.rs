@@ -148,6 +148,9 @@ impl Shared {
             for _ in 0..lost {
                 self.file.count_dropped(true);
             }
+            let follows_others = self.options.max_bytes.is_some();
+            let _turn = flusher.begin_turn(&self.file, &self.path, follows_others);
+            self.look_for_torn_end();
             let _ = self.file.write_line(&lines);
         }
         let mode = self.make_ring(flusher).map_or(Mode::Direct, Mode::Ring);
@@ -178,11 +181,11 @@ impl Flusher {
     /// Appends all that is in the ring to the log, and what is to be noted there.
     pub(super) fn flush(&mut self, shared: &Shared) -> io::Result<()> {
         let goal = self.committed();
+        let follows_others = shared.options.max_bytes.is_some();
         while self.flushed() < goal {
-            let follows_others = shared.options.max_bytes.is_some();
             let flushed = self
-                .begin_appending(&shared.file, &shared.path, follows_others)
-                .and_then(|_appending| self.flush_batch(&shared.file, &shared.path));
+                .begin_turn(&shared.file, &shared.path, follows_others)
+                .and_then(|_turn| self.flush_batch(&shared.file, &shared.path));
             match flushed {
                 Ok(true) => shared.progress.notify(),
                 Ok(false) => break,
@@ -194,6 +197,8 @@ impl Flusher {
             }
         }
         if shared.file.has_unnoted() {
+            let _turn = self.begin_turn(&shared.file, &shared.path, follows_others)?;
+            shared.look_for_torn_end();
             shared.file.write_line(b"")?;
         }
         if shared.options.durability == Durability::Fsync && !self.is_synced {

@@ -41,6 +41,10 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// thread.
 const DIRECT_LINES_OF_CHILD: u32 = 8;
 
+/// And only lines within such a block of the file: where the writer is killed, the system ends a write
+/// between two of them, and a piece of a line would be left of which nobody has the rest.
+const BLOCK_BYTES: u64 = 4096;
+
 /// How long a fork waits for a flush that goes on already.
 const FORK_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -62,6 +66,8 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) options: WriterOptions,
     pub(super) file: OpenLog,
+    /// Whether those that write the file do so one after the other.
+    takes_turns: bool,
     /// The [`fork::generation`] of the process whose ring it is.
     pub(super) generation: AtomicU64,
     pub(super) is_closed: AtomicBool,
@@ -126,7 +132,10 @@ enum Push {
     Full,
     TooLong,
     Unstarted,
-    Direct,
+    /// It is to go into the file, if that can be done in one piece or there can be no ring.
+    Direct {
+        may_start: bool,
+    },
 }
 
 impl LogWriter {
@@ -141,9 +150,9 @@ impl LogWriter {
 
     /// [`create_in`](Self::create_in), written as `options` say.
     pub fn create_in_with(directory: &Path, run: &RunInfo, options: WriterOptions) -> Result<Self> {
-        let (path, file, can_buffer) = super::open::create_in(directory, run)?;
+        let (path, file, can_lock) = super::open::create_in(directory, run)?;
         let log = OpenLog::new(&path, file, true, false);
-        Ok(Self::new(path, log, can_buffer, options))
+        Ok(Self::new(path, log, can_lock, options))
     }
 
     /// Opens the log at `path` for appending; other processes may have it open too. It (0600) and
@@ -154,14 +163,14 @@ impl LogWriter {
 
     /// [`open`](Self::open), written as `options` say.
     pub fn open_with(path: &Path, options: WriterOptions) -> Result<Self> {
-        let super::open::Opened { path, file, is_readable, is_torn, can_buffer } =
+        let super::open::Opened { path, file, is_readable, is_torn, can_lock } =
             super::open::open(path)?;
         let log = OpenLog::new(&path, file, is_readable, is_torn);
-        Ok(Self::new(path, log, can_buffer, options))
+        Ok(Self::new(path, log, can_lock, options))
     }
 
-    fn new(path: PathBuf, file: OpenLog, can_buffer: bool, options: WriterOptions) -> Self {
-        let buffer_bytes = if can_buffer { options.buffer_bytes } else { 0 };
+    fn new(path: PathBuf, file: OpenLog, can_lock: bool, options: WriterOptions) -> Self {
+        let buffer_bytes = if can_lock { options.buffer_bytes } else { 0 };
         let options = WriterOptions { buffer_bytes, ..options };
         let mode = match buffer_bytes {
             0 => Mode::Direct,
@@ -171,6 +180,7 @@ impl LogWriter {
             path,
             options,
             file,
+            takes_turns: can_lock,
             generation: AtomicU64::new(fork::generation()),
             is_closed: AtomicBool::new(false),
             redacts: AtomicBool::new(options.redact),
@@ -255,7 +265,10 @@ impl LogWriter {
                     });
                 }
                 Push::Unstarted => shared.start(),
-                Push::Direct => return Some(shared.append_in_turn(line)),
+                Push::Direct { may_start } => match shared.append_in_turn(line, may_start) {
+                    None => shared.start(),
+                    outcome => return outcome,
+                },
                 Push::TooLong => return Some(shared.append_long(line)),
                 Push::Full => {
                     shared.work.notify();
@@ -349,9 +362,9 @@ impl Shared {
             Mode::Unstarted { direct_lines: 0 } => Push::Unstarted,
             Mode::Unstarted { direct_lines } => {
                 *direct_lines -= 1;
-                Push::Direct
+                Push::Direct { may_start: true }
             }
-            Mode::Direct => Push::Direct,
+            Mode::Direct => Push::Direct { may_start: false },
             Mode::Ring(producer) if line.len() > producer.capacity() / 2 => Push::TooLong,
             Mode::Ring(_) => {
                 let Some((position, is_much)) = front.push(line) else { return Push::Full };
@@ -400,30 +413,43 @@ impl Shared {
         Err(AppendError { cause, first })
     }
 
-    /// Appends a line to the file, of which other processes may make a part.
-    fn append_in_turn(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
-        if self.options.max_bytes.is_none() {
-            return self.append_directly(line);
+    /// Appends a line to the file, when it is this process's turn. None: the line would not be in one
+    /// block, and there may be a ring.
+    fn append_in_turn(
+        &self,
+        line: &[u8],
+        may_start: bool,
+    ) -> Option<std::result::Result<(), AppendError>> {
+        if !self.takes_turns {
+            return Some(self.append_directly(line));
         }
         // Another thread that has it for long waits for the disk.
         let Some(mut flusher) = self.flusher.lock_within(RETRY_INTERVAL) else {
-            return self.append_directly(line);
+            return Some(self.append_directly(line));
         };
         // Where that fails, so does the writing, which tells why.
-        let appending = flusher.begin_appending(&self.file, &self.path, true);
-        self.look_for_torn_end();
+        let turn = flusher.begin_turn(&self.file, &self.path, self.options.max_bytes.is_some());
+        let size_bytes = self.look_for_torn_end();
+        if may_start && size_bytes % BLOCK_BYTES + line.len() as u64 > BLOCK_BYTES {
+            return None;
+        }
         let outcome = self.append_directly(line);
-        drop(appending);
+        drop(turn);
         self.rotate_if_due(&mut flusher);
-        outcome
+        Some(outcome)
     }
 
     /// Another process may have been killed while it appended: the next line begins on a line of its own.
-    fn look_for_torn_end(&self) {
-        let Ok((file, stat)) = self.file.get_checked() else { return };
+    /// Returns the size of the file.
+    pub(super) fn look_for_torn_end(&self) -> u64 {
+        let Ok((file, stat)) = self.file.get_checked() else { return 0 };
         let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        if let Ok((_, true)) = settled_end(&file, size_bytes, &self.path) {
-            self.file.set_torn(true);
+        match settled_end(&file, size_bytes, &self.path) {
+            Ok((size_bytes, is_torn)) => {
+                self.file.set_torn(is_torn);
+                size_bytes
+            }
+            Err(_) => size_bytes,
         }
     }
 
@@ -450,10 +476,10 @@ impl Shared {
             Ok(()) => {
                 flusher.is_synced = false;
                 let follows_others = self.options.max_bytes.is_some();
-                let appending = flusher.begin_appending(&self.file, &self.path, follows_others);
+                let turn = flusher.begin_turn(&self.file, &self.path, follows_others);
                 self.look_for_torn_end();
                 let outcome = self.append_directly(line);
-                drop(appending);
+                drop(turn);
                 self.rotate_if_due(&mut flusher);
                 outcome
             }
@@ -533,9 +559,10 @@ impl Shared {
         drop(front);
         self.work.notify();
         if let Some(flusher) = &mut flusher {
-            let had_ring = flusher.has_ring();
             flusher.end();
-            if had_ring && let Ok(log) = self.file.reopen() {
+            if tail::is_beside(&self.path)
+                && let Ok(log) = self.file.reopen()
+            {
                 // Forked children that ended without a word.
                 tail::join_finished(&log, &self.path);
             }
