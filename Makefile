@@ -83,6 +83,8 @@ test-ray: $(INSTALLED) ## Test `--engine ray`, in an environment of its own
 .PHONY: torture
 torture: $(INSTALLED) ## Kill tracing programs TORTURE_KILLS=1000 times: is a record lost?
 	cd tests && $(BIN)/python -m torture --kills $(TORTURE_KILLS) $(TORTURE_ARGS)
+	cd tests && $(BIN)/python -m torture.crowd --kills $$((3 * $(TORTURE_KILLS)))
+	cd tests && $(BIN)/python -m torture.crowd --kills $$((3 * $(TORTURE_KILLS))) --inherit
 
 .PHONY: lint
 lint: $(READY) ## Check format, lints and types, in Rust and in Python

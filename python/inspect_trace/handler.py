@@ -152,7 +152,7 @@ class TraceHandler(logging.Handler):
         keep_runs: How many runs stay in the trace directory; older finished ones are removed, in
             the background.
         buffer_bytes: The size of the buffer between the program and the disk, taken up to a power
-            of two of at least 64 KiB. 0: none, each record is written by a system call of its own,
+            of two of at least 64 KiB. 0: none, each record is written by system calls of its own,
             as it also is where the log's file system has no room or no shared memory for a buffer.
         on_full: What happens to a record while the disk is so slow that the buffer is full:
             `"block"`, its thread waits (Ctrl-C ends that); `"drop"`, it is dropped and counted.
