@@ -297,6 +297,42 @@ def test_programs_that_share_a_file(
     assert not path.with_name("shared.log.gz").exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the layout of flock is that of Linux")
+@pytest.mark.parametrize("buffer_bytes", [1 << 22, 0])
+def test_another_process_is_stopped_in_its_turn(
+    run: RunPython, tmp_path: Path, buffer_bytes: int
+) -> None:
+    """Who has the turn to write a shared log and does not go on holds up nobody else's records."""
+    path = tmp_path / "x.log"
+    run(
+        """
+        import fcntl, json, struct
+        path = sys.argv[1]
+        tracing = init_tracing(path=path, buffer_bytes=int(sys.argv[2]))
+        def in_log():
+            with open(path) as lines:
+                return [json.loads(line).get("number") for line in lines]
+        logger.info("", extra={"by": "x", "number": 0})
+        tracing.handler.flush()
+        # The lock of those who write (see the format), by a description of the file of its own.
+        other = os.open(path, os.O_RDWR)
+        turn = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, (1 << 40) - 1, 1, 0)
+        fcntl.fcntl(other, fcntl.F_OFD_SETLK, turn)
+        for number in range(1, 4):
+            logger.info("", extra={"by": "x", "number": number})
+            tracing.handler.flush()
+        assert in_log() == [0, 1, 2, 3]
+        os.close(other)
+        logger.info("", extra={"by": "x", "number": 4})
+        tracing.handler.flush()
+        assert in_log() == [0, 1, 2, 3, 4]
+        """,
+        path,
+        buffer_bytes,
+    )
+    assert numbers_by([path]) == {"x": [0, 1, 2, 3, 4]}
+
+
 POOL = """
 import logging, multiprocessing, os, signal, sys
 from inspect_trace import init_tracing

@@ -293,6 +293,8 @@ class _Player:
         What is too long for that does not, nor do threads that still log when the interpreter ends.
         """
         plan = self.plan
+        if plan.tracing.get("buffer_bytes") == 0:
+            return False
         return plan.largest_bytes < LONG_BYTES and plan.death in (*SIGNALS, "segfault", "os._exit")
 
     def check_follower(self, follower: Follower) -> None:

@@ -42,7 +42,10 @@ def torture(
     return done.returncode, dict(line.split("  ", 1) for line in lines), done.stderr
 
 
-@pytest.mark.parametrize("tracing", ["{}", '{"max_bytes": 100000}', '{"buffer_bytes": 65536}'])
+@pytest.mark.parametrize(
+    "tracing",
+    ["{}", '{"max_bytes": 100000}', '{"buffer_bytes": 65536}', '{"buffer_bytes": 0}'],
+)
 def test_nothing_is_lost_by_kills(tmp_path: Path, tracing: str) -> None:
     """Each acknowledged record is read back once, whole and in order; `make torture` kills more."""
     code, told, errors = torture(tmp_path, "--kills", str(KILLS), "--tracing", tracing)

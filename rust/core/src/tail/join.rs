@@ -16,7 +16,7 @@ use crate::store::{self, TURN_PATIENCE, Turn};
 use crate::sys::{self, ByteRange, LockKind};
 
 /// Whoever joins a tail holds this byte of it.
-const JOINING: ByteRange = ByteRange { start: 0, length: 1 };
+pub(super) const JOINING: ByteRange = ByteRange { start: 0, length: 1 };
 
 /// Appends to the open log at `path` what processes that are gone have left beside it, and removes
 /// it there. Returns how many tails are left that could not be joined: because of the disk, or
@@ -52,15 +52,23 @@ fn open_and_join_all(path: &Path, has_turn: bool) -> usize {
 }
 
 fn join_all(log: &File, path: &Path, has_turn: bool) -> usize {
-    let tails = TailFile::all_of(path, true);
-    // In this order: who has the turn waits for nobody who joins.
-    let turn = (!has_turn && tails.iter().any(|tail| !matches!(is_finished(log, tail), Ok(false))))
-        .then(|| Turn::wait(log, TURN_PATIENCE));
-    if !has_turn && turn.is_none() {
-        return 0;
+    let may_be_joined = |tail: &TailFile| !matches!(is_finished(log, tail), Ok(false));
+    let mut turn = None;
+    if !has_turn {
+        if !TailFile::all_of(path, true).iter().any(may_be_joined) {
+            return 0;
+        }
+        turn = Some(Turn::wait(log, TURN_PATIENCE));
     }
+    // In this order: who has the turn meets no tail that somebody without it is joining, and misses none
+    // that was made while it was waited for.
+    let tails = TailFile::all_of(path, true);
     complete_last_line(log, path, &tails);
-    tails.iter().filter(|tail| join(log, path, tail, Which::All).is_err()).count()
+    let to_join = tails.iter().filter(|tail| may_be_joined(tail));
+    let failed = to_join.filter(|tail| join(log, path, tail, Which::All).is_err()).count();
+    drop(tails);
+    drop(turn);
+    failed
 }
 
 /// How long one that was killed while it appended is waited for: the system gives back all that it had
@@ -78,15 +86,16 @@ fn complete_last_line(log: &File, path: &Path, tails: &[TailFile]) {
         }
         let mut is_one_dying = false;
         for tail in tails {
-            match tail.state() {
-                Ok(state) if state.is_in_progress() && state.pid != own => {}
-                _ => continue,
+            let Ok(state) = tail.state() else { continue };
+            if !state.is_in_progress() {
+                continue;
             }
-            if is_finished(log, tail).is_ok_and(|finished| !finished) {
-                is_one_dying = true;
-            } else {
-                let _ = join(log, path, tail, Which::Continuing);
-            }
+            is_one_dying |= match is_finished(log, tail) {
+                Ok(false) => state.pid != own,
+                // Or somebody is joining it who did not get the turn in time.
+                _ => join(log, path, tail, Which::Continuing)
+                    .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+            };
         }
         if !is_one_dying {
             return;

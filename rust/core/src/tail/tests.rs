@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::file::OWNED;
+use super::join::JOINING;
 use super::layout::{HEADER_BYTES, MAGIC, word};
 use super::{join_finished_at, snapshot};
 use crate::store::Turn;
@@ -171,22 +172,30 @@ fn several_tails_are_joined() {
 }
 
 /// A writer that was killed in the middle of a line, and whose locks the system has not given back
-/// yet, is waited for: its line is completed before anybody else's follows.
+/// yet, is waited for, and so is somebody else who joins it: its line is completed before anybody
+/// else's follows.
 #[test]
-fn one_that_is_dying_is_waited_for() {
-    let place = Place::new();
-    append(&place.log(), "{\"a\": 1}\n{\"b\"");
-    place.write_tail(0, 0, "{\"c\": 3}\n", 0, 0);
-    place.write_tail(1, 0, "{\"b\": 2}\n", 9, 9);
-    let dying = OpenOptions::new().read(true).write(true).open(place.tail(1)).unwrap();
-    assert!(sys::try_lock_range(&dying, LockKind::Exclusive, OWNED).unwrap());
-    std::thread::scope(|scope| {
-        let joining = scope.spawn(|| join_finished_at(&place.log()));
-        drop(dying);
-        assert_eq!(joining.join().unwrap(), 0);
-    });
-    let expected = "{\"a\": 1}\n{\"b\": 2}\n{\"c\": 3}\n";
-    assert_eq!(fs::read_to_string(place.log()).unwrap(), expected);
+fn the_last_line_is_completed_first() {
+    for (lock, round) in [OWNED, JOINING].into_iter().cycle().zip(0..20) {
+        let place = Place::new();
+        append(&place.log(), "{\"a\": 1}\n{\"b\"");
+        place.write_tail(0, 0, "{\"c\": 3}\n", 0, 0);
+        place.write_tail(1, 0, "{\"b\": 2}\n", 9, 9);
+        let holder = OpenOptions::new().read(true).write(true).open(place.tail(1)).unwrap();
+        assert!(sys::try_lock_range(&holder, LockKind::Exclusive, lock).unwrap());
+        let writer = OpenOptions::new().append(true).open(place.log()).unwrap();
+        std::thread::scope(|scope| {
+            let joining = scope.spawn(|| join_finished_at(&place.log()));
+            // Until the other one has taken the turn.
+            while Turn::wait(&writer, Duration::ZERO).is_had() && !joining.is_finished() {
+                std::thread::yield_now();
+            }
+            drop(holder);
+            assert_eq!(joining.join().unwrap(), 0);
+        });
+        let expected = "{\"a\": 1}\n{\"b\": 2}\n{\"c\": 3}\n";
+        assert_eq!(fs::read_to_string(place.log()).unwrap(), expected, "round {round}");
+    }
 }
 
 /// Nothing is joined while another process has the turn to write, and all once that is over.

@@ -11,6 +11,7 @@ use super::note::write_removal_note;
 use super::open::open_next;
 use super::open_log::OpenLog;
 use super::rotate::is_part_of;
+use super::writer::Shared;
 use crate::file_io::is_at;
 use crate::store::{RunInfo, TURN_PATIENCE, Turn};
 use crate::sys::FdUse;
@@ -104,12 +105,9 @@ impl Flusher {
 
     /// Waits for the turn to write, and goes on in the file that is written where another process has
     /// made this one a part. Until what is returned is dropped none does.
-    pub(super) fn begin_turn<'a>(
-        &mut self,
-        file: &'a OpenLog,
-        path: &Path,
-        follows_others: bool,
-    ) -> io::Result<Turn<FdUse<'a>>> {
+    pub(super) fn begin_turn<'a>(&mut self, shared: &'a Shared) -> io::Result<Turn<FdUse<'a>>> {
+        let Shared { file, path, options, .. } = shared;
+        let follows_others = options.max_bytes.is_some();
         loop {
             let (fd, stat) = file.get_checked()?;
             let turn = file.wait_for_turn(fd);

@@ -148,9 +148,7 @@ impl Shared {
             for _ in 0..lost {
                 self.file.count_dropped(true);
             }
-            let follows_others = self.options.max_bytes.is_some();
-            let _turn = flusher.begin_turn(&self.file, &self.path, follows_others);
-            self.look_for_torn_end();
+            let _turn = self.begin_line(flusher);
             let _ = self.file.write_line(&lines);
         }
         let mode = self.make_ring(flusher).map_or(Mode::Direct, Mode::Ring);
@@ -181,10 +179,9 @@ impl Flusher {
     /// Appends all that is in the ring to the log, and what is to be noted there.
     pub(super) fn flush(&mut self, shared: &Shared) -> io::Result<()> {
         let goal = self.committed();
-        let follows_others = shared.options.max_bytes.is_some();
         while self.flushed() < goal {
             let flushed = self
-                .begin_turn(&shared.file, &shared.path, follows_others)
+                .begin_turn(shared)
                 .and_then(|_turn| self.flush_batch(&shared.file, &shared.path));
             match flushed {
                 Ok(true) => shared.progress.notify(),
@@ -197,8 +194,8 @@ impl Flusher {
             }
         }
         if shared.file.has_unnoted() {
-            let _turn = self.begin_turn(&shared.file, &shared.path, follows_others)?;
-            shared.look_for_torn_end();
+            let (turn, _) = shared.begin_line(self);
+            let _turn = turn?;
             shared.file.write_line(b"")?;
         }
         if shared.options.durability == Durability::Fsync && !self.is_synced {

@@ -23,7 +23,8 @@ use super::registry;
 use super::signal::Signal;
 use crate::error::Result;
 use crate::redact::redact_json;
-use crate::store::{self, RunInfo};
+use crate::store::{self, RunInfo, Turn};
+use crate::sys::FdUse;
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::ring::Producer;
 use crate::tail;
@@ -428,8 +429,7 @@ impl Shared {
             return Some(self.append_directly(line));
         };
         // Where that fails, so does the writing, which tells why.
-        let turn = flusher.begin_turn(&self.file, &self.path, self.options.max_bytes.is_some());
-        let size_bytes = self.look_for_torn_end();
+        let (turn, size_bytes) = self.begin_line(&mut flusher);
         if may_start && size_bytes % BLOCK_BYTES + line.len() as u64 > BLOCK_BYTES {
             return None;
         }
@@ -439,18 +439,17 @@ impl Shared {
         Some(outcome)
     }
 
-    /// Another process may have been killed while it appended: the next line begins on a line of its own.
-    /// Returns the size of the file.
-    pub(super) fn look_for_torn_end(&self) -> u64 {
-        let Ok((file, stat)) = self.file.get_checked() else { return 0 };
-        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        match settled_end(&file, size_bytes, &self.path) {
-            Ok((size_bytes, is_torn)) => {
-                self.file.set_torn(is_torn);
-                size_bytes
-            }
-            Err(_) => size_bytes,
+    /// Waits for the turn to write a line directly, which begins on a line of its own: another process may
+    /// have been killed while it appended. The turn, and the size of the file.
+    pub(super) fn begin_line(&self, flusher: &mut Flusher) -> (io::Result<Turn<FdUse<'_>>>, u64) {
+        let turn = flusher.begin_turn(self);
+        let Ok((file, stat)) = self.file.get_checked() else { return (turn, 0) };
+        let mut size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        if let Ok((settled_bytes, is_torn)) = settled_end(&file, size_bytes, &self.path) {
+            self.file.set_torn(is_torn);
+            size_bytes = settled_bytes;
         }
+        (turn, size_bytes)
     }
 
     fn append_directly(&self, line: &[u8]) -> std::result::Result<(), AppendError> {
@@ -475,9 +474,7 @@ impl Shared {
         match flusher.flush(self) {
             Ok(()) => {
                 flusher.is_synced = false;
-                let follows_others = self.options.max_bytes.is_some();
-                let turn = flusher.begin_turn(&self.file, &self.path, follows_others);
-                self.look_for_torn_end();
+                let turn = self.begin_line(&mut flusher);
                 let outcome = self.append_directly(line);
                 drop(turn);
                 self.rotate_if_due(&mut flusher);
