@@ -72,8 +72,8 @@ fn join_all(log: &File, path: &Path, has_turn: bool) -> usize {
 }
 
 /// How long one that was killed while it appended is waited for: the system gives back all that it had
-/// open in a moment, but not at once.
-const DYING_POLLS: u32 = 50;
+/// open in a moment, but not at once, and on a busy machine only when it is its turn to run.
+const DYING_POLLS: u32 = 250;
 const DYING_POLL: Duration = Duration::from_millis(1);
 
 /// Where the log ends within a line of one that was killed: joins that one first. To be called by the
