@@ -12,6 +12,7 @@ import inspect
 import json
 import logging
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -25,10 +26,12 @@ import trio
 
 from inspect_trace._core import ActionSpan, format_record
 from inspect_trace.action import trace_action, trace_message
+from inspect_trace.handler import TraceHandler
 from inspect_trace.levels import TRACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+    from pathlib import Path
 
     from conftest import TracedLogger
 
@@ -361,6 +364,18 @@ def test_nested_actions_name_their_parent(traced: TracedLogger) -> None:
         pass
     assert parents(traced) == {"A": None, "B": "A", "C": "B", "D": "A", "E": None}
     assert list(traced.records[1]) == [*REFERENCE_KEYS, "start_time", "parent_id"]
+
+
+def test_actions_name_their_process_while_another_ones_log_is_open(
+    traced: TracedLogger, tmp_path: Path
+) -> None:
+    """`pid` is in all actions then, whichever log has them, and in none once it is closed."""
+    other = TraceHandler(tmp_path / f"trace-{os.getpid() + 1}.log")
+    with trace_action(traced.logger, "A", "m"):
+        other.close()
+    with trace_action(traced.logger, "B", "m"):
+        pass
+    assert [record.get("pid") for record in traced.records] == [os.getpid()] * 2 + [None] * 2
 
 
 def test_the_parent_is_back_after_an_error(traced: TracedLogger) -> None:

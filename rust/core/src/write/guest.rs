@@ -3,29 +3,55 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::store::{self, LogName};
 
-static IS_GUEST: AtomicBool = AtomicBool::new(false);
+static STAYS: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether this process has opened a log that another one's name or lock is on. It stays so: an action
-/// does not know which logs will have its records.
+/// Whether this process has a log open that another one's name or lock is on: an action does not know
+/// which logs will have its records.
 #[inline]
 pub fn is_guest() -> bool {
-    IS_GUEST.load(Ordering::Relaxed)
+    STAYS.load(Ordering::Relaxed) != 0
 }
 
-/// Takes note of a log that is about to be opened for writing, and not locked by us yet.
-pub(super) fn note(path: &Path, file: &File) {
-    let own = std::process::id();
-    let is_others = if let Some(name) = path.file_name().and_then(LogName::parse) {
-        name.pid != own
-    } else {
-        let writer = store::liveness_of_open(file, path);
-        writer.alive == Some(true) && writer.pid != Some(own)
-    };
-    if is_others {
-        IS_GUEST.store(true, Ordering::Relaxed);
+/// That a log is open which may be another process's, until it is closed.
+#[derive(Debug)]
+pub(super) struct Stay {
+    is_guest: AtomicBool,
+}
+
+impl Stay {
+    /// In a log of this process's own.
+    pub(super) fn at_home() -> Self {
+        Self { is_guest: AtomicBool::new(false) }
+    }
+
+    /// In a log that is about to be opened for writing, and not locked by us yet.
+    pub(super) fn begin(path: &Path, file: &File) -> Self {
+        let own = std::process::id();
+        let is_others = if let Some(name) = path.file_name().and_then(LogName::parse) {
+            name.pid != own
+        } else {
+            let writer = store::liveness_of_open(file, path);
+            writer.alive == Some(true) && writer.pid != Some(own)
+        };
+        if is_others {
+            STAYS.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { is_guest: AtomicBool::new(is_others) }
+    }
+
+    pub(super) fn end(&self) {
+        if self.is_guest.swap(false, Ordering::Relaxed) {
+            STAYS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.end();
     }
 }

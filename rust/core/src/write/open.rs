@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::guest;
+use super::guest::Stay;
 use super::moving_end::settled_end;
 use crate::error::{Error, Result};
 use crate::file_io::is_at;
@@ -26,6 +26,7 @@ pub(super) struct Opened {
     /// Whether it is a file with locks: lines may wait beside it, as it can be told whether their
     /// process is gone, and those who write it do so in turn.
     pub(super) can_lock: bool,
+    pub(super) stay: Stay,
 }
 
 /// See [`super::writer::LogWriter::create_in`]. The path of the log, the log, and whether lines may
@@ -75,16 +76,15 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         let (file, is_readable) = open_for_append(&path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         check_kind(&path, &metadata)?;
-        if is_readable && metadata.is_file() {
-            guest::note(&path, &file);
-        }
+        let is_log = is_readable && metadata.is_file();
+        let stay = if is_log { Stay::begin(&path, &file) } else { Stay::at_home() };
         let is_locked = store::hold(&file, is_readable, std::process::id());
         // A housekeeper that took it for finished may have compressed or removed it between
         // the opening and the lock.
         if !is_at(&path, metadata.dev(), metadata.ino()) {
             continue;
         }
-        if is_readable && metadata.is_file() && has_gzip_magic(&file) {
+        if is_log && has_gzip_magic(&file) {
             return Err(failed(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it is gzip-compressed, nothing can be appended to it: give another name",
@@ -93,7 +93,6 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
         if is_locked && metadata.is_file() {
             store::mark_locked(&file);
         }
-        let is_log = is_readable && metadata.is_file();
         if is_log {
             tail::join_finished(&file, &path);
         }
@@ -103,7 +102,7 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
             && !is_locked
             && settled_end(&file, file.metadata().map_err(failed)?.len(), &path)
                 .is_ok_and(|(_, is_torn)| is_torn);
-        return Ok(Opened { path, file, is_readable, is_torn, can_lock });
+        return Ok(Opened { path, file, is_readable, is_torn, can_lock, stay });
     }
     Err(failed(io::Error::new(io::ErrorKind::NotFound, "it vanishes as soon as it is opened")))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::Stat;
 
+use super::guest::Stay;
 use super::note::write_gap_note;
 use crate::error::reason;
 use crate::store::{self, TURN_PATIENCE, Turn};
@@ -42,10 +43,17 @@ pub(super) struct OpenLog {
     is_torn: AtomicBool,
     /// Whether somebody has the turn to write and does not come to an end: nobody waits for that twice.
     is_turn_stuck: AtomicBool,
+    stay: Stay,
 }
 
 impl OpenLog {
-    pub(super) fn new(path: &Path, file: File, is_readable: bool, is_torn: bool) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        file: File,
+        is_readable: bool,
+        is_torn: bool,
+        stay: Stay,
+    ) -> Self {
         let (device, inode) =
             file.metadata().map_or((0, 0), |metadata| (metadata.dev(), metadata.ino()));
         Self {
@@ -62,6 +70,7 @@ impl OpenLog {
             is_removal_told: AtomicBool::new(false),
             is_torn: AtomicBool::new(is_torn),
             is_turn_stuck: AtomicBool::new(false),
+            stay,
         }
     }
 
@@ -142,6 +151,7 @@ impl OpenLog {
             self.fd.abandon_for(null.into());
         }
         self.fd.close();
+        self.stay.end();
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 pub use super::append_error::{AppendCause, AppendError};
 use super::flusher::Flusher;
 use super::fork;
+use super::guest::Stay;
 use super::moving_end::settled_end;
 use super::open_log::OpenLog;
 use super::options::{Durability, OnFull, WriterOptions};
@@ -152,7 +153,7 @@ impl LogWriter {
     /// [`create_in`](Self::create_in), written as `options` say.
     pub fn create_in_with(directory: &Path, run: &RunInfo, options: WriterOptions) -> Result<Self> {
         let (path, file, can_lock) = super::open::create_in(directory, run)?;
-        let log = OpenLog::new(&path, file, true, false);
+        let log = OpenLog::new(&path, file, true, false, Stay::at_home());
         Ok(Self::new(path, log, can_lock, options))
     }
 
@@ -164,9 +165,9 @@ impl LogWriter {
 
     /// [`open`](Self::open), written as `options` say.
     pub fn open_with(path: &Path, options: WriterOptions) -> Result<Self> {
-        let super::open::Opened { path, file, is_readable, is_torn, can_lock } =
+        let super::open::Opened { path, file, is_readable, is_torn, can_lock, stay } =
             super::open::open(path)?;
-        let log = OpenLog::new(&path, file, is_readable, is_torn);
+        let log = OpenLog::new(&path, file, is_readable, is_torn, stay);
         Ok(Self::new(path, log, can_lock, options))
     }
 
