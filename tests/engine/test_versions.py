@@ -17,6 +17,6 @@ def test_the_versions_are_pinned() -> None:
     pinned = re.search(r'"inspect_ai==([\d.]+);', (ROOT / "pyproject.toml").read_text("utf-8"))
     assert pinned is not None
     assert versions[-1] == pinned[1]
-    assert " test-engine " in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\nrun test-engine\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for version in versions:
         assert f"{version}" in (ROOT / "docs" / "integration.md").read_text(encoding="utf-8")
