@@ -25,12 +25,13 @@ impl Identity {
     /// `<YYYY>/<MM>/<DD>/<host>/<HHMMSS>-<pid>-<run>` in UTC. `attempt` counts those that are other
     /// logs' already, which began in the same second in a process of the same id and run.
     pub fn directory(&self, attempt: u32) -> String {
-        // No date can show it: then it counts as the epoch.
+        // What no date of four digits can show counts as the epoch.
         let moment = (self.started_s.is_finite())
             .then(|| truncated_micros(self.started_s))
             .and_then(|micros| Timestamp::from_microsecond(micros).ok())
-            .unwrap_or_default()
-            .to_zoned(TimeZone::UTC);
+            .map(|moment| moment.to_zoned(TimeZone::UTC))
+            .filter(|moment| moment.year() >= 0)
+            .unwrap_or_else(|| Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC));
         let host = safe(&self.host, MAX_HOST_CHARS, "unknown");
         let run = safe(self.run.as_deref().unwrap_or_default(), MAX_RUN_CHARS, "0");
         let again = if attempt == 0 { String::new() } else { format!(".{}", attempt + 1) };
@@ -55,8 +56,7 @@ pub(super) fn is_log_directory(place: &str) -> bool {
     let mut part = || parts.next().unwrap_or_default();
     let (time, pid, run) = (part(), part(), part());
     let is_two = |text: &str| text.len() == 2 && digits(text, 2);
-    // Years before our era have a sign.
-    digits(year.strip_prefix('-').unwrap_or(year), 4)
+    digits(year, 4)
         && is_two(month)
         && is_two(day)
         && !host.is_empty()
@@ -98,6 +98,8 @@ mod tests {
         let key = identity("box.lan", run, 1_795_425_745.25).directory(0);
         assert_eq!(key, "2026/11/23/box.lan/092225-42-abcdefghijklmnop");
         assert_eq!(identity("h", None, 0.0).directory(1), "1970/01/01/h/000000-42-0.2");
+        let before_our_era = identity("h", None, -65_644_528_995.8);
+        assert_eq!(before_our_era.directory(0), "1970/01/01/h/000000-42-0");
     }
 
     /// What is no directory of a log is not taken for one.
